@@ -1,0 +1,59 @@
+"""Breast-ultrasound classification and segmentation with ResNets on CPU.
+
+For research use only. Not a medical device; not cleared or approved by any regulator;
+not for diagnosis or any clinical decision.
+"""
+
+from importlib.metadata import version as _version
+
+from busnet.errors import (
+    BusnetError,
+    DataError,
+    EngineError,
+    ImageError,
+    ImageFileError,
+    ImageTypeError,
+    ImageValueError,
+    LeakError,
+    MissingExtraError,
+    MissingImageError,
+    MissingWeightsError,
+    ModelError,
+    UnknownNetworkError,
+    WeightsError,
+)
+from busnet.lesions import Lesion
+from busnet.model import Model, classify, load, predict, segment
+from busnet.results import Classification, Prediction, Segmentation
+from busnet.threads import get_threads, set_threads
+
+__all__ = [
+    "BusnetError",
+    "Classification",
+    "DataError",
+    "EngineError",
+    "ImageError",
+    "ImageFileError",
+    "ImageTypeError",
+    "ImageValueError",
+    "LeakError",
+    "Lesion",
+    "MissingExtraError",
+    "MissingImageError",
+    "MissingWeightsError",
+    "Model",
+    "ModelError",
+    "Prediction",
+    "Segmentation",
+    "UnknownNetworkError",
+    "WeightsError",
+    "__version__",
+    "classify",
+    "get_threads",
+    "load",
+    "predict",
+    "segment",
+    "set_threads",
+]
+
+__version__ = _version("busnet")

@@ -1,0 +1,79 @@
+"""The exceptions that busnet raises.
+
+All derive from :class:`BusnetError` and from the builtin that a caller would expect.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BusnetError",
+    "DataError",
+    "EngineError",
+    "ImageError",
+    "ImageFileError",
+    "ImageTypeError",
+    "ImageValueError",
+    "LeakError",
+    "MissingExtraError",
+    "MissingImageError",
+    "MissingWeightsError",
+    "ModelError",
+    "UnknownNetworkError",
+    "WeightsError",
+]
+
+
+class BusnetError(Exception):
+    """Base of every exception that busnet raises on purpose."""
+
+
+class ImageError(BusnetError):
+    """Base of the errors about images."""
+
+
+class ImageTypeError(ImageError, TypeError):
+    """The image is of a type or dtype that busnet does not take."""
+
+
+class ImageValueError(ImageError, ValueError):
+    """The image's shape or its values cannot be used."""
+
+
+class ImageFileError(ImageError, OSError):
+    """The image's file cannot be read: unknown format, truncated, too large."""
+
+
+class MissingImageError(ImageFileError, FileNotFoundError):
+    """There is no such image file."""
+
+
+class WeightsError(BusnetError, ValueError):
+    """A weights file, or an array in it, is not what its network needs."""
+
+
+class MissingWeightsError(WeightsError, FileNotFoundError):
+    """There is no such weights file."""
+
+
+class ModelError(BusnetError, ValueError):
+    """The model cannot do what is asked of it."""
+
+
+class UnknownNetworkError(BusnetError, ValueError):
+    """There is no network of that name, or it has no such field."""
+
+
+class DataError(BusnetError, ValueError):
+    """A data set's folder or table is not as its reader expects it."""
+
+
+class LeakError(DataError):
+    """Images of one scene or patient would stand on both sides of a split."""
+
+
+class MissingExtraError(BusnetError, ImportError):
+    """The call needs an optional dependency that is not installed."""
+
+
+class EngineError(BusnetError, RuntimeError):
+    """oneDNN refused an operation."""
