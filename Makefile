@@ -1,0 +1,92 @@
+# Everything that a developer types. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+CORE = $(wildcard csrc/core/*.c)
+CORE_TESTS = $(wildcard tests/core/*.c)
+C_FILES = $(wildcard csrc/*/*.[ch] tests/core/*.[ch])
+WARNINGS = -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion
+WRAPPED = malloc calloc realloc strdup mmap pthread_mutex_init
+WRAP = $(foreach name,$(WRAPPED),-Wl,--wrap=$(name))
+SANITIZERS ?= address,undefined
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-core test-train format lint types layers check clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The package is built again when something that it is built from has changed.
+$(VENV)/built: $(BIN)/python pyproject.toml setup.py $(wildcard csrc/*/*.[ch])
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/tested: $(VENV)/built
+	$(BIN)/python -m pip install --quiet --group test
+	@touch $@
+
+$(VENV)/checked: $(VENV)/built
+	$(BIN)/python -m pip install --quiet --group test --group check
+	@touch $@
+
+$(VENV)/trained: $(VENV)/tested
+	$(BIN)/python -m pip install --quiet --editable ".[train,evaluate]"
+	@touch $@
+
+build: $(VENV)/built ## make the environment and build the package in it
+
+demo: build ## predict on the bundled image with the embedded model
+	$(BIN)/busnet predict tests/data/phantom.png --out demo --overlay
+	@cat demo/predictions.csv
+	@echo "outlined lesion: demo/overlays/phantom_overlay.png"
+
+test: $(VENV)/tested ## run the test suite
+	$(BIN)/python -m pytest
+
+test-train: $(VENV)/trained ## run the tests that need PyTorch
+	$(BIN)/python -m pytest tests/training
+
+# oneDNN for the C tests lies in the environment, headers and library.
+$(VENV)/onednn: $(BIN)/python
+	$(BIN)/python -m pip install --quiet onednn-devel-cpu-gomp==2023.2.0
+	@touch $@
+
+build/test-core: $(VENV)/onednn $(CORE) $(CORE_TESTS) $(wildcard csrc/core/*.h tests/core/*.h)
+	@mkdir -p build
+	$(CC) $(WARNINGS) -Werror -g -O1 -fopenmp -fsanitize=$(SANITIZERS) \
+	  -fno-omit-frame-pointer -fno-sanitize-recover=undefined -Icsrc/core \
+	  -I$(VENV)/include -I$(VENV)/include/oneapi/dnnl $(CORE) $(CORE_TESTS) \
+	  $(WRAP) $(VENV)/lib/libdnnl.so.3 -Wl,-rpath,$(abspath $(VENV)/lib) -lm -o $@
+
+test-core: build/test-core ## run the C tests under sanitizers
+	build/test-core
+
+format: $(VENV)/checked ## format C and Python
+	$(BIN)/clang-format -i $(C_FILES)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(VENV)/checked layers ## check formatting and style
+	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+layers: ## check that the layers of the code point one way
+	! grep -ln 'Python\.h\|numpy/' csrc/core/*
+	! grep -ln 'dnnl' csrc/python/*.c csrc/python/arrays.h csrc/python/module.h
+	! grep -lnE '^\s*(import|from) (torch|sklearn|scipy|matplotlib)' busnet/*.py busnet/data/*.py
+
+types: $(VENV)/trained $(VENV)/checked ## check types, and the stub against the extension
+	$(BIN)/mypy
+	$(BIN)/stubtest busnet._core
+
+check: lint types test test-core test-train ## all of the checks
+
+clean: ## remove what was built
+	rm -rf build $(VENV) demo *.egg-info busnet/_core*.so busnet/_libs

@@ -1,0 +1,65 @@
+/* Fully connected layer with bias, on maps of one pixel. */
+#include "layer.h"
+
+static int check(const struct bus_graph *graph, const struct bus_node *node,
+                 struct bus_node *completed, struct bus_error *error)
+{
+    (void)graph;
+    if (node->name == NULL || node->name[0] == '\0')
+        return bus_error_set(error, BUS_ERROR_VALUE, "linear: it has no name");
+    completed->kernel = 1;
+    completed->bias = true;
+    return 0;
+}
+
+static int infer(struct bus_shape *dst, const struct bus_node *node,
+                 const struct bus_shape *src, const struct bus_shape *like,
+                 struct bus_error *error)
+{
+    (void)like;
+    if (src->h != 1 || src->w != 1)
+        return bus_error_set(error, BUS_ERROR_VALUE,
+                             "%s: its operand is %lld x %lld, expected 1 x 1",
+                             node->name, (long long)src->h, (long long)src->w);
+    dst->h = dst->w = 1;
+    return 0;
+}
+
+static dnnl_status_t describe(dnnl_primitive_desc_t *desc,
+                              const struct bus_layer_request *request)
+{
+    const struct bus_node *node = request->node;
+    const dnnl_dims_t src_dims = {request->src.n, request->src.c};
+    const dnnl_dims_t dst_dims = {request->dst.n, request->dst.c};
+    const dnnl_dims_t weight_dims = {node->channels, node->src_channels};
+    const dnnl_dims_t bias_dims = {node->channels};
+    dnnl_memory_desc_t src = NULL, dst = NULL, weights = NULL, bias = NULL;
+    dnnl_status_t status;
+
+    if ((status =
+             dnnl_memory_desc_create_with_tag(&src, 2, src_dims, dnnl_f32, dnnl_ab)) ||
+        (status =
+             dnnl_memory_desc_create_with_tag(&dst, 2, dst_dims, dnnl_f32, dnnl_ab)) ||
+        (status = dnnl_memory_desc_create_with_tag(&weights, 2, weight_dims, dnnl_f32,
+                                                   dnnl_format_tag_any)) ||
+        (status =
+             dnnl_memory_desc_create_with_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a)))
+        goto done;
+    status = dnnl_inner_product_forward_primitive_desc_create(
+        desc, request->engine, dnnl_forward_inference, src, weights, bias, dst,
+        request->attributes);
+
+done:
+    dnnl_memory_desc_destroy(bias);
+    dnnl_memory_desc_destroy(weights);
+    dnnl_memory_desc_destroy(dst);
+    dnnl_memory_desc_destroy(src);
+    return status;
+}
+
+const struct bus_layer_type bus_layer_linear = {
+    .name = "linear",
+    .check = check,
+    .infer = infer,
+    .describe = describe,
+};

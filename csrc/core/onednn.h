@@ -1,0 +1,17 @@
+/* The little that every user of oneDNN here needs of it. */
+#ifndef BUS_ONEDNN_H
+#define BUS_ONEDNN_H
+
+#include <dnnl.h>
+
+#include "error.h"
+#include "graph.h"
+
+/* Turns a status into an error that names what failed; 0 for dnnl_success. */
+int bus_onednn_check(dnnl_status_t status, const char *what, struct bus_error *error);
+
+/* Descriptor of a map of f32 numbers, nhwc. */
+int bus_onednn_map_desc(dnnl_memory_desc_t *desc, const struct bus_shape *shape,
+                        struct bus_error *error);
+
+#endif

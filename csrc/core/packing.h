@@ -1,0 +1,24 @@
+/* What plans ask of weights: layers in the layouts that primitives want. */
+#ifndef BUS_PACKING_H
+#define BUS_PACKING_H
+
+#include <dnnl.h>
+
+#include "weights.h"
+
+/* A plan's demand: node's weights in the layout of desc. */
+struct bus_packing {
+    int node;
+    const_dnnl_memory_desc_t desc;
+    dnnl_memory_t weights, bias; /* written by bus_weights_pack; borrowed */
+};
+
+/* Makes all packings that are not there yet, and fills the demands. Safe to call from
+ * several threads. The memory objects live as long as the weights. */
+int bus_weights_pack(struct bus_weights *weights, struct bus_packing *packings,
+                     size_t count, struct bus_error *error);
+
+/* The engine that the packed weights belong to. */
+dnnl_engine_t bus_weights_engine(const struct bus_weights *weights);
+
+#endif

@@ -1,0 +1,52 @@
+#define _DEFAULT_SOURCE
+#include "pages.h"
+
+#include <stdint.h>
+#include <sys/mman.h>
+
+#define PAGE ((size_t)4096)
+#define HUGE_PAGE ((size_t)2 << 20)
+
+static uintptr_t round_up(uintptr_t value, size_t unit)
+{
+    return (value + unit - 1) & ~(uintptr_t)(unit - 1);
+}
+
+int bus_pages_new(struct bus_pages *pages, size_t size, const char *what,
+                  struct bus_error *error)
+{
+    struct bus_pages made = {0};
+    size_t alignment = size >= HUGE_PAGE ? HUGE_PAGE : PAGE;
+    if (size == 0) {
+        *pages = made;
+        return 0;
+    }
+    if (size > PTRDIFF_MAX - 2 * HUGE_PAGE)
+        return bus_error_memory(error, what);
+    made.size = size;
+    made.mapping_size = size + (alignment > PAGE ? alignment : 0);
+    made.mapping = mmap(NULL, made.mapping_size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (made.mapping == MAP_FAILED)
+        return bus_error_memory(error, what);
+    made.data = (char *)round_up((uintptr_t)made.mapping, alignment);
+    if (alignment == HUGE_PAGE) /* advice only: without it all works, slower */
+        madvise(made.data, size, MADV_HUGEPAGE);
+    *pages = made;
+    return 0;
+}
+
+void bus_pages_release(const struct bus_pages *pages, const void *start, size_t size)
+{
+    uintptr_t first = round_up((uintptr_t)start, PAGE);
+    uintptr_t last = ((uintptr_t)start + size) & ~(uintptr_t)(PAGE - 1);
+    if (pages->data != NULL && first < last)
+        madvise((void *)first, last - first, MADV_DONTNEED);
+}
+
+void bus_pages_free(struct bus_pages *pages)
+{
+    if (pages->mapping != NULL)
+        munmap(pages->mapping, pages->mapping_size);
+    *pages = (struct bus_pages){0};
+}

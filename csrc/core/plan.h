@@ -1,0 +1,50 @@
+/* A graph with weights, made into a list of oneDNN primitives for one input shape.
+ *
+ * Everything is created once: primitives, memory objects, argument lists, one arena for
+ * all maps and scratchpads. Running is a loop over the list. */
+#ifndef BUS_PLAN_H
+#define BUS_PLAN_H
+
+#include "graph.h"
+#include "weights.h"
+
+#define BUS_MAX_SIDE 16384
+#define BUS_MAX_BATCH 65536
+
+struct bus_plan;
+
+struct bus_plan_options {
+    int64_t batch, height, width;
+    int threads;
+    unsigned outputs; /* bit i: output i of the graph is wanted; 0: all are */
+};
+
+/* Makes a plan. graph and weights, which must be finished, must outlive it.
+ * BUS_ERROR_VALUE if the network does not admit the input's size. */
+int bus_plan_new(struct bus_plan **plan, const struct bus_graph *graph,
+                 struct bus_weights *weights, const struct bus_plan_options *options,
+                 struct bus_error *error);
+
+/* NULL is fine. The plan must not be running. */
+void bus_plan_free(struct bus_plan *plan);
+
+/* Computes the wanted outputs.
+ *
+ * src: batch x height x width x channels numbers in 0..1. dst: one array for each
+ * wanted output, in the graph's order, n x h x w x c of bus_plan_output_shape. Both
+ * stay the caller's. Callers on several threads take turns. */
+int bus_plan_run(struct bus_plan *plan, const float *src, float *const *dst,
+                 struct bus_error *error);
+
+/* Wanted outputs, in the graph's order. */
+size_t bus_plan_output_count(const struct bus_plan *plan);
+const char *bus_plan_output_name(const struct bus_plan *plan, size_t index);
+struct bus_shape bus_plan_output_shape(const struct bus_plan *plan, size_t index);
+
+/* Shape of the input. */
+struct bus_shape bus_plan_input_shape(const struct bus_plan *plan);
+
+/* Bytes of maps and scratchpads. */
+size_t bus_plan_arena_size(const struct bus_plan *plan);
+
+#endif

@@ -1,0 +1,42 @@
+/* The numbers of a graph's layers: set by name, folded, then packed for oneDNN.
+ *
+ * Life: new, set every array, finish, then any number of plans. The plain arrays are
+ * given back as they are packed; a plan that wants another packing gets it made from
+ * the one there is. */
+#ifndef BUS_WEIGHTS_H
+#define BUS_WEIGHTS_H
+
+#include "graph.h"
+
+struct bus_weights;
+
+/* One array as it comes from outside: float, or 8-bit with a scale for each index of
+ * its first dimension. */
+struct bus_array {
+    const char *name; /* "layer1.0.conv1.weight" */
+    size_t rank;
+    const int64_t *shape;
+    const float *floats;
+    const signed char *bytes; /* used where floats is NULL */
+    const float *scales;      /* with bytes: shape[0] of them */
+};
+
+/* Weights for graph, which must outlive them and not change. Setting and folding use so
+ * many threads, 1 to BUS_MAX_THREADS. */
+int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
+                    int threads, struct bus_error *error);
+
+/* Frees what the weights hold; no plan may use them any more. NULL is fine. */
+void bus_weights_free(struct bus_weights *weights);
+
+/* Copies an array. BUS_ERROR_VALUE, naming it, if no layer has it, it was set before,
+ * its shape is not the layer's, a number is not finite, or a variance is negative. */
+int bus_weights_set(struct bus_weights *weights, const struct bus_array *array,
+                    struct bus_error *error);
+
+/* Folds the batch norms. BUS_ERROR_VALUE, naming it, if an array was not set. */
+int bus_weights_finish(struct bus_weights *weights, struct bus_error *error);
+
+bool bus_weights_finished(const struct bus_weights *weights);
+
+#endif

@@ -1,0 +1,133 @@
+/* busnet._core.Weights: the numbers of a graph's layers. */
+#include "arrays.h"
+#include "module.h"
+
+static PyObject *weights_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"graph", "threads", NULL};
+    struct module_state *state = PyType_GetModuleState(type);
+    struct bus_error error;
+    PyObject *graph;
+    int threads = 1;
+    if (state == NULL ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$i:Weights", names,
+                                     state->graph_type, &graph, &threads))
+        return NULL;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    struct weights_object *self = (struct weights_object *)allocate(type, 0);
+    if (self == NULL)
+        return NULL;
+    Py_INCREF(graph);
+    self->graph = (struct graph_object *)graph;
+    if (bus_weights_new(&self->weights, self->graph->graph, threads, &error) < 0) {
+        raise_error(state, &error);
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->graph->frozen = 1;
+    return (PyObject *)self;
+}
+
+static void weights_dealloc(PyObject *object)
+{
+    struct weights_object *self = (struct weights_object *)object;
+    bus_weights_free(self->weights);
+    Py_XDECREF(self->graph);
+    free_object(object);
+}
+
+PyDoc_STRVAR(
+    set_doc,
+    "set($self, name, array, scales=None)\n--\n\n"
+    "Copy one array.\n\n"
+    "Parameters\n----------\n"
+    "name : str\n    Such as 'layer1.0.conv1.weight'.\n"
+    "array : numpy.ndarray\n    float32, or int8 with scales; C-contiguous.\n"
+    "scales : numpy.ndarray, optional\n"
+    "    float32, what to multiply each index of the first dimension by.\n\n"
+    "Raises\n------\n"
+    "ValueError\n"
+    "    If no layer has such an array, it was set before, its shape is another, or a\n"
+    "    number is not finite.");
+
+static PyObject *weights_set(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"name", "array", "scales", NULL};
+    struct weights_object *self = (struct weights_object *)object;
+    PyObject *array, *scales = Py_None;
+    struct array_view view, scales_view;
+    struct bus_error error;
+    const char *name;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|O:set", names, &name, &array,
+                                     &scales))
+        return NULL;
+    int bytes = scales != Py_None;
+    if (array_view(&view, array, bytes ? ARRAY_INT8 : ARRAY_FLOAT32, name) < 0)
+        return NULL;
+    struct bus_array given = {.name = name, .rank = view.rank, .shape = view.shape};
+    if (bytes) {
+        if (array_view(&scales_view, scales, ARRAY_FLOAT32, name) < 0)
+            return NULL;
+        if (scales_view.rank != 1 || scales_view.shape[0] != view.shape[0]) {
+            PyErr_Format(PyExc_ValueError, "%s: %lld rows, but scales for %lld", name,
+                         (long long)view.shape[0], (long long)scales_view.shape[0]);
+            return NULL;
+        }
+        given.bytes = view.data;
+        given.scales = scales_view.data;
+    } else {
+        given.floats = view.data;
+    }
+    if (bus_weights_set(self->weights, &given, &error) < 0)
+        return raise_error(state_of(object), &error);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(finish_doc,
+             "finish($self)\n--\n\n"
+             "Fold the batch norms, after which plans can be made.\n\n"
+             "Raises\n------\n"
+             "ValueError\n    If an array was not set, or they are finished already.");
+
+static PyObject *weights_finish(PyObject *object, PyObject *unused)
+{
+    struct weights_object *self = (struct weights_object *)object;
+    struct bus_error error;
+    (void)unused;
+    /* With the GIL: it keeps other threads from setting arrays meanwhile. */
+    if (bus_weights_finish(self->weights, &error) < 0)
+        return raise_error(state_of(object), &error);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef weights_methods[] = {
+    {"set", (PyCFunction)(void (*)(void))weights_set, METH_VARARGS | METH_KEYWORDS,
+     set_doc},
+    {"finish", weights_finish, METH_NOARGS, finish_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+PyDoc_STRVAR(weights_doc,
+             "Weights(graph, *, threads=1)\n--\n\n"
+             "The numbers of a graph's layers; the graph cannot change any more.\n\n"
+             "Parameters\n----------\n"
+             "graph : Graph\n    The layers.\n"
+             "threads : int\n    Threads that set and finish use.\n\n"
+             "Raises\n------\n"
+             "ValueError\n    If the number of threads is out of range.\n"
+             "MemoryError\n    If there is no memory for them.");
+
+static PyType_Slot weights_slots[] = {
+    {Py_tp_new, weights_new},
+    {Py_tp_dealloc, weights_dealloc},
+    {Py_tp_methods, weights_methods},
+    {Py_tp_doc, (void *)weights_doc},
+    {0, NULL},
+};
+
+PyType_Spec weights_type_spec = {
+    .name = "busnet._core.Weights",
+    .basicsize = sizeof(struct weights_object),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = weights_slots,
+};

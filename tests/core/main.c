@@ -1,0 +1,15 @@
+#include "check.h"
+
+int check_passed, check_failed;
+
+int main(void)
+{
+    test_arena();
+    test_components();
+    test_graph();
+    test_weights();
+    test_plan();
+    test_memory();
+    printf("%d passed, %d failed\n", check_passed, check_failed);
+    return check_failed != 0 || check_passed == 0;
+}

@@ -1,0 +1,49 @@
+/* Every allocation of the core fails once, each in its turn: an error comes back, and
+ * the sanitizer finds nothing lost. */
+#include "check.h"
+#include "components.h"
+#include "failing.h"
+#include "network.h"
+
+#include <stdlib.h>
+
+static int whole_life(struct bus_error *error)
+{
+    const struct bus_plan_options options = {
+        .batch = 1, .height = 32, .width = 32, .threads = 1};
+    struct network network = {NULL, NULL};
+    struct bus_plan *plan = NULL;
+    unsigned char mask[4] = {1, 0, 0, 1};
+    int32_t labels[4], count;
+    float logits[3];
+    float src[32 * 32] = {0}, plane[32 * 32];
+    float *dst[] = {logits, plane};
+    int result = -1;
+    if (bus_components_label(labels, &count, mask, 2, 2, error) < 0 ||
+        network_new(&network, error) < 0 || network_fill(&network, error) < 0 ||
+        bus_plan_new(&plan, network.graph, network.weights, &options, error) < 0)
+        goto done;
+    result = bus_plan_run(plan, src, dst, error);
+
+done:
+    bus_plan_free(plan);
+    network_free(&network);
+    return result;
+}
+
+void test_memory(void)
+{
+    struct bus_error error = {.code = BUS_OK};
+    long n = 1;
+    for (;; n++) {
+        failing_set(n);
+        int result = whole_life(&error);
+        if (!failing_happened())
+            break;
+        CHECK(result < 0);
+        CHECK(error.code == BUS_ERROR_MEMORY);
+    }
+    failing_set(0);
+    CHECK(n > 30); /* there are at least so many in the life of a plan */
+    CHECK(whole_life(&error) == 0);
+}
