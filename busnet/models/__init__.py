@@ -1,0 +1,1 @@
+"""The shipped models: a weights file each."""

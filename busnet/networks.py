@@ -1,0 +1,473 @@
+"""The networks: one table of rows and the one builder that all graphs share.
+
+A row says what a network is; :func:`build` says how such a row becomes layers. The
+builder never learns which graph it drives: the C graph (``busnet._core.Graph``)
+records nodes for the engine, the PyTorch graph of ``busnet.training`` becomes a
+trainable module, :class:`Counter` adds up parameters and multiplications, and the
+tests compute with NumPy. Whatever one of them runs, the others run too.
+
+Layer and parameter names are torchvision's state-dict keys.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, TypeVar
+
+from busnet.errors import UnknownNetworkError
+
+__all__ = [
+    "HEADS",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "NETWORKS",
+    "Counter",
+    "Graph",
+    "Layer",
+    "Network",
+    "build",
+    "network",
+]
+
+V = TypeVar("V")
+
+Head = Literal["class", "mask"]
+HEADS: tuple[Head, ...] = ("class", "mask")
+
+#: Per-channel statistics of RGB images in 0..1 that ImageNet networks expect.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+#: Width of the mask decoder's pyramid, and of its refinement at stride 2.
+PYRAMID_CHANNELS = 128
+REFINE_CHANNELS = 32
+
+
+class Graph(Protocol[V]):
+    """The operators that a network is built from.
+
+    ``V`` is whatever the graph calls a value: an index, an array, a shape. Values are
+    feature maps (N, C, H, W) by meaning; their memory layout is the graph's business.
+    """
+
+    def input(self, channels: int, mean: Sequence[float], std: Sequence[float]) -> V:
+        """Declare the image, in 0..1 and normalised by ``(x - mean) / std``."""
+
+    def conv(
+        self,
+        src: V,
+        name: str,
+        channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        norm: str = "",
+        bias: bool = False,
+        add: V | None = None,
+        relu: bool = False,
+    ) -> V:
+        """Convolve, then batch-normalise, add a map of the same shape, and rectify."""
+
+    def max_pool(
+        self, src: V, kernel: int, stride: int, *, padding: int = 0, ceil: bool = False
+    ) -> V:
+        """Take the maximum of each window; ``ceil`` lets the last one overhang."""
+
+    def mean_pool(self, src: V) -> V:
+        """Average over height and width."""
+
+    def linear(self, src: V, name: str, features: int) -> V:
+        """Apply a fully connected layer with bias."""
+
+    def resize(self, src: V, like: V, *, mode: str = "bilinear") -> V:
+        """Resample to the height and width of ``like``, pixel centres at halves."""
+
+    def output(self, src: V, name: str) -> None:
+        """Make a value a result of the network."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A row of the table of networks.
+
+    Attributes
+    ----------
+    name
+        Name of the row, such as ``"resnet50"``.
+    block
+        ``"basic"`` (two 3x3 convolutions) or ``"bottleneck"`` (1x1, 3x3, 1x1).
+    depths
+        Number of blocks in each of the four stages.
+    channels
+        Channels of the image: 1 for grey, 3 for RGB.
+    variant
+        ``"v1.5"`` strides in a bottleneck's 3x3 convolution and pads the stem's
+        pooling, as torchvision does; ``"v1"`` strides in its first 1x1 and pools
+        unpadded in ceil mode, as the networks of He et al. (2016) were released.
+    stage_shortcuts
+        Whether a projection of each stage's input joins the stage's last sum.
+    heads
+        Which of ``"class"`` and ``"mask"`` the network has.
+    """
+
+    name: str
+    block: Literal["basic", "bottleneck"]
+    depths: tuple[int, int, int, int]
+    channels: Literal[1, 3] = 3
+    variant: Literal["v1", "v1.5"] = "v1.5"
+    stage_shortcuts: bool = False
+    heads: tuple[Head, ...] = HEADS
+
+    @property
+    def expansion(self) -> int:
+        """Output channels of a block per unit of its width."""
+        return 4 if self.block == "bottleneck" else 1
+
+
+NETWORKS: dict[str, Network] = {
+    row.name: row
+    for row in (
+        Network("resnet18", "basic", (2, 2, 2, 2)),
+        Network("resnet34", "basic", (3, 4, 6, 3)),
+        Network("resnet50", "bottleneck", (3, 4, 6, 3)),
+        Network("resnet101", "bottleneck", (3, 4, 23, 3)),
+        Network("resnet152", "bottleneck", (3, 8, 36, 3)),
+        Network(
+            "mod_resnet101",
+            "bottleneck",
+            (3, 4, 23, 3),
+            channels=1,
+            stage_shortcuts=True,
+        ),
+    )
+}
+
+
+def network(name: str, **changes: Any) -> Network:
+    """Return the row called ``name``, with the fields in ``changes`` replaced.
+
+    Raises
+    ------
+    UnknownNetworkError
+        If there is no such row, or no such field.
+    """
+    try:
+        row = NETWORKS[name]
+    except KeyError:
+        known = ", ".join(NETWORKS)
+        raise UnknownNetworkError(
+            f"no network is called {name!r}; the networks are {known}"
+        ) from None
+    changes.setdefault("heads", row.heads)
+    changes["heads"] = tuple(changes["heads"])
+    try:
+        return dataclasses.replace(row, **changes)
+    except TypeError as error:
+        raise UnknownNetworkError(f"network {name!r}: {error}") from None
+
+
+def build(
+    network: Network,
+    graph: Graph[V],
+    *,
+    classes: int = 1000,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> None:
+    """Append the layers of ``network`` to ``graph``.
+
+    The results are called ``"class"``, logits (N, ``classes``), and ``"mask"``, lesion
+    logits (N, 1, H, W) of the input's own height and width, as far as
+    ``network.heads`` has them.
+
+    Parameters
+    ----------
+    network
+        A row of :data:`NETWORKS`, or one of your own.
+    graph
+        What receives the layers.
+    classes
+        Number of classes of the linear layer.
+    mean, std
+        Statistics that the image is normalised by, one a channel; ImageNet's (their
+        average for one channel) where not given.
+    """
+    grey = network.channels == 1
+    mean = mean or (IMAGENET_MEAN if not grey else (sum(IMAGENET_MEAN) / 3,))
+    std = std or (IMAGENET_STD if not grey else (sum(IMAGENET_STD) / 3,))
+    image = graph.input(network.channels, mean, std)
+    stem = graph.conv(image, "conv1", 64, 7, stride=2, padding=3, norm="bn1", relu=True)
+    if network.variant == "v1":
+        x = graph.max_pool(stem, 3, 2, ceil=True)
+    else:
+        x = graph.max_pool(stem, 3, 2, padding=1)
+    stages = []
+    for index, depth in enumerate(network.depths):
+        x = _stage(network, graph, x, index, depth)
+        stages.append(x)
+    if "class" in network.heads:
+        graph.output(graph.linear(graph.mean_pool(x), "fc", classes), "class")
+    if "mask" in network.heads:
+        graph.output(_decoder(graph, image, stem, stages), "mask")
+
+
+def _stage(network: Network, graph: Graph[V], x: V, index: int, depth: int) -> V:
+    """Append stage ``index`` (0 to 3), called layer1 to layer4."""
+    width = 64 << index
+    channels = width * network.expansion
+    name = f"layer{index + 1}"
+    entry, entry_stride = x, 1 if index == 0 else 2
+    for i in range(depth):
+        stride = entry_stride if i == 0 else 1
+        identity, block = x, f"{name}.{i}"
+        y = _block_inner(network, graph, x, block, width, stride)
+        if i == 0 and (stride != 1 or network.block == "bottleneck"):
+            identity = graph.conv(
+                x,
+                f"{block}.downsample.0",
+                channels,
+                1,
+                stride=stride,
+                norm=f"{block}.downsample.1",
+            )
+        if network.stage_shortcuts and i == depth - 1:
+            identity = graph.conv(
+                entry,
+                f"{name}.shortcut.0",
+                channels,
+                1,
+                stride=entry_stride,
+                norm=f"{name}.shortcut.1",
+                add=identity,
+            )
+        last = 3 if network.block == "bottleneck" else 2
+        x = graph.conv(
+            y,
+            f"{block}.conv{last}",
+            channels,
+            1 if network.block == "bottleneck" else 3,
+            padding=0 if network.block == "bottleneck" else 1,
+            norm=f"{block}.bn{last}",
+            add=identity,
+            relu=True,
+        )
+    return x
+
+
+def _block_inner(
+    network: Network, graph: Graph[V], x: V, block: str, width: int, stride: int
+) -> V:
+    """Append a block's convolutions before its last one."""
+    if network.block == "basic":
+        return graph.conv(
+            x,
+            f"{block}.conv1",
+            width,
+            3,
+            stride=stride,
+            padding=1,
+            norm=f"{block}.bn1",
+            relu=True,
+        )
+    first, second = (stride, 1) if network.variant == "v1" else (1, stride)
+    y = graph.conv(
+        x, f"{block}.conv1", width, 1, stride=first, norm=f"{block}.bn1", relu=True
+    )
+    return graph.conv(
+        y,
+        f"{block}.conv2",
+        width,
+        3,
+        stride=second,
+        padding=1,
+        norm=f"{block}.bn2",
+        relu=True,
+    )
+
+
+def _decoder(graph: Graph[V], image: V, stem: V, stages: Sequence[V]) -> V:
+    """Append the feature pyramid (Lin et al., CVPR 2017) that draws the mask.
+
+    The logit plane is one channel before it is resized: a 1x1 convolution commutes
+    with bilinear resampling, and one plane costs less to resample than thirty-two.
+    """
+
+    def unit(
+        src: V,
+        name: str,
+        channels: int,
+        kernel: int,
+        add: V | None = None,
+        relu: bool = False,
+    ) -> V:
+        return graph.conv(
+            src,
+            f"decoder.{name}.conv",
+            channels,
+            kernel,
+            padding=kernel // 2,
+            norm=f"decoder.{name}.bn",
+            add=add,
+            relu=relu,
+        )
+
+    x = unit(stages[3], "lateral4", PYRAMID_CHANNELS, 1)
+    for level in (3, 2, 1):
+        stage = stages[level - 1]
+        above = graph.resize(x, stage)
+        x = unit(stage, f"lateral{level}", PYRAMID_CHANNELS, 1, above, relu=True)
+        x = unit(x, f"smooth{level}", PYRAMID_CHANNELS, 3, relu=True)
+    x = unit(x, "reduce", REFINE_CHANNELS, 1)
+    above = graph.resize(x, stem)
+    x = unit(stem, "lateral0", REFINE_CHANNELS, 1, above, relu=True)
+    x = unit(x, "refine", REFINE_CHANNELS, 3, relu=True)
+    x = graph.conv(x, "decoder.logit", 1, 1, bias=True)
+    return graph.resize(x, image)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One layer as :class:`Counter` saw it.
+
+    Attributes
+    ----------
+    name
+        Name of the layer's parameters; the operator's name where it has none.
+    operator
+        ``"conv"``, ``"linear"``, ``"max_pool"``, ``"mean_pool"`` or ``"resize"``.
+    shape
+        (channels, height, width) of what it computes.
+    parameters
+        Trainable numbers: weights, biases, and the scales and shifts of batch norms.
+    macs
+        Multiply-accumulate operations of convolutions and linear layers.
+    """
+
+    name: str
+    operator: str
+    shape: tuple[int, int, int]
+    parameters: int
+    macs: int
+
+
+class Counter:
+    """A graph whose values are shapes: it computes nothing and adds up everything.
+
+    Parameters
+    ----------
+    height, width
+        Size of the image.
+
+    Attributes
+    ----------
+    layers
+        The :class:`Layer` s in the order in which they were appended.
+    arrays
+        Name and shape of every array that a weights file of this network holds.
+    """
+
+    def __init__(self, height: int = 224, width: int = 224) -> None:
+        self._size = (height, width)
+        self.layers: list[Layer] = []
+        self.arrays: dict[str, tuple[int, ...]] = {}
+
+    @property
+    def parameters(self) -> int:
+        """Trainable numbers of all layers."""
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulate operations of all layers, for one image."""
+        return sum(layer.macs for layer in self.layers)
+
+    def _append(
+        self,
+        name: str,
+        operator: str,
+        shape: tuple[int, int, int],
+        parameters: int = 0,
+        macs: int = 0,
+    ) -> tuple[int, int, int]:
+        self.layers.append(Layer(name, operator, shape, parameters, macs))
+        return shape
+
+    def input(
+        self, channels: int, mean: Sequence[float], std: Sequence[float]
+    ) -> tuple[int, int, int]:
+        """See :class:`Graph`."""
+        return (channels, *self._size)
+
+    def conv(
+        self,
+        src: tuple[int, int, int],
+        name: str,
+        channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        norm: str = "",
+        bias: bool = False,
+        add: tuple[int, int, int] | None = None,
+        relu: bool = False,
+    ) -> tuple[int, int, int]:
+        """See :class:`Graph`."""
+        height, width = ((s + 2 * padding - kernel) // stride + 1 for s in src[1:])
+        weight = (channels, src[0], kernel, kernel)
+        self.arrays[f"{name}.weight"] = weight
+        parameters = channels * src[0] * kernel * kernel
+        macs = parameters * height * width
+        if bias:
+            self.arrays[f"{name}.bias"] = (channels,)
+            parameters += channels
+        if norm:
+            for part in ("weight", "bias", "running_mean", "running_var"):
+                self.arrays[f"{norm}.{part}"] = (channels,)
+            parameters += 2 * channels
+        return self._append(name, "conv", (channels, height, width), parameters, macs)
+
+    def max_pool(
+        self,
+        src: tuple[int, int, int],
+        kernel: int,
+        stride: int,
+        *,
+        padding: int = 0,
+        ceil: bool = False,
+    ) -> tuple[int, int, int]:
+        """See :class:`Graph`."""
+        extra = stride - 1 if ceil else 0
+        height, width = (
+            (s + 2 * padding - kernel + extra) // stride + 1 for s in src[1:]
+        )
+        return self._append("max_pool", "max_pool", (src[0], height, width))
+
+    def mean_pool(self, src: tuple[int, int, int]) -> tuple[int, int, int]:
+        """See :class:`Graph`."""
+        return self._append("mean_pool", "mean_pool", (src[0], 1, 1))
+
+    def linear(
+        self, src: tuple[int, int, int], name: str, features: int
+    ) -> tuple[int, int, int]:
+        """See :class:`Graph`."""
+        inputs = src[0] * src[1] * src[2]
+        self.arrays[f"{name}.weight"] = (features, inputs)
+        self.arrays[f"{name}.bias"] = (features,)
+        macs = features * inputs
+        return self._append(name, "linear", (features, 1, 1), macs + features, macs)
+
+    def resize(
+        self,
+        src: tuple[int, int, int],
+        like: tuple[int, int, int],
+        *,
+        mode: str = "bilinear",
+    ) -> tuple[int, int, int]:
+        """See :class:`Graph`."""
+        return self._append("resize", "resize", (src[0], like[1], like[2]))
+
+    def output(self, src: tuple[int, int, int], name: str) -> None:
+        """See :class:`Graph`."""

@@ -1,0 +1,184 @@
+"""What a model returns: frozen results that name everything and show themselves."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import functools
+import html
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+from busnet.images import Picture
+from busnet.lesions import Lesion, Spacing, find_lesions
+
+__all__ = ["NOTICE", "Classification", "Prediction", "Segmentation"]
+
+#: What every output of busnet says of its use.
+NOTICE = (
+    "For research use only. Not a medical device; not cleared or approved by any "
+    "regulator; not for diagnosis or any clinical decision."
+)
+
+MALIGNANT = "malignant"
+NORMAL = "normal"
+
+#: Colour of a lesion's outline: orange stands out from grey for every kind of sight.
+OUTLINE = (255, 160, 0)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class _Result:
+    """What all results have.
+
+    Attributes
+    ----------
+    name
+        The image's file, or "" for an image that came in memory.
+    image
+        The image as it was read: float32 in 0..1, (H, W) or (H, W, 3).
+    """
+
+    name: str
+    image: npt.NDArray[np.float32]
+
+    def _facts(self) -> dict[str, str]:
+        """Return what the representations show, as text by name."""
+        return {"name": self.name} if self.name else {}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything but pixels as JSON holds it."""
+        height, width = self.image.shape[:2]
+        return {"file": self.name, "height": height, "width": width}
+
+    def __repr__(self) -> str:
+        """Return name and facts, never the pixels."""
+        facts = ", ".join(f"{key}={text}" for key, text in self._facts().items())
+        return f"{type(self).__name__}({facts})"
+
+    def picture(self) -> Image.Image:
+        """Draw the result as an RGB image of the input's size."""
+        pixels = Picture(self.image).channels(3)
+        return Image.fromarray(np.rint(pixels * 255).astype(np.uint8))
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.picture().save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(self._repr_png_()).decode()
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(key)}</th>"
+            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+            for key, text in self._facts().items()
+        )
+        return (
+            "<div style='display:flex;gap:1em;align-items:flex-start'>"
+            f"<img alt='{type(self).__name__}' style='max-width:20em;max-height:20em' "
+            f"src='data:image/png;base64,{data}'>"
+            f"<div><table>{rows}</table><small>{html.escape(NOTICE)}</small></div>"
+            "</div>"
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Classification(_Result):
+    """The class of an image.
+
+    Attributes
+    ----------
+    label
+        Name of the most probable class.
+    probabilities
+        Probability by class name, temperature-calibrated; they add up to 1.
+    """
+
+    label: str
+    probabilities: Mapping[str, float]
+
+    @property
+    def malignancy(self) -> float | None:
+        """Probability of the class "malignant"; None if the model has no such class."""
+        return self.probabilities.get(MALIGNANT)
+
+    def _facts(self) -> dict[str, str]:
+        shares = {name: f"{p:.3f}" for name, p in self.probabilities.items()}
+        return {"label": self.label, **shares, **super()._facts()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything but pixels as JSON holds it."""
+        return {
+            **super().as_dict(),
+            "label": self.label,
+            "probabilities": dict(self.probabilities),
+        }
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Segmentation(_Result):
+    """The lesions of an image.
+
+    Attributes
+    ----------
+    mask
+        bool (H, W), the image's own size: where the lesion probability reaches the
+        model's threshold.
+    lesion_probability
+        float32 (H, W) in 0..1.
+    spacing
+        Millimetres a row and a column, or None where they are not known.
+    """
+
+    mask: npt.NDArray[np.bool_]
+    lesion_probability: npt.NDArray[np.float32]
+    spacing: Spacing | None = None
+
+    @functools.cached_property
+    def lesions(self) -> tuple[Lesion, ...]:
+        """The mask's connected components, the largest first."""
+        return find_lesions(self.mask, self.lesion_probability, self.spacing)
+
+    def _facts(self) -> dict[str, str]:
+        facts = {"lesions": str(len(self.lesions))}
+        if self.lesions:
+            largest = self.lesions[0]
+            facts["largest"] = f"{largest.area} px"
+            if largest.area_mm2 is not None:
+                facts["largest"] = f"{largest.area_mm2:.1f} mm2"
+        return {**facts, **super()._facts()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything but pixels as JSON holds it."""
+        return {
+            **super().as_dict(),
+            "lesions": [lesion.as_dict() for lesion in self.lesions],
+        }
+
+    def picture(self) -> Image.Image:
+        """Draw the image with the lesions outlined, RGB of the input's size."""
+        picture = super().picture()
+        width = max(1, round(max(picture.size) / 200))
+        # A frame of background lets a lesion at the image's edge have an outline there.
+        frame = Image.fromarray(np.pad(self.mask, width))
+        inside = np.asarray(
+            frame.convert("L").filter(ImageFilter.MinFilter(2 * width + 1))
+        )[width:-width, width:-width]
+        outline = Image.fromarray(self.mask & (inside == 0))
+        picture.paste(OUTLINE, mask=outline)
+        return picture
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Prediction(Classification, Segmentation):
+    """Class and lesions of an image, from one pass over the network."""
+
+    @property
+    def consistent(self) -> bool:
+        """Whether class and mask agree: a lesion exactly where one is expected."""
+        return (self.label == NORMAL) != bool(self.mask.any())
