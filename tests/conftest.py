@@ -1,0 +1,39 @@
+import os
+from pathlib import Path
+
+import pytest
+from random_weights import save_random
+
+import busnet
+from busnet.networks import network
+
+
+@pytest.fixture(scope="session")
+def weights_file(tmp_path_factory):
+    """Write a small model: a random ResNet-18 of 64 pixels."""
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    return save_random(path, network("resnet18", channels=1))
+
+
+@pytest.fixture(scope="session")
+def model(weights_file):
+    return busnet.load(weights_file)
+
+
+@pytest.fixture(scope="session")
+def data_folder():
+    """Folder of the public data sets, which are not part of the project."""
+    folder = os.environ.get("BUSNET_DATA", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("BUSNET_DATA names no folder of data sets")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def busi(data_folder):
+    return data_folder / "busi" / "Dataset_BUSI_with_GT"
+
+
+@pytest.fixture(scope="session")
+def busbra(data_folder):
+    return data_folder / "busbra" / "BUSBRA"

@@ -1,0 +1,248 @@
+"""Threads, forks, leaks: what long and rough use must not break."""
+
+import concurrent.futures
+import gc
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+from random_weights import random_images
+
+import busnet
+
+
+def resident_kib():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() // 1024
+
+
+def test_memory_is_flat_over_a_thousand_runs(model):
+    image = random_images((70, 90))
+    for _ in range(50):
+        model.predict(image)
+    gc.collect()
+    tracemalloc.start()
+    traced, resident = tracemalloc.get_traced_memory()[0], resident_kib()
+    for _ in range(1000):
+        model.predict(image)
+    gc.collect()
+    grown = tracemalloc.get_traced_memory()[0] - traced
+    tracemalloc.stop()
+    assert grown < 20_000
+    assert resident_kib() - resident < 4_000
+
+
+def test_refusals_do_not_leak(model, tmp_path):
+    bad = np.full((50, 50), np.nan)
+    torn = tmp_path / "torn.png"
+    torn.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)
+
+    def refuse():
+        for image in (bad, torn, None, np.zeros((1, 1, 1, 1, 1))):
+            with pytest.raises(busnet.BusnetError):
+                model.predict(image)
+
+    for _ in range(20):
+        refuse()
+    gc.collect()
+    before = resident_kib()
+    for _ in range(300):
+        refuse()
+    gc.collect()
+    assert resident_kib() - before < 4_000
+
+
+def test_loading_again_and_again_gives_memory_back(weights_file):
+    for _ in range(3):
+        busnet.load(weights_file).predict(random_images((64, 64)))
+    gc.collect()
+    before = resident_kib()
+    for _ in range(10):
+        busnet.load(weights_file).predict(random_images((64, 64)))
+    gc.collect()
+    assert resident_kib() - before < 16_000
+
+
+def test_many_threads_get_the_same_bits(model):
+    images = [random_images((60 + i, 80), seed=i) for i in range(4)]
+    expected = [model.predict(image) for image in images]
+
+    def work(i):
+        result = model.predict(images[i % 4])
+        return (
+            result.probabilities == expected[i % 4].probabilities
+            and (result.mask == expected[i % 4].mask).all()
+        )
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(80)))
+
+
+def test_other_threads_run_while_the_engine_does(weights_file):
+    model = busnet.load(weights_file)
+    images = random_images((8, 512, 512))
+    model.run(images)
+    ticks, done = [], threading.Event()
+
+    def tick():
+        while not done.is_set():
+            ticks.append(time.perf_counter())
+            time.sleep(0.001)
+
+    ticker = threading.Thread(target=tick)
+    ticker.start()
+    start = time.perf_counter()
+    model.run(images)
+    end = time.perf_counter()
+    done.set()
+    ticker.join()
+    # With the GIL held the ticker could not have moved between start and end.
+    assert sum(start < t < end for t in ticks) >= 3
+
+
+@pytest.fixture
+def threads():
+    before = busnet.get_threads()
+    yield
+    busnet.set_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
+def test_threads_can_be_set(model):
+    image = random_images((64, 64))
+    results = []
+    for count in (1, 2, 3):
+        busnet.set_threads(count)
+        assert busnet.get_threads() == count
+        results.append(model.predict(image).probabilities)
+    for result in results[1:]:
+        assert result == pytest.approx(results[0], abs=1e-6)
+    for wrong in (0, -1, 1025):
+        with pytest.raises(ValueError, match=str(wrong)):
+            busnet.set_threads(wrong)
+    for wrong in (1.5, "2", None, True):
+        with pytest.raises(TypeError):
+            busnet.set_threads(wrong)
+    assert busnet.get_threads() == 3
+
+
+FORK = """
+import os, sys, warnings
+import numpy as np, busnet
+busnet.set_threads(2)
+model = busnet.load(sys.argv[1])
+image = np.random.RandomState(0).uniform(0, 1, (64, 64))
+parent = model.predict(image)
+child = os.fork()
+if child == 0:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        same = model.predict(image).probabilities
+        again = busnet.load(sys.argv[1]).predict(image).probabilities
+    close = all(abs(same[k] - parent.probabilities[k]) < 1e-6 for k in same)
+    told = [w for w in caught if "spawn" in str(w.message)]
+    os._exit(0 if close and same == again and len(told) == 1
+             and busnet.get_threads() == 1 else 1)
+_, status = os.waitpid(child, 0)
+assert busnet.get_threads() == 2
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_a_forked_child_works_on_one_thread(weights_file):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, weights_file],
+        timeout=120,
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_omp_num_threads_is_respected():
+    code = "import busnet; print(busnet.get_threads())"
+    for value, expected in (("1", 1), ("junk", None), ("", None)):
+        got = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "OMP_NUM_THREADS": value},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        assert int(got) == (expected or len(os.sched_getaffinity(0)))
+
+
+def test_torch_is_not_imported(weights_file):
+    code = (
+        "import sys, numpy as np, busnet\n"
+        "busnet.load(sys.argv[1]).predict(np.zeros((64, 64)))\n"
+        "heavy = {'torch', 'scipy', 'sklearn', 'matplotlib', 'typer', 'rich'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, weights_file], check=True)
+
+
+def test_objects_of_the_core_are_freed_in_any_order(weights_file):
+    from busnet import _core, weights
+
+    info, arrays = weights.load(weights_file, threads=2)
+    plan = _core.Plan(arrays, 1, 64, 64)
+    del arrays
+    gc.collect()
+    assert plan.run(random_images((1, 64, 64)))["class"].shape == (1, 1, 1, 3)
+    assert plan.arena_size > 0
+    assert info.image_size == 64
+
+
+def test_the_core_refuses_what_does_not_fit():
+    from busnet import _core
+
+    graph = _core.Graph()
+    with pytest.raises(ValueError, match="first"):
+        graph.conv(0, "conv", 8, 3)
+    image = graph.input(1, [0.5], [0.5])
+    for wrong in (
+        lambda: graph.input(1, [0.5], [0.5]),
+        lambda: graph.conv(5, "conv", 8, 3),
+        lambda: graph.conv(-1, "conv", 8, 3),
+        lambda: graph.conv(image, "", 8, 3),
+        lambda: graph.conv(image, "conv", 2**40, 3),
+        lambda: graph.conv(image, "conv", 8, 3, add=2**40),
+        lambda: graph.resize(image, image, mode="cubic"),
+        lambda: graph.output(9, "y"),
+        lambda: _core.Weights(graph, threads=0),
+    ):
+        with pytest.raises((ValueError, OverflowError)):
+            wrong()
+    for wrong in (
+        lambda: graph.conv("a", "conv", 8, 3),
+        lambda: graph.input(1),
+        lambda: _core.Weights(7),
+        lambda: _core.Plan(graph, 1, 5, 5),
+        lambda: _core.Graph(1),
+    ):
+        with pytest.raises(TypeError):
+            wrong()
+    weights = _core.Weights(graph)
+    with pytest.raises(ValueError, match="cannot change"):
+        graph.conv(image, "conv", 8, 3)
+    with pytest.raises(ValueError, match="not finished"):
+        _core.Plan(weights, 1, 5, 5)
+    weights.finish()
+    with pytest.raises(ValueError, match="no output"):
+        _core.Plan(weights, 1, 5, 5)
+
+
+def test_a_plan_beyond_memory_is_a_memory_error(weights_file):
+    from busnet import _core, weights
+
+    _, arrays = weights.load(weights_file)
+    with pytest.raises(MemoryError):
+        _core.Plan(arrays, 65536, 16384, 16384)
+    assert _core.Plan(arrays, 1, 64, 64).run(random_images((1, 64, 64)))

@@ -1,0 +1,93 @@
+"""Measures of lesions, on shapes whose measures are known."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from busnet import _core
+from busnet.lesions import find_lesions
+
+
+def ellipse(major, minor, angle=0.0, size=300):
+    y, x = np.mgrid[0:size, 0:size] - (size - 1) / 2
+    u = x * math.cos(angle) + y * math.sin(angle)
+    v = -x * math.sin(angle) + y * math.cos(angle)
+    return (u / (major / 2)) ** 2 + (v / (minor / 2)) ** 2 <= 1
+
+
+def measure(mask, spacing=None):
+    return find_lesions(mask, np.where(mask, 0.8, 0.1).astype(np.float32), spacing)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.4, math.pi / 4, 2.0])
+def test_ellipse(angle):
+    (lesion,) = measure(ellipse(200, 80, angle))
+    assert lesion.area == pytest.approx(math.pi * 100 * 40, rel=0.005)
+    assert lesion.axes == pytest.approx((200, 80), rel=0.01)
+    assert lesion.centre == pytest.approx((149.5, 149.5), abs=0.1)
+    assert lesion.probability == pytest.approx(0.8)
+    h = ((200 - 80) / (200 + 80)) ** 2
+    perimeter = math.pi * 140 * (1 + 3 * h / (10 + math.sqrt(4 - 3 * h)))  # Ramanujan
+    circularity = 4 * math.pi * math.pi * 100 * 40 / perimeter**2
+    assert lesion.circularity == pytest.approx(circularity, rel=0.04)
+
+
+def test_disc_is_round_and_a_line_is_not():
+    (disc,) = measure(ellipse(120, 120))
+    assert disc.circularity == pytest.approx(1, abs=0.02)
+    line = np.zeros((50, 50), bool)
+    line[25, 5:45] = True
+    (thin,) = measure(line)
+    assert thin.circularity < 0.2
+    assert thin.box == (25, 5, 26, 45)
+    assert thin.axes == pytest.approx((40, 1), rel=0.2)
+
+
+def test_one_pixel():
+    mask = np.zeros((9, 9), bool)
+    mask[4, 7] = True
+    (lesion,) = measure(mask)
+    assert (lesion.area, lesion.box, lesion.centre) == (1, (4, 7, 5, 8), (4.0, 7.0))
+    assert lesion.axes == pytest.approx((2 / math.sqrt(3),) * 2)
+    assert lesion.circularity == 1
+
+
+def test_millimetres_only_where_spacing_is_known():
+    mask = ellipse(200, 100)
+    (lesion,) = measure(mask)
+    assert lesion.area_mm2 is None
+    assert lesion.size_mm is None
+    assert not any("mm" in key for key in lesion.as_dict())
+    (lesion,) = measure(mask, (0.2, 0.1))
+    assert lesion.area_mm2 == pytest.approx(math.pi * 100 * 50 * 0.02, rel=0.005)
+    assert lesion.size_mm == pytest.approx((20, 20), rel=0.02)
+    # 200 columns of 0.1 mm and 100 rows of 0.2 mm: a disc of 20 mm.
+    assert lesion.axes_mm == pytest.approx((20, 20), rel=0.02)
+    assert lesion.as_dict()["area_mm2"] == lesion.area_mm2
+
+
+def test_several_come_largest_first_and_diagonals_connect():
+    mask = np.zeros((60, 60), bool)
+    mask[5:10, 5:10] = True
+    mask[30:50, 30:50] = True
+    mask[50, 50] = True  # touches the square by a corner
+    large, small = measure(mask)
+    assert (large.area, small.area) == (401, 25)
+    assert large.box == (30, 30, 51, 51)
+    assert measure(np.zeros((5, 5), bool)) == ()
+
+
+def test_labels_are_scipys():
+    generator = np.random.RandomState(0)
+    for density in (0.1, 0.35, 0.6, 1.0):
+        mask = (generator.uniform(0, 1, (70, 90)) < density).astype(np.uint8)
+        labels, count = _core.label(mask)
+        expected, wanted = ndimage.label(mask, np.ones((3, 3)))
+        assert count == wanted
+        np.testing.assert_array_equal(labels, expected)
+    with pytest.raises(ValueError, match="2"):
+        _core.label(np.zeros((2, 2, 2), np.uint8))
+    with pytest.raises(TypeError, match="uint8"):
+        _core.label(np.zeros((2, 2), bool))

@@ -1,0 +1,73 @@
+import pytest
+
+from busnet.errors import BusnetError, UnknownNetworkError
+from busnet.networks import HEADS, NETWORKS, Counter, build, network
+
+#: Parameters and multiply-accumulates (G, at 224) of torchvision's networks with 1,000
+#: classes and three channels.
+TORCHVISION = {
+    "resnet18": (11_689_512, 1.814),
+    "resnet34": (21_797_672, 3.664),
+    "resnet50": (25_557_032, 4.089),
+    "resnet101": (44_549_160, 7.801),
+    "resnet152": (60_192_808, 11.514),
+}
+
+
+def count(row, size=224, classes=1000):
+    counter = Counter(size, size)
+    build(row, counter, classes=classes)
+    return counter
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_counts_are_torchvisions(name):
+    parameters, gmacs = TORCHVISION[name]
+    counter = count(network(name, heads=("class",)))
+    assert counter.parameters == parameters
+    assert counter.macs / 1e9 == pytest.approx(gmacs, abs=6e-4)
+
+
+def test_names_are_torchvisions():
+    arrays = count(network("resnet50", heads=("class",))).arrays
+    assert arrays["conv1.weight"] == (64, 3, 7, 7)
+    assert arrays["layer1.0.downsample.0.weight"] == (256, 64, 1, 1)
+    assert arrays["layer1.0.downsample.1.running_var"] == (256,)
+    assert arrays["layer4.2.conv3.weight"] == (2048, 512, 1, 1)
+    assert arrays["fc.weight"] == (1000, 2048)
+
+
+def test_mod_resnet101_is_resnet101_with_three_changes():
+    row = NETWORKS["mod_resnet101"]
+    plain = network("mod_resnet101", channels=3, stage_shortcuts=False)
+    assert (plain.block, plain.depths) == (
+        NETWORKS["resnet101"].block,
+        NETWORKS["resnet101"].depths,
+    )
+    assert count(plain).arrays == count(network("resnet101")).arrays
+    added = set(count(row).arrays) - set(count(plain).arrays)
+    assert {name.split(".")[1] for name in added} == {"shortcut"}
+    assert len(added) == 4 * 5
+    assert count(row).arrays["conv1.weight"] == (64, 1, 7, 7)
+    for head in HEADS:
+        single = count(network("mod_resnet101", heads=(head,))).arrays
+        assert ("fc.weight" in single) == (head == "class")
+        assert ("decoder.logit.weight" in single) == (head == "mask")
+
+
+def test_strides_differ_between_variants():
+    old, new = count(network("resnet50", variant="v1")), count(network("resnet50"))
+    assert old.arrays == new.arrays
+    shapes = {layer.name: layer.shape for layer in old.layers}
+    assert shapes["layer2.0.conv1"][1:] == (28, 28)
+    shapes = {layer.name: layer.shape for layer in new.layers}
+    assert shapes["layer2.0.conv1"][1:] == (56, 56)
+    assert shapes["layer2.0.conv2"][1:] == (28, 28)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(UnknownNetworkError, match=r"resnet19.*resnet18"):
+        network("resnet19")
+    with pytest.raises(UnknownNetworkError, match="colour"):
+        network("resnet18", colour=True)
+    assert issubclass(UnknownNetworkError, (BusnetError, ValueError))

@@ -1,0 +1,96 @@
+"""Whole networks: against PyTorch's golden outputs, and against the NumPy oracle."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy_graph import NumpyGraph
+from random_weights import random_arrays, random_images
+
+from busnet import _core
+from busnet.networks import IMAGENET_MEAN, IMAGENET_STD, NETWORKS, build, network
+
+GOLDEN = Path(__file__).parent / "data" / "golden.npz"
+SHAPES = ((1, 224, 224), (3, 200, 312))
+STEP = 8
+
+ROWS = {**NETWORKS, "resnet50_v1": network("resnet50", variant="v1")}
+
+
+def finished(row, threads=2):
+    graph = _core.Graph()
+    build(row, graph, classes=3)
+    weights = _core.Weights(graph, threads=threads)
+    for name, array in random_arrays(row).items():
+        weights.set(name, array)
+    weights.finish()
+    return weights
+
+
+def assert_parity(got, expected):
+    """At most 1e-3 apart anywhere, and 1e-5 relative in the L2 norm."""
+    difference = got - expected
+    assert np.abs(difference).max() <= 1e-3
+    assert np.linalg.norm(difference) <= 1e-5 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_outputs_are_pytorchs(name):
+    row = ROWS[name]
+    weights = finished(row)
+    with np.load(GOLDEN) as golden:
+        for batch, height, width in SHAPES:
+            images = random_images((batch, height, width, row.channels))
+            outputs = _core.Plan(weights, batch, height, width, threads=2).run(images)
+            key = f"{name}/{batch}x{height}x{width}"
+            assert_parity(outputs["class"][:, 0, 0, :], golden[f"{key}/class"])
+            mask = outputs["mask"][:, ::STEP, ::STEP, 0]
+            assert_parity(mask, golden[f"{key}/mask"])
+            # Golden outputs that hardly vary would pass anything.
+            assert golden[f"{key}/mask"].std() > 0.05
+            assert np.ptp(golden[f"{key}/class"]) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [("resnet18", "v1.5"), ("resnet50", "v1.5"), ("resnet50", "v1")],
+)
+@pytest.mark.parametrize("shortcuts", [False, True])
+def test_outputs_are_the_oracles(name, variant, shortcuts):
+    row = network(name, variant=variant, stage_shortcuts=shortcuts)
+    images = random_images((2, 43, 71, row.channels))
+    oracle = NumpyGraph(random_arrays(row), images.transpose(0, 3, 1, 2))
+    build(row, oracle, classes=3, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    outputs = _core.Plan(finished(row), 2, 43, 71, threads=2).run(images)
+    for head, expected in oracle.outputs.items():
+        assert_parity(outputs[head].transpose(0, 3, 1, 2), expected)
+
+
+def test_a_part_of_the_batch_is_the_same_as_alone():
+    row = network("resnet18")
+    weights = finished(row)
+    images = random_images((4, 96, 64, 3))
+    together = _core.Plan(weights, 4, 96, 64, threads=2).run(images)
+    for i in range(4):
+        alone = _core.Plan(weights, 1, 96, 64, threads=2).run(images[i : i + 1])
+        for head in row.heads:
+            np.testing.assert_allclose(alone[head][0], together[head][i], atol=1e-5)
+
+
+def test_runs_are_the_same_bits():
+    row = network("resnet18")
+    plan = _core.Plan(finished(row), 2, 96, 64, threads=2)
+    images = random_images((2, 96, 64, 3))
+    first = plan.run(images)
+    for _ in range(5):
+        again = plan.run(images)
+        for head in row.heads:
+            np.testing.assert_array_equal(again[head], first[head])
+
+
+def test_too_small_an_image_is_refused():
+    weights = finished(network("resnet18"))
+    with pytest.raises(ValueError, match="0 x 5"):
+        _core.Plan(weights, 1, 0, 5)
+    # One pixel is enough for every layer: they all pad.
+    assert _core.Plan(weights, 1, 1, 1).run(random_images((1, 1, 1, 3)))
