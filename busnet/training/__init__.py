@@ -1,0 +1,1 @@
+"""Training with PyTorch (the extra ``busnet[train]``)."""

@@ -1,0 +1,147 @@
+"""The PyTorch graph: a network's description as a trainable module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from busnet.networks import Network, build
+
+__all__ = ["TorchGraph", "module"]
+
+#: A step finds its layers in the module that runs it, so that copies of a module
+#: compute with their own.
+_Step = Callable[["TorchGraph", list[Tensor]], Tensor]
+
+
+class TorchGraph(nn.Module):
+    """A :class:`busnet.networks.Graph` whose values are indices of recorded steps.
+
+    Its state dict has torchvision's keys. Called with images (N, C, H, W) in 0..1 it
+    returns its outputs by name: ``"class"`` (N, classes), ``"mask"`` (N, 1, H, W).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._steps: list[_Step] = []
+        self._channels: list[int] = []
+        self._outputs: dict[str, int] = {}
+
+    def _record(self, channels: int, step: _Step) -> int:
+        self._steps.append(step)
+        self._channels.append(channels)
+        return len(self._steps) - 1
+
+    def _register(self, name: str, layer: nn.Module) -> None:
+        parent: nn.Module = self
+        *path, leaf = name.split(".")
+        for part in path:
+            if not hasattr(parent, part):
+                parent.add_module(part, nn.Module())
+            parent = getattr(parent, part)
+        parent.add_module(leaf, layer)
+
+    def input(self, channels: int, mean: Sequence[float], std: Sequence[float]) -> int:
+        """See :class:`busnet.networks.Graph`."""
+        shape = (1, channels, 1, 1)
+        self.register_buffer("mean", torch.tensor(mean).view(shape), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(shape), persistent=False)
+        return self._record(channels, lambda g, v: (v[-1] - g.mean) / g.std)
+
+    def conv(
+        self,
+        src: int,
+        name: str,
+        channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        norm: str = "",
+        bias: bool = False,
+        add: int | None = None,
+        relu: bool = False,
+    ) -> int:
+        """See :class:`busnet.networks.Graph`."""
+        conv = nn.Conv2d(
+            self._channels[src], channels, kernel, stride, padding, bias=bias
+        )
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+        self._register(name, conv)
+        if norm:
+            self._register(norm, nn.BatchNorm2d(channels))
+
+        def step(graph: TorchGraph, values: list[Tensor]) -> Tensor:
+            y = graph.get_submodule(name)(values[src])
+            if norm:
+                y = graph.get_submodule(norm)(y)
+            if add is not None:
+                y = y + values[add]
+            return functional.relu(y, inplace=True) if relu else y
+
+        return self._record(channels, step)
+
+    def max_pool(
+        self,
+        src: int,
+        kernel: int,
+        stride: int,
+        *,
+        padding: int = 0,
+        ceil: bool = False,
+    ) -> int:
+        """See :class:`busnet.networks.Graph`."""
+        pool = nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil)
+        return self._record(self._channels[src], lambda _, v: pool(v[src]))
+
+    def mean_pool(self, src: int) -> int:
+        """See :class:`busnet.networks.Graph`."""
+        return self._record(self._channels[src], lambda _, v: v[src].mean((2, 3)))
+
+    def linear(self, src: int, name: str, features: int) -> int:
+        """See :class:`busnet.networks.Graph`."""
+        self._register(name, nn.Linear(self._channels[src], features))
+        return self._record(features, lambda g, v: g.get_submodule(name)(v[src]))
+
+    def resize(self, src: int, like: int, *, mode: str = "bilinear") -> int:
+        """See :class:`busnet.networks.Graph`."""
+        # PyTorch's plain "nearest" puts pixel centres at whole numbers.
+        name, corners = (mode, False) if mode == "bilinear" else ("nearest-exact", None)
+
+        def step(_: TorchGraph, values: list[Tensor]) -> Tensor:
+            size = values[like].shape[2:]
+            return functional.interpolate(
+                values[src], size, mode=name, align_corners=corners
+            )
+
+        return self._record(self._channels[src], step)
+
+    def output(self, src: int, name: str) -> None:
+        """See :class:`busnet.networks.Graph`."""
+        self._outputs[name] = src
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Compute all outputs for images (N, C, H, W) in 0..1."""
+        values: list[Tensor] = [self._steps[0](self, [images])]
+        for step in self._steps[1:]:
+            values.append(step(self, values))
+        return {name: values[index] for name, index in self._outputs.items()}
+
+
+def module(
+    network: Network,
+    *,
+    classes: int = 3,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> TorchGraph:
+    """Return ``network`` as a PyTorch module with fresh weights."""
+    graph = TorchGraph()
+    build(network, graph, classes=classes, mean=mean, std=std)
+    return graph

@@ -1,0 +1,103 @@
+"""The recipe: everything that decides what a training run does."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from busnet.training.augment import Augmentation
+
+__all__ = ["RECIPES", "Phase", "Recipe"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """Some epochs at one image size.
+
+    Attributes
+    ----------
+    size
+        Side of the square images, pixels.
+    epochs
+        Passes over the training cases.
+    batch
+        Images a step.
+    """
+
+    size: int
+    epochs: int
+    batch: int = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What a training run does, apart from the network, the data and the start.
+
+    Attributes
+    ----------
+    phases
+        Image sizes in their order; the last one is the model's.
+    learning_rate
+        Peak rate of AdamW for layers that start from trained weights.
+    fresh_factor
+        How much faster layers learn that start at random.
+    weight_decay
+        Decay of convolution and linear weights; norms and biases have none.
+    warmup
+        Share of the steps on which the rate rises, before its cosine descent.
+    smoothing
+        Label smoothing.
+    mask_weight
+        Weight of the mask's loss beside the class's.
+    ema
+        Decay a step of the averaged weights, which are what is kept.
+    augmentation
+        Ranges of the augmentation.
+    seed
+        Seed of order, augmentation and fresh weights.
+    """
+
+    phases: tuple[Phase, ...]
+    learning_rate: float = 2e-4
+    fresh_factor: float = 4.0
+    weight_decay: float = 0.02
+    warmup: float = 0.05
+    smoothing: float = 0.05
+    mask_weight: float = 1.0
+    ema: float = 0.99
+    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+    seed: int = 0
+
+    @property
+    def size(self) -> int:
+        """Image size of the finished model."""
+        return self.phases[-1].size
+
+    def shortened(self, epochs: int) -> Recipe:
+        """Return the recipe with so many epochs, spread over the phases alike.
+
+        The last phase keeps at least one; earlier ones may vanish.
+        """
+        total = sum(phase.epochs for phase in self.phases)
+        counts = [phase.epochs * epochs // total for phase in self.phases]
+        counts[-1] = epochs - sum(counts[:-1])
+        phases = tuple(
+            dataclasses.replace(phase, epochs=count)
+            for phase, count in zip(self.phases, counts, strict=True)
+            if count
+        )
+        return dataclasses.replace(self, phases=phases)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the recipe as JSON holds it."""
+        return {**dataclasses.asdict(self), "phases": [*map(vars, self.phases)]}
+
+
+#: Recipes by name. Small images first, where an epoch is cheap, then the final size,
+#: while the rate is still high: the last, slow epochs do not accustom it to a new one.
+RECIPES = {
+    # From ImageNet weights to ultrasound, on a larger set such as BUS-BRA.
+    "pretrain": Recipe((Phase(128, 8), Phase(160, 4))),
+    # From pre-trained weights to the task, on BUSI.
+    "finetune": Recipe((Phase(128, 10), Phase(192, 20))),
+}
