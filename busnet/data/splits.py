@@ -59,6 +59,9 @@ class Protocol:
         What a report says of it.
     choose
         Returns the cases that are used, with their folds.
+    folds
+        Name of the division into folds; protocols with the same one can be evaluated
+        with each other's models.
     leaky
         Whether copies of the same scene stand in several folds.
     """
@@ -66,32 +69,39 @@ class Protocol:
     data: str
     description: str
     choose: Callable[[Iterable[Case]], list[Case]]
+    folds: str
     leaky: bool = False
 
 
 PROTOCOLS = {
     "busi-group5": Protocol(
-        "busi", "BUSI, 760 images, five duplicate-group-aware folds", _in_folds
+        "busi",
+        "BUSI, 760 images, five duplicate-group-aware folds",
+        _in_folds,
+        "busi-groups",
     ),
     "busi-clean": Protocol(
         "busi",
         "BUSI, one image of each group of duplicates, without axillae and needles, "
         "five duplicate-group-aware folds",
         _clean,
+        "busi-groups",
     ),
     "busi-random5": Protocol(
         "busi",
         "BUSI, 780 images, five random folds: LEAKY, copies of test images are trained "
         "on; only for comparison with literature that did the same",
         _random,
+        "busi-random",
         leaky=True,
     ),
     "busbra-patient5": Protocol(
         "busbra",
         "BUS-BRA, 1,875 images, the official five patient-level folds",
         _in_folds,
+        "busbra-patients",
     ),
-    "own": Protocol("own", "the user's own images", _whole),
+    "own": Protocol("own", "the user's own images", _whole, "own"),
 }
 
 

@@ -60,6 +60,15 @@ def class_logits(
     return torch.cat(parts).numpy(), examples.labels.numpy()
 
 
+def start_provenance(trainer: Trainer) -> Any:
+    """Return where the trainer's weights started, with all that they have seen."""
+    if trainer.start is None:
+        return "random"
+    if trainer.start.is_dir():
+        return "ImageNet, partial"
+    return dict(weights.read_info(trainer.start).provenance)
+
+
 def export(
     path: str | os.PathLike[str],
     trainer: Trainer,
@@ -104,7 +113,7 @@ def export(
             "validation_images": len(validation),
             "test_images": len(trainer.split.test),
             "leaks": len(trainer.split.leaks),
-            "start": trainer.start.name if trainer.start is not None else "random",
+            "start": start_provenance(trainer),
             "bfloat16": trainer.bfloat16,
             "recipe": trainer.recipe.as_dict(),
             "busnet": __version__,

@@ -1,0 +1,19 @@
+"""The command line: a module for each command, or for a few that belong together."""
+
+from __future__ import annotations
+
+from busnet.cli import audit, evaluate, info, predict, train
+from busnet.cli.common import app, fail
+from busnet.errors import BusnetError
+
+__all__ = ["app", "audit", "evaluate", "info", "main", "predict", "train"]
+
+
+def main() -> None:
+    """Run the command line; what it cannot do ends with status 1 or 2."""
+    try:
+        app()
+    except BusnetError as error:
+        fail(str(error))
+    except (OSError, MemoryError) as error:
+        fail(f"{type(error).__name__}: {error}")

@@ -1,0 +1,74 @@
+"""What the commands share: the app, messages, progress, common options."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Annotated, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from busnet.results import NOTICE
+from busnet.threads import set_threads
+
+T = TypeVar("T")
+
+FAILED, USAGE = 1, 2
+
+app = typer.Typer(
+    help=f"Breast-ultrasound classification and segmentation on CPU. {NOTICE}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+#: Results go to standard output, everything that is said about them to this.
+messages = Console(stderr=True)
+
+ModelOption = Annotated[
+    str, typer.Option("--model", help="Shipped model or path to a .safetensors file.")
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, max=1024, help="Threads to use.")
+]
+
+
+def fail(message: str, status: int = FAILED) -> NoReturn:
+    """Say what went wrong and leave."""
+    messages.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    sys.exit(status)
+
+
+def track(items: Iterable[T], total: int, what: str) -> Iterable[T]:
+    """Pass items on under a progress bar on standard error."""
+    with progress() as bar:
+        task = bar.add_task(what, total=total)
+        for item in items:
+            bar.advance(task)
+            yield item
+
+
+def progress() -> Progress:
+    """Return a progress bar on standard error; none where that is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=messages,
+        disable=not messages.is_terminal,
+    )
+
+
+def use(threads: int | None) -> None:
+    """Set the number of threads if one is given."""
+    if threads is not None:
+        set_threads(threads)

@@ -1,0 +1,137 @@
+"""``busnet evaluate`` and ``busnet compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from busnet.cli.common import ModelOption, ThreadsOption, app, messages, track, use
+from busnet.data import READERS
+from busnet.data import protocol as data_protocol
+from busnet.errors import MissingExtraError
+from busnet.files import whole_file
+from busnet.model import DEFAULT, load
+from busnet.results import NOTICE
+
+
+@app.command()
+def evaluate(
+    data: Annotated[Path, typer.Option(help="Folder or CSV table of the data set.")],
+    protocol: Annotated[
+        str, typer.Option(help="How the data set is used; 'own' for your own.")
+    ] = "busi-group5",
+    fold: Annotated[
+        int | None,
+        typer.Option(help="Fold to evaluate on; by default the one held out."),
+    ] = None,
+    model: ModelOption = DEFAULT,
+    report: Annotated[Path | None, typer.Option(help="HTML file to write.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="JSON file to write.")
+    ] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="CSV file of all cases to write.")
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="JSON of an evaluation on the same cases, to compare with."),
+    ] = None,
+    bootstrap: Annotated[
+        int, typer.Option(min=10, max=100_000, help="Bootstrap draws.")
+    ] = 1000,
+    allow_leak: Annotated[
+        bool,
+        typer.Option("--allow-leak", help="Evaluate on images that were trained on."),
+    ] = False,
+    threads: ThreadsOption = None,
+) -> None:
+    """Measure a model on labelled images (needs the extra busnet[evaluate])."""
+    evaluation = _evaluation_extra()
+    from busnet.evaluation import report as html_report
+    from busnet.evaluation.intervals import compare
+    from busnet.evaluation.scores import Scores, score_cases
+    from busnet.evaluation.seen import check_unseen, default_fold
+
+    use(threads)
+    loaded = load(model)
+    if fold is None:
+        fold = default_fold(loaded.info, protocol)
+    leak = check_unseen(loaded.info, protocol, fold, allow_leak=allow_leak)
+    chosen = data_protocol(protocol)
+    cases = chosen.choose(READERS[chosen.data](data))
+    if fold is not None:
+        cases = [case for case in cases if case.fold == fold]
+    scores = Scores(track(score_cases(loaded, cases), len(cases), "evaluating"))
+    result = evaluation.evaluate(
+        loaded.info,
+        scores,
+        model=Path(model).name,
+        name=protocol,
+        fold=fold,
+        leak=leak,
+        bootstrap=bootstrap,
+    )
+    _print_figures(result.title, result.figures, leak)
+    if against is not None:
+        other = evaluation.read_evaluation(against)
+        _print_figures(
+            f"{result.title}, less {other.title}",
+            compare(other.scores, scores, count=bootstrap),
+            leak or other.leak,
+        )
+    for path, text in (
+        (report, lambda: html_report.render(result, loaded, cases)),
+        (json_file, result.to_json),
+        (csv_file, lambda: evaluation.to_csv(result)),
+    ):
+        if path is not None:
+            with whole_file(path) as part:
+                part.write_text(text(), encoding="utf-8")
+            messages.print(f"written: {escape(str(path))}", soft_wrap=True)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="JSON of an evaluation.")],
+    second: Annotated[Path, typer.Argument(help="JSON of another, on the same cases.")],
+    bootstrap: Annotated[
+        int, typer.Option(min=10, max=100_000, help="Bootstrap draws.")
+    ] = 1000,
+) -> None:
+    """Compare two evaluations, paired: figures of the second less the first."""
+    evaluation = _evaluation_extra()
+    from busnet.evaluation import intervals
+
+    one, two = (evaluation.read_evaluation(path) for path in (first, second))
+    differences = intervals.compare(one.scores, two.scores, count=bootstrap)
+    _print_figures(f"{two.title}, less {one.title}", differences, one.leak or two.leak)
+
+
+def _evaluation_extra() -> Any:
+    """Return the module of evaluations, or say which extra is missing."""
+    try:
+        from busnet import plot
+        from busnet.evaluation import evaluation
+    except ImportError as error:
+        raise MissingExtraError(
+            f"evaluation needs the extra: pip install 'busnet[evaluate]' ({error})"
+        ) from None
+    del plot
+    return evaluation
+
+
+def _print_figures(title: str, figures: Mapping[str, Any], leak: str) -> None:
+    console = Console()
+    if leak:
+        console.print(f"[bold red]LEAKY:[/] {escape(leak)}", soft_wrap=True)
+    table = Table("figure", "value [95 % interval]", title=escape(title))
+    for name, interval in figures.items():
+        table.add_row(name, escape(str(interval)))
+    console.print(table)
+    console.print(NOTICE, style="dim")

@@ -1,0 +1,116 @@
+"""``busnet info``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from busnet import __version__, _core
+from busnet.cli.common import app
+from busnet.model import DEFAULT, Model, load, shipped
+from busnet.networks import NETWORKS, Counter, build, network
+from busnet.results import NOTICE
+from busnet.threads import get_threads
+from busnet.weights import ModelInfo, read_info
+
+
+@app.command()
+def info(
+    name: Annotated[
+        str | None,
+        typer.Option("--network", help="Print this network's layers and counts."),
+    ] = None,
+    size: Annotated[
+        int, typer.Option(min=32, max=4096, help="Side of the image for --network.")
+    ] = 224,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Print what this model is."),
+    ] = None,
+) -> None:
+    """Tell about the engine, the networks and the shipped models."""
+    console = Console()
+    if name is not None:
+        _print_network(console, name, size)
+    elif model is not None:
+        _print_model(console, load(model))
+    else:
+        _print_engine(console)
+
+
+def _print_engine(console: Console) -> None:
+    engine = _core.engine()
+    console.print(f"busnet {__version__}")
+    console.print(
+        f"oneDNN {engine['version']}, instruction set {engine['isa']}, "
+        f"{get_threads()} threads",
+        highlight=False,
+    )
+    console.print(f"networks: {', '.join(NETWORKS)}", soft_wrap=True)
+    for name, path in shipped().items():
+        default = " (default)" if name == DEFAULT else ""
+        described = _describe(read_info(path))
+        size = path.stat().st_size / 1e6
+        console.print(
+            f"model {name}{default}: {described}, {size:.1f} MB", soft_wrap=True
+        )
+    console.print(NOTICE, style="dim")
+
+
+def _describe(model: ModelInfo) -> str:
+    data = model.provenance.get("data", "unknown data")
+    return f"{', '.join(model.classes)}; {model.image_size} px; trained on {data}"
+
+
+def _print_network(console: Console, name: str, size: int) -> None:
+    counter = Counter(size, size)
+    row = network(name)
+    build(row, counter)
+    table = Table("layer", "operator", "channels", "size", "parameters", "MACs")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for layer in counter.layers:
+        channels, height, width = layer.shape
+        table.add_row(
+            layer.name,
+            layer.operator,
+            str(channels),
+            f"{height} x {width}",
+            f"{layer.parameters:,}" if layer.parameters else "",
+            f"{layer.macs:,}" if layer.macs else "",
+        )
+    console.print(table)
+    console.print(
+        f"{name}, {row.channels} channels, 1000 classes, {size} x {size}: "
+        f"{counter.parameters:,} parameters, {counter.macs / 1e9:.3f} GMACs",
+        soft_wrap=True,
+    )
+
+
+def _print_model(console: Console, model: Model) -> None:
+    console.print(model.info.network, model.info.classes)
+    table = Table("field", "value", show_header=False)
+    for key, value in _flatten(
+        {
+            "image size": model.info.image_size,
+            "temperature": model.info.temperature,
+            "mask threshold": model.info.mask_threshold,
+            "operating points": dict(model.info.operating_points),
+            **model.info.provenance,
+        }
+    ):
+        table.add_row(key, escape(str(value)))
+    console.print(table)
+
+
+def _flatten(document: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in document.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,106 @@
+"""A whole training: the cases, the split, the loop and the weights file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from busnet.data import PROTOCOLS, READERS, protocol, split
+from busnet.networks import Network
+from busnet.training.export import export
+from busnet.training.recipe import RECIPES, Recipe
+from busnet.training.trainer import Progress, Trainer
+from busnet.weights import ModelInfo
+
+__all__ = ["Job", "pretrain", "run"]
+
+PRETRAINING = "busbra-patient5"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What is trained on what.
+
+    Attributes
+    ----------
+    network
+        The row to train.
+    data
+        Folder or table of the data set that the protocol is for.
+    protocol
+        A name of :data:`busnet.data.PROTOCOLS`.
+    fold
+        The fold that is held out; None holds out nothing.
+    recipe
+        How.
+    start
+        Weights file or folder of ImageNet weights to start from.
+    """
+
+    network: Network
+    data: Path
+    protocol: str
+    fold: int | None
+    recipe: Recipe
+    start: Path | None = None
+
+
+def run(
+    job: Job,
+    out: Path,
+    *,
+    checkpoint: Path,
+    report: Callable[[Progress], None] = lambda progress: None,
+    allow_leak: bool = False,
+    eight_bit: bool = False,
+) -> ModelInfo:
+    """Train, resuming from the checkpoint if there is one, and write the weights file.
+
+    The checkpoint is removed when the weights file is written.
+
+    Raises
+    ------
+    DataError, LeakError
+        If the data set, the protocol, the fold or the split cannot be used.
+    """
+    cases = READERS[protocol(job.protocol).data](job.data)
+    made = split(
+        cases, job.protocol, job.fold, seed=job.recipe.seed, allow_leak=allow_leak
+    )
+    trainer = Trainer(
+        job.network, made, job.recipe, start=job.start, checkpoint=checkpoint
+    )
+    trainer.run(report)
+    info = export(
+        out,
+        trainer,
+        {
+            "data": PROTOCOLS[job.protocol].description,
+            "protocol": job.protocol,
+            "fold": job.fold,
+        },
+        eight_bit=eight_bit,
+    )
+    checkpoint.unlink(missing_ok=True)
+    return info
+
+
+def pretrain(
+    network: Network,
+    data: Path,
+    start: Path | None,
+    work: Path,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> Path:
+    """Train on all of BUS-BRA and return the weights file, which is kept in ``work``.
+
+    It holds no image of BUSI, so it can be the start for any of BUSI's folds.
+    """
+    heads = "-".join(network.heads)
+    kind = "-shortcuts" if network.stage_shortcuts else ""
+    out = work / f"{network.name}{kind}-{heads}-busbra.safetensors"
+    if not out.exists():
+        job = Job(network, data, PRETRAINING, None, RECIPES["pretrain"], start)
+        run(job, out, checkpoint=out.with_suffix(".ckpt"), report=report)
+    return out
