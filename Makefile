@@ -13,7 +13,8 @@ WRAP = $(foreach name,$(WRAPPED),-Wl,--wrap=$(name))
 SANITIZERS ?= address,undefined
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-core test-train format lint types layers check clean
+.PHONY: help build demo test test-core test-train wheel bench format lint types layers \
+	check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,7 +37,7 @@ $(VENV)/checked: $(VENV)/built
 	@touch $@
 
 $(VENV)/trained: $(VENV)/tested
-	$(BIN)/python -m pip install --quiet --editable ".[train,evaluate]"
+	$(BIN)/python -m pip install --quiet --editable ".[train,evaluate,onnx]" onnxruntime
 	@touch $@
 
 build: $(VENV)/built ## make the environment and build the package in it
@@ -86,7 +87,19 @@ types: $(VENV)/trained $(VENV)/checked ## check types, and the stub against the 
 	$(BIN)/mypy
 	$(BIN)/stubtest busnet._core
 
-check: lint types test test-core test-train ## all of the checks
+check: lint types test test-core test-train wheel ## all of the checks
+
+wheel: ## build the wheel and try it in an empty environment
+	rm -rf build/wheel build/empty
+	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(PYTHON) -m venv build/empty
+	build/empty/bin/python -m pip install --quiet build/wheel/*.whl
+	cd build && empty/bin/python -c "import busnet, numpy as np; \
+	  print(busnet.classify(np.zeros((300, 400), 'uint8')))"
+	cd build && empty/bin/busnet info
+
+bench: $(VENV)/tested ## time the forward passes
+	$(BIN)/python benchmarks/forward.py
 
 clean: ## remove what was built
 	rm -rf build $(VENV) demo *.egg-info busnet/_core*.so busnet/_libs

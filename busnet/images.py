@@ -109,18 +109,32 @@ class Letterbox:
         """First column of the image in the square."""
         return (self.size - self.columns) // 2
 
-    def apply(self, pixels: FloatArray) -> FloatArray:
+    def apply(self, pixels: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Bring an image (height, width[, 3]) into the square.
 
-        Returns a new array (size, size[, 3]); shrinking filters, so that speckle does
-        not alias.
+        Shrinking filters, so that speckle does not alias.
+
+        Parameters
+        ----------
+        pixels
+            The image.
+        out
+            Zeros to write to, (size, size) or (size, size, 3); grey may go to three
+            channels. A new array by default.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``out``.
         """
-        square = np.zeros((self.size, self.size, *pixels.shape[2:]), np.float32)
-        inner = square[
+        if out is None:
+            out = np.zeros((self.size, self.size, *pixels.shape[2:]), np.float32)
+        inner = out[
             self.top : self.top + self.rows, self.left : self.left + self.columns
         ]
-        inner[...] = _resample(pixels, self.rows, self.columns)
-        return square
+        resized = _resample(pixels, self.rows, self.columns)
+        inner[...] = resized[:, :, None] if inner.ndim > resized.ndim else resized
+        return out
 
     def restore(self, plane: FloatArray) -> FloatArray:
         """Bring a map (size, size) of the square back to (height, width)."""
@@ -301,8 +315,10 @@ def _one(
         black, white = value_range or (0.0, 1.0)
     else:
         black, white = value_range or (0.0, float(np.iinfo(array.dtype).max))
-    pixels: FloatArray = np.subtract(array, np.float32(black), dtype=np.float32)
-    pixels *= np.float32(1.0 / (white - black))
+    scale = np.float32(1.0 / (white - black))
+    pixels: FloatArray = np.multiply(array, scale, dtype=np.float32)
+    if black != 0:
+        pixels -= np.float32(black) * scale
     if value_range is not None:
         np.clip(pixels, 0.0, 1.0, out=pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 4:

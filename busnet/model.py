@@ -175,12 +175,10 @@ class Model:
         for start in range(0, len(images), CHUNK):
             chunk = images[start : start + CHUNK]
             boxes = [Letterbox(*picture.shape, size) for picture in chunk]
-            batch = np.stack(
-                [
-                    box.apply(picture.channels(channels))
-                    for box, picture in zip(boxes, chunk, strict=True)
-                ]
-            )
+            batch = np.zeros((len(chunk), size, size, channels), np.float32)
+            for square, box, picture in zip(batch, boxes, chunk, strict=True):
+                pixels = picture.channels(1) if channels == 1 else picture.pixels
+                box.apply(pixels, square)
             outputs = self.run(batch, outputs=heads)
             for i, (box, picture) in enumerate(zip(boxes, chunk, strict=True)):
                 yield kind(

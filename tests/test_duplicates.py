@@ -82,6 +82,7 @@ def test_audit_command(tmp_path):
     (pair,) = csv.DictReader(io.StringIO(done.stdout))
     assert (pair["first"][-5:], pair["second"][-5:]) == ("a.png", "c.png")
     assert "2 scenes" in done.stderr
-    assert [row["group"] for row in csv.DictReader(table.open())] == ["0", "1", "0"]
+    rows = csv.DictReader(io.StringIO(table.read_text()))
+    assert [row["group"] for row in rows] == ["0", "1", "0"]
     (tmp_path / "empty").mkdir()
     run("audit", tmp_path / "empty", check=2)

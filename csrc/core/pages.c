@@ -12,11 +12,11 @@ static uintptr_t round_up(uintptr_t value, size_t unit)
     return (value + unit - 1) & ~(uintptr_t)(unit - 1);
 }
 
-int bus_pages_new(struct bus_pages *pages, size_t size, const char *what,
+int bus_pages_new(struct bus_pages *pages, size_t size, bool huge, const char *what,
                   struct bus_error *error)
 {
     struct bus_pages made = {0};
-    size_t alignment = size >= HUGE_PAGE ? HUGE_PAGE : PAGE;
+    size_t alignment = huge && size >= HUGE_PAGE ? HUGE_PAGE : PAGE;
     if (size == 0) {
         *pages = made;
         return 0;

@@ -44,6 +44,7 @@ struct bus_plan {
     int outputs[BUS_MAX_OUTPUTS]; /* indices of the graph's outputs */
     size_t output_count;
     struct bus_pages arena;
+    float *scale; /* of each number of the image's rows; their shifts follow */
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     dnnl_primitive_attr_t attributes;
@@ -253,7 +254,7 @@ static int allocate(struct bus_plan *plan, struct bus_error *error)
     }
     if (bus_arena_layout(&size, plan->spans, plan->graph->count + plan->step_count,
                          error) < 0 ||
-        bus_pages_new(&plan->arena, size, "the maps between layers", error) < 0)
+        bus_pages_new(&plan->arena, size, true, "the maps between layers", error) < 0)
         return -1;
     for (size_t i = 0; i < plan->graph->count; i++) {
         struct value *value = &plan->values[i];
@@ -326,6 +327,23 @@ static int create_steps(struct bus_plan *plan, struct bus_weights *weights,
     return 0;
 }
 
+/* Lays out a row's normalisation, so that it is one loop for any number of channels. */
+static int prepare_input(struct bus_plan *plan, struct bus_error *error)
+{
+    const struct bus_node *node = &plan->graph->nodes[0];
+    const struct bus_shape *shape = &plan->values[0].shape;
+    const size_t columns = (size_t)(shape->w * shape->c);
+    plan->scale = malloc(2 * columns * sizeof *plan->scale);
+    if (plan->scale == NULL)
+        return bus_error_memory(error, "a plan");
+    for (size_t i = 0; i < columns; i++) {
+        size_t c = i % (size_t)shape->c;
+        plan->scale[i] = 1.0F / node->std[c];
+        plan->scale[columns + i] = -node->mean[c] / node->std[c];
+    }
+    return 0;
+}
+
 static int compile(struct bus_plan *plan, struct bus_weights *weights,
                    const struct bus_plan_options *options, struct bus_error *error)
 {
@@ -336,7 +354,7 @@ static int compile(struct bus_plan *plan, struct bus_weights *weights,
     mark_needed(plan);
     assign_buffers(plan);
     if (describe_values(plan, error) < 0 || describe_steps(plan, error) < 0 ||
-        allocate(plan, error) < 0)
+        allocate(plan, error) < 0 || prepare_input(plan, error) < 0)
         return -1;
     packings = calloc(plan->step_count + 1, sizeof *packings);
     if (packings == NULL)
@@ -413,6 +431,7 @@ void bus_plan_free(struct bus_plan *plan)
     if (plan->lock_made)
         pthread_mutex_destroy(&plan->lock);
     bus_pages_free(&plan->arena);
+    free(plan->scale);
     free(plan->spans);
     free(plan->steps);
     free(plan->values);
@@ -427,27 +446,17 @@ static size_t numbers(const struct bus_shape *shape)
 /* Writes the normalised image into the arena. */
 static void load_input(const struct bus_plan *plan, const float *src)
 {
-    const struct bus_node *node = &plan->graph->nodes[0];
     const struct bus_shape *shape = &plan->values[0].shape;
-    const size_t channels = (size_t)shape->c;
     const size_t rows = (size_t)(shape->n * shape->h);
-    const size_t columns = (size_t)shape->w * channels;
+    const size_t columns = (size_t)(shape->w * shape->c);
+    const float *scale = plan->scale, *shift = plan->scale + columns;
     float *dst = (float *)(void *)(plan->arena.data + plan->spans[0].offset);
-    float scale[BUS_MAX_IMAGE_CHANNELS], shift[BUS_MAX_IMAGE_CHANNELS];
-    for (size_t c = 0; c < channels; c++) {
-        scale[c] = 1.0F / node->std[c];
-        shift[c] = -node->mean[c] / node->std[c];
-    }
 #pragma omp parallel for schedule(static) num_threads(plan->threads)
     for (size_t row = 0; row < rows; row++) {
         const float *from = src + row * columns;
         float *to = dst + row * columns;
-        if (channels == 1)
-            for (size_t i = 0; i < columns; i++)
-                to[i] = from[i] * scale[0] + shift[0];
-        else
-            for (size_t i = 0; i < columns; i++)
-                to[i] = from[i] * scale[i % channels] + shift[i % channels];
+        for (size_t i = 0; i < columns; i++)
+            to[i] = from[i] * scale[i] + shift[i];
     }
 }
 

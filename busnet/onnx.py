@@ -1,0 +1,239 @@
+"""Export to ONNX (the extra ``busnet[onnx]``): one more reader of the description.
+
+The exported model takes ``image``, float32 (N, C, H, W) in 0..1, of the size that it was
+exported for and any N, and gives the network's outputs by name: ``class``, logits
+(N, classes), and ``mask``, lesion logits (N, 1, H, W).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from busnet import weights
+from busnet.errors import MissingExtraError
+from busnet.files import whole_file
+from busnet.networks import Counter, Network, build
+
+try:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+except ImportError as error:
+    raise MissingExtraError(
+        f"export needs the extra: pip install 'busnet[onnx]' ({error})"
+    ) from None
+
+__all__ = ["export", "to_onnx"]
+
+OPSET = 18
+IR_VERSION = 8
+
+#: A value's name, and its shape without the batch.
+Value = tuple[str, tuple[int, int, int]]
+Arrays = Mapping[str, npt.NDArray[np.float32]]
+
+
+class OnnxGraph:
+    """A :class:`busnet.networks.Graph` whose values are names of ONNX tensors."""
+
+    def __init__(self, arrays: Arrays, height: int, width: int) -> None:
+        self._arrays = arrays
+        self._shapes = Counter(height, width)
+        self.nodes: list[Any] = []
+        self.initializers: dict[str, Any] = {}
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+
+    def _constant(self, name: str, array: npt.NDArray[Any]) -> str:
+        if name not in self.initializers:
+            self.initializers[name] = numpy_helper.from_array(
+                np.ascontiguousarray(array), name
+            )
+        return name
+
+    def _parameter(self, name: str) -> str:
+        return self._constant(name, self._arrays[name])
+
+    def _node(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
+        name = f"{operator.lower()}{len(self.nodes)}"
+        self.nodes.append(
+            helper.make_node(operator, inputs, [name], name, **attributes)
+        )
+        return name
+
+    def input(
+        self, channels: int, mean: Sequence[float], std: Sequence[float]
+    ) -> Value:
+        """See :class:`busnet.networks.Graph`."""
+        shape = self._shapes.input(channels, mean, std)
+        self.inputs.append(_tensor("image", shape))
+        column = (1, channels, 1, 1)
+        means = np.reshape(np.asarray(mean, np.float32), column)
+        stds = np.reshape(np.asarray(std, np.float32), column)
+        centred = self._node("Sub", ["image", self._constant("mean", means)])
+        return self._node("Div", [centred, self._constant("std", stds)]), shape
+
+    def conv(
+        self,
+        src: Value,
+        name: str,
+        channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        norm: str = "",
+        bias: bool = False,
+        add: Value | None = None,
+        relu: bool = False,
+    ) -> Value:
+        """See :class:`busnet.networks.Graph`."""
+        shape = self._shapes.conv(
+            src[1], name, channels, kernel, stride=stride, padding=padding
+        )
+        parameters = [f"{name}.weight", *([f"{name}.bias"] if bias else [])]
+        y = self._node(
+            "Conv",
+            [src[0], *map(self._parameter, parameters)],
+            kernel_shape=[kernel] * 2,
+            strides=[stride] * 2,
+            pads=[padding] * 4,
+        )
+        if norm:
+            parts = ("weight", "bias", "running_mean", "running_var")
+            y = self._node(
+                "BatchNormalization",
+                [y, *(self._parameter(f"{norm}.{part}") for part in parts)],
+                epsilon=1e-5,
+            )
+        if add is not None:
+            y = self._node("Add", [y, add[0]])
+        return self._node("Relu", [y]) if relu else y, shape
+
+    def max_pool(
+        self,
+        src: Value,
+        kernel: int,
+        stride: int,
+        *,
+        padding: int = 0,
+        ceil: bool = False,
+    ) -> Value:
+        """See :class:`busnet.networks.Graph`."""
+        shape = self._shapes.max_pool(
+            src[1], kernel, stride, padding=padding, ceil=ceil
+        )
+        y = self._node(
+            "MaxPool",
+            [src[0]],
+            kernel_shape=[kernel] * 2,
+            strides=[stride] * 2,
+            pads=[padding] * 4,
+            ceil_mode=int(ceil),
+        )
+        return y, shape
+
+    def mean_pool(self, src: Value) -> Value:
+        """See :class:`busnet.networks.Graph`."""
+        return self._node("GlobalAveragePool", [src[0]]), self._shapes.mean_pool(src[1])
+
+    def linear(self, src: Value, name: str, features: int) -> Value:
+        """See :class:`busnet.networks.Graph`."""
+        flat = self._node("Flatten", [src[0]])
+        parameters = [self._parameter(f"{name}.{part}") for part in ("weight", "bias")]
+        y = self._node("Gemm", [flat, *parameters], transB=1)
+        return y, self._shapes.linear(src[1], name, features)
+
+    def resize(self, src: Value, like: Value, *, mode: str = "bilinear") -> Value:
+        """See :class:`busnet.networks.Graph`."""
+        shape = self._shapes.resize(src[1], like[1], mode=mode)
+        size = self._constant(f"{shape[1]}x{shape[2]}", np.array(shape[1:], np.int64))
+        y = self._node(
+            "Resize",
+            [src[0], "", "", size],
+            axes=[2, 3],
+            mode="linear" if mode == "bilinear" else "nearest",
+            coordinate_transformation_mode="half_pixel",
+            nearest_mode="round_prefer_ceil",
+        )
+        return y, shape
+
+    def output(self, src: Value, name: str) -> None:
+        """See :class:`busnet.networks.Graph`."""
+        self.nodes.append(helper.make_node("Identity", [src[0]], [name], name))
+        flat = src[1][1:] == (1, 1) and name == "class"
+        self.outputs.append(_tensor(name, src[1][:1] if flat else src[1]))
+
+
+def _tensor(name: str, shape: Sequence[int]) -> Any:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
+
+
+def to_onnx(
+    network: Network,
+    arrays: Arrays,
+    height: int,
+    width: int,
+    *,
+    classes: int = 3,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Any:
+    """Return the ONNX model of a network with these arrays, for images of one size."""
+    graph = OnnxGraph(arrays, height, width)
+    build(network, graph, classes=classes, mean=mean, std=std)
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            network.name,
+            graph.inputs,
+            graph.outputs,
+            list(graph.initializers.values()),
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        producer_name="busnet",
+    )
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model)
+    return model
+
+
+def export(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    size: tuple[int, int] | None = None,
+) -> None:
+    """Write a weights file as an ONNX file, whole or not at all.
+
+    Parameters
+    ----------
+    source
+        A weights file of busnet's.
+    target
+        The ONNX file.
+    size
+        Height and width of the images; the model's own square by default.
+
+    Raises
+    ------
+    WeightsError
+        If the weights file is none.
+    """
+    info = weights.read_info(source)
+    height, width = size if size is not None else (info.image_size, info.image_size)
+    model = to_onnx(
+        info.network,
+        weights.read_arrays(source),
+        height,
+        width,
+        classes=len(info.classes),
+        mean=info.mean,
+        std=info.std,
+    )
+    with whole_file(target) as part:
+        onnx.save(model, str(part))

@@ -1,0 +1,40 @@
+"""The exported ONNX model in ONNX Runtime against the engine."""
+
+import numpy as np
+import pytest
+from random_weights import random_images, save_random
+
+import busnet
+from busnet.networks import network
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs busnet[onnx]")
+pytest.importorskip("onnx", reason="needs busnet[onnx]")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("resnet18", {}),
+        ("resnet50", {"variant": "v1"}),
+        ("mod_resnet101", {}),
+        ("resnet18", {"heads": ("class",)}),
+    ],
+)
+@pytest.mark.parametrize("size", [(64, 64), (70, 94)])
+def test_onnx_runtime_computes_the_same(tmp_path, name, changes, size):
+    from busnet.onnx import export
+
+    path = save_random(tmp_path / "w.safetensors", network(name, **changes), 64)
+    target = tmp_path / "w.onnx"
+    export(path, target, size=size)
+    model = busnet.load(path)
+    images = random_images((2, *size, model.info.network.channels))
+    expected = model.run(images)
+    session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    assert names == list(model.info.network.heads)
+    got = session.run(names, {"image": images.transpose(0, 3, 1, 2)})
+    for head, array in zip(names, got, strict=True):
+        e = expected[head]
+        assert np.abs(array.reshape(e.shape) - e).max() <= 1e-3
+        assert np.linalg.norm(array.reshape(e.shape) - e) <= 1e-4 * np.linalg.norm(e)
