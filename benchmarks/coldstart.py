@@ -33,7 +33,8 @@ import sys, numpy as np, onnxruntime
 providers = ["CPUExecutionProvider"]
 session = onnxruntime.InferenceSession(sys.argv[1], providers=providers)
 image = np.load(sys.argv[2])
-y = session.run(["class"], {"image": np.ascontiguousarray(image.transpose(0, 3, 1, 2))})[0]
+image = np.ascontiguousarray(image.transpose(0, 3, 1, 2))
+y = session.run(["class"], {"image": image})[0]
 """
 
 TELL = """

@@ -55,7 +55,7 @@ def measure(path: Path, seconds: float) -> dict:
     if row.channels == 3:
         prepared = np.repeat(prepared[..., None], 3, axis=3)
     prepared = np.ascontiguousarray(prepared)
-    # Each call by turns with its own bare pass, so that both find the same in the caches.
+    # Each call by turns with its own bare pass: both find the same in the caches.
     for name, call, heads in (
         ("predict", model.predict, None),
         ("classify", model.classify, ["class"]),

@@ -1,7 +1,7 @@
 """Export to ONNX (the extra ``busnet[onnx]``): one more reader of the description.
 
-The exported model takes ``image``, float32 (N, C, H, W) in 0..1, of the size that it was
-exported for and any N, and gives the network's outputs by name: ``class``, logits
+The exported model takes ``image``, float32 (N, C, H, W) in 0..1, of the size that it
+was exported for and any N, and gives the network's outputs by name: ``class``, logits
 (N, classes), and ``mask``, lesion logits (N, 1, H, W).
 """
 

@@ -1,20 +1,16 @@
 """Augmentation, losses, starts, the loop: what training promises."""
 
 import copy
-import csv
 import dataclasses
-import itertools
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from random_weights import random_arrays, save_random
 
 import busnet
 from busnet import errors
 from busnet.data import CLASSES, read_busi, split
-from busnet.data.phantom import phantom
 from busnet.networks import network
 from busnet.training import export as exporting
 from busnet.training.augment import Augmentation
@@ -29,38 +25,8 @@ SHORT = Recipe((Phase(32, 2, batch=4), Phase(48, 1, batch=4)))
 
 
 @pytest.fixture(scope="module")
-def phantoms(tmp_path_factory):
-    """Write a data set in the layout of BUSI: lesions that differ by their place."""
-    root = tmp_path_factory.mktemp("data")
-    rows = []
-    for label, number in itertools.product(CLASSES, range(1, 11)):
-        folder = root / "busi" / label
-        folder.mkdir(parents=True, exist_ok=True)
-        image, mask = phantom(48, 56, seed=number)
-        if label == "malignant":
-            image, mask = image[::-1], mask[::-1]
-        elif label == "normal":
-            image, mask = (
-                phantom(48, 56, seed=50 + number)[0][:6].repeat(8, 0),
-                0 * mask,
-            )
-        Image.fromarray(image).save(folder / f"{label} ({number}).png")
-        Image.fromarray(mask.astype(np.uint8) * 255).save(
-            folder / f"{label} ({number})_mask.png"
-        )
-        rows.append((label, number, f"{label}{number // 2}", "", "", number // 2 % 5))
-    with (root / "busi_groups.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ("class", "number", "group_ext", "objection", "annotation", "fold")
-        )
-        writer.writerows(rows)
-    return read_busi(root / "busi")
-
-
-@pytest.fixture(scope="module")
 def made(phantoms):
-    return split(phantoms, "busi-group5", 0, validation=0.2)
+    return split(read_busi(phantoms), "busi-group5", 0, validation=0.2)
 
 
 def weights_of(trainer):

@@ -1,0 +1,100 @@
+"""``busnet train``, typed as a user types it; killed, and started again."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from random_weights import save_random
+from test_cli import run
+
+from busnet import weights
+from busnet.networks import network
+
+
+def arguments(data, work, *more):
+    return [
+        "train",
+        "--network",
+        "resnet18",
+        "--data",
+        data,
+        "--fold",
+        "0",
+        "--epochs",
+        "2",
+        "--work",
+        work,
+        *more,
+    ]
+
+
+def arrays(work):
+    (path,) = work.glob("*.safetensors")
+    return weights.read_info(path), weights.read_arrays(path)
+
+
+@pytest.fixture(scope="module")
+def trained(phantoms, tmp_path_factory):
+    work = tmp_path_factory.mktemp("work")
+    return run(*arguments(phantoms, work)), work
+
+
+def test_a_weights_file_says_where_it_comes_from(trained):
+    done, work = trained
+    assert "training: step 4/4" in done.stderr
+    info, _ = arrays(work)
+    assert info.provenance["protocol"] == "busi-group5"
+    assert info.provenance["fold"] == 0
+    assert info.provenance["leaks"] == 0
+    assert info.provenance["start"] == "random"
+    assert info.network.channels == 1
+    assert [path.suffix for path in work.iterdir()] == [".safetensors"]
+
+
+def test_a_killed_training_goes_on(phantoms, trained, tmp_path):
+    command = [sys.executable, "-m", "busnet", *arguments(phantoms, tmp_path)]
+    process = subprocess.Popen(map(str, command), stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 120
+    while not list(tmp_path.glob("*.ckpt")) and time.monotonic() < end:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list(tmp_path.glob("*.ckpt"))
+    run(*arguments(phantoms, tmp_path))
+    whole, resumed = arrays(trained[1])[1], arrays(tmp_path)[1]
+    for name, array in whole.items():
+        np.testing.assert_array_equal(array, resumed[name])
+    assert not list(tmp_path.glob("*.ckpt"))
+
+
+def test_leaky_protocols_are_refused_or_marked(phantoms, tmp_path):
+    leaky = arguments(phantoms, tmp_path, "--protocol", "busi-random5")
+    assert "too good to be true" in " ".join(run(*leaky, check=1).stderr.split())
+    assert "LEAKY" in run(*leaky, "--allow-leak").stderr
+    info, _ = arrays(tmp_path)
+    assert info.provenance["leaks"] > 0
+    assert "LEAKY" in info.provenance["data"]
+
+
+def test_a_start_is_part_of_the_provenance(phantoms, tmp_path):
+    start = save_random(
+        tmp_path / "start.safetensors",
+        network("resnet18", channels=1),
+        provenance={"protocol": "busbra-patient5", "fold": None},
+    )
+    work = tmp_path / "work"
+    run(*arguments(phantoms, work, "--start", start, "--eight-bit"))
+    info, _ = arrays(work)
+    assert info.provenance["start"]["protocol"] == "busbra-patient5"
+    assert next(work.glob("*.safetensors")).stat().st_size < 15e6
+
+
+def test_errors_are_told(phantoms, tmp_path):
+    wrong = arguments(phantoms, tmp_path)
+    assert "busi-group9" in run(*wrong, "--protocol", "busi-group9", check=1).stderr
+    assert "none of" in run(*wrong, "--recipe", "magic", check=2).stderr
+    none = arguments(tmp_path / "none", tmp_path)
+    assert "none" in run(*none, check=1).stderr
