@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from busnet.cli import audit, evaluate, info, predict, train
+from busnet.cli import audit, evaluate, info, predict, robustness, train
 from busnet.cli.common import app, fail
 from busnet.errors import BusnetError
 
-__all__ = ["app", "audit", "evaluate", "info", "main", "predict", "train"]
+__all__ = [
+    "app",
+    "audit",
+    "evaluate",
+    "info",
+    "main",
+    "predict",
+    "robustness",
+    "train",
+]
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from busnet.cli.common import ModelOption, ThreadsOption, app, messages, track, use
-from busnet.data import READERS
-from busnet.data import protocol as data_protocol
+from busnet.data import READERS, Case
+from busnet.data import protocol as protocol_called
 from busnet.errors import MissingExtraError
 from busnet.files import whole_file
-from busnet.model import DEFAULT, load
+from busnet.model import DEFAULT, Model, load
 from busnet.results import NOTICE
 
 
@@ -52,21 +52,16 @@ def evaluate(
     threads: ThreadsOption = None,
 ) -> None:
     """Measure a model on labelled images (needs the extra busnet[evaluate])."""
-    evaluation = _evaluation_extra()
+    evaluation = evaluation_extra()
     from busnet.evaluation import report as html_report
     from busnet.evaluation.intervals import compare
     from busnet.evaluation.scores import Scores, score_cases
-    from busnet.evaluation.seen import check_unseen, default_fold
 
     use(threads)
     loaded = load(model)
-    if fold is None:
-        fold = default_fold(loaded.info, protocol)
-    leak = check_unseen(loaded.info, protocol, fold, allow_leak=allow_leak)
-    chosen = data_protocol(protocol)
-    cases = chosen.choose(READERS[chosen.data](data))
-    if fold is not None:
-        cases = [case for case in cases if case.fold == fold]
+    cases, fold, leak = unseen_cases(
+        loaded, data, protocol, fold, allow_leak=allow_leak
+    )
     scores = Scores(track(score_cases(loaded, cases), len(cases), "evaluating"))
     result = evaluation.evaluate(
         loaded.info,
@@ -105,7 +100,7 @@ def compare(
     ] = 1000,
 ) -> None:
     """Compare two evaluations, paired: figures of the second less the first."""
-    evaluation = _evaluation_extra()
+    evaluation = evaluation_extra()
     from busnet.evaluation import intervals
 
     one, two = (evaluation.read_evaluation(path) for path in (first, second))
@@ -113,7 +108,23 @@ def compare(
     _print_figures(f"{two.title}, less {one.title}", differences, one.leak or two.leak)
 
 
-def _evaluation_extra() -> Any:
+def unseen_cases(
+    model: Model, data: Path, name: str, fold: int | None, *, allow_leak: bool
+) -> tuple[list[Case], int | None, str]:
+    """Return the cases to evaluate a model on, their fold, and what leaks, or ""."""
+    from busnet.evaluation.seen import check_unseen, default_fold
+
+    if fold is None:
+        fold = default_fold(model.info, name)
+    leak = check_unseen(model.info, name, fold, allow_leak=allow_leak)
+    chosen = protocol_called(name)
+    cases = chosen.choose(READERS[chosen.data](data))
+    if fold is not None:
+        cases = [case for case in cases if case.fold == fold]
+    return cases, fold, leak
+
+
+def evaluation_extra() -> Any:
     """Return the module of evaluations, or say which extra is missing."""
     try:
         from busnet import plot

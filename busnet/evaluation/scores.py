@@ -125,8 +125,8 @@ def score_cases(
     cases
         Cases; those without masks are classified only.
     change
-        What to do to each picture's pixels first, as a function of (pixels, index);
-        it must keep their geometry.
+        What to do to each picture first: a function of (pixels, mask, index) that
+        returns both changed; the mask is None where the case has none.
 
     Raises
     ------
@@ -146,22 +146,24 @@ def score_cases(
         kind = Segmentation
     for start in range(0, len(cases), CHUNK):
         chunk = cases[start : start + CHUNK]
-        pictures = [case.read_image() for case in chunk]
-        if change is not None:
-            pictures = [
-                Picture(change(picture.pixels, start + i), picture.name)
-                for i, picture in enumerate(pictures)
-            ]
-        for case, result in zip(chunk, model.stream(pictures, kind), strict=True):
-            yield _score(case, result)
+        pictures, masks = [], []
+        for i, case in enumerate(chunk, start):
+            picture, mask = case.read_image(), case.read_mask() if case.masks else None
+            if change is not None:
+                pixels, mask = change(picture.pixels, mask, i)
+                picture = Picture(pixels, picture.name)
+            pictures.append(picture)
+            masks.append(mask)
+        results = model.stream(pictures, kind)
+        for case, mask, result in zip(chunk, masks, results, strict=True):
+            yield _score(case, mask, result)
 
 
-def _score(case: Case, result: Any) -> CaseScore:
+def _score(case: Case, truth: npt.NDArray[np.bool_] | None, result: Any) -> CaseScore:
     fields: dict[str, Any] = {}
     if isinstance(result, Classification):
         fields["probabilities"] = tuple(result.probabilities[name] for name in CLASSES)
-    if isinstance(result, Segmentation) and case.masks:
-        truth = case.read_mask()
+    if isinstance(result, Segmentation) and truth is not None:
         if truth.shape != result.mask.shape:
             raise DataError(
                 f"{case.name}: the image is {result.mask.shape}, its mask {truth.shape}"

@@ -7,13 +7,11 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
 from random_weights import save_random
 from test_cli import run
 
 import busnet
 from busnet.data import CLASSES, READERS
-from busnet.data.phantom import phantom
 from busnet.errors import DataError, LeakError
 from busnet.evaluation.evaluation import evaluate, read_evaluation
 from busnet.evaluation.report import render, worst_cases
@@ -25,26 +23,12 @@ ROW = network("resnet18", channels=1)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Nine phantoms, three of each class, the normal ones without lesion."""
-    root = tmp_path_factory.mktemp("own")
-    for i, label in enumerate(CLASSES * 3):
-        (root / label).mkdir(exist_ok=True)
-        image, mask = phantom(50 + i, 60, seed=i)
-        name = f"case {i}"
-        Image.fromarray(image).save(root / label / f"{name}.png")
-        drawn = mask & (label != "normal")
-        Image.fromarray(drawn).save(root / label / f"{name}_mask.png")
-    return root
+def scored(model, phantoms_own):
+    return Scores(score_cases(model, READERS["own"](phantoms_own)))
 
 
-@pytest.fixture(scope="module")
-def scored(model, folder):
-    return Scores(score_cases(model, READERS["own"](folder)))
-
-
-def test_scores_are_the_predictions(model, folder, scored):
-    cases = READERS["own"](folder)
+def test_scores_are_the_predictions(model, phantoms_own, scored):
+    cases = READERS["own"](phantoms_own)
     assert [case.name for case in scored] == [case.name for case in cases]
     for case, score in zip(cases, scored, strict=True):
         result = model.predict(case.image)
@@ -58,9 +42,11 @@ def test_scores_are_the_predictions(model, folder, scored):
         assert score.lesion == (case.label != "normal")
 
 
-def test_changes_reach_the_network(model, folder, scored):
-    cases = READERS["own"](folder)
-    changed = Scores(score_cases(model, cases, change=lambda pixels, i: 1 - pixels))
+def test_changes_reach_the_network(model, phantoms_own, scored):
+    cases = READERS["own"](phantoms_own)
+    changed = Scores(
+        score_cases(model, cases, change=lambda pixels, mask, i: (1 - pixels, mask))
+    )
     assert not np.allclose(changed.probabilities, scored.probabilities)
 
 
@@ -84,11 +70,11 @@ def test_an_evaluation_survives_its_file(model, scored, tmp_path):
         read_evaluation(tmp_path / "none.json")
 
 
-def test_the_report_is_whole_and_needs_nothing_beside_it(model, folder, scored):
+def test_the_report_is_whole_and_needs_nothing_beside_it(model, phantoms_own, scored):
     made = evaluate(
         model.info, scored, model="<b>x</b>", name="own", fold=None, bootstrap=20
     )
-    text = render(made, model, READERS["own"](folder))
+    text = render(made, model, READERS["own"](phantoms_own))
     assert text.count("<img") == 5 + 9
     assert len(re.findall(r"src='(?!data:)", text)) == 0
     assert "http" not in text
@@ -131,12 +117,12 @@ def test_the_guard_refuses_what_was_trained_on():
         check_unseen(info(data="elsewhere"), "busi-random5", 0)
 
 
-def test_evaluate_command(folder, tmp_path, weights_file):
+def test_evaluate_command(phantoms_own, tmp_path, weights_file):
     out = {form: tmp_path / f"out.{form}" for form in ("html", "json", "csv")}
     common = (
         "evaluate",
         "--data",
-        folder,
+        phantoms_own,
         "--protocol",
         "own",
         "--model",
@@ -174,8 +160,8 @@ def test_evaluate_command_marks_leaks(busi, tmp_path):
     assert "class='leaky'" in report.read_text()
 
 
-def test_own_tables(folder, tmp_path):
-    table = folder / "table.csv"
+def test_own_tables(phantoms_own, tmp_path):
+    table = phantoms_own / "table.csv"
     table.write_text(
         "image,label,mask,group,fold\n"
         "normal/case 0.png,normal,,p1,0\n"
@@ -201,8 +187,8 @@ def test_own_tables(folder, tmp_path):
         READERS["own"](tmp_path)
 
 
-def test_cases_without_masks_are_classified(model, folder, tmp_path):
-    table = folder / "bare.csv"
+def test_cases_without_masks_are_classified(model, phantoms_own, tmp_path):
+    table = phantoms_own / "bare.csv"
     table.write_text(
         "image,label\nnormal/case 0.png,normal\nbenign/case 1.png,benign\n"
     )
@@ -216,11 +202,11 @@ def test_cases_without_masks_are_classified(model, folder, tmp_path):
 
 
 @pytest.mark.parametrize("head", ["class", "mask"])
-def test_models_of_one_task(folder, tmp_path, head):
+def test_models_of_one_task(phantoms_own, tmp_path, head):
     row = network("resnet18", channels=1, heads=(head,))
     model = busnet.load(save_random(tmp_path / "w.safetensors", row))
-    scores = Scores(score_cases(model, READERS["own"](folder)))
+    scores = Scores(score_cases(model, READERS["own"](phantoms_own)))
     made = evaluate(model.info, scores, model="m", name="own", fold=None, bootstrap=10)
     assert ("accuracy" in made.figures) == (head == "class")
     assert ("Dice" in made.figures) == (head == "mask")
-    assert "<img" in render(made, model, READERS["own"](folder))
+    assert "<img" in render(made, model, READERS["own"](phantoms_own))
