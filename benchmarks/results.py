@@ -61,7 +61,7 @@ def figure_table(rows: dict[str, Scores]) -> list[str]:
     lines = [line(["network", "images", *FIGURES]), line(["---"] * (len(FIGURES) + 2))]
     for name, scores in rows.items():
         found = intervals(scores, count=DRAWS)
-        cells = [found[figure] if figure in found else "" for figure in FIGURES]
+        cells = [found.get(figure, "") for figure in FIGURES]
         lines.append(line([name, len(scores), *cells]))
     return lines
 
@@ -111,10 +111,10 @@ def main() -> None:
     text = [
         "# Results",
         "",
-        "Drawn by `python benchmarks/results.py` from the evaluations under `results/`;",
-        "each of them holds its command's protocol, the weights' provenance and every",
-        "image's scores. Protocol: `busi-group5`. Values with 95 % intervals by bootstrap",
-        "over duplicate groups. For research use only.",
+        "Drawn by `python benchmarks/results.py` from the evaluations under",
+        "`results/`; each of them holds the protocol, the weights' provenance and",
+        "every image's scores. Protocol: `busi-group5`. Values with 95 % intervals",
+        "by bootstrap over duplicate groups. For research use only.",
     ]
     by_folds: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for row, folds in first.items():
@@ -133,13 +133,13 @@ def main() -> None:
         if REFERENCE in rows and len(rows) > 1:
             text += [
                 "",
-                f"Less `{REFERENCE}`, paired on the same images; bold where the interval",
-                "leaves out zero:",
+                f"Less `{REFERENCE}`, paired on the same images; bold where the",
+                "interval leaves out zero:",
                 "",
                 *comparison_table(rows, REFERENCE),
             ]
-    for row in first:
-        for fold in first[row]:
+    for row, folds in first.items():
+        for fold in folds:
             text += spread(table, row, fold)
     (HERE / "RESULTS.md").write_text("\n".join(text) + "\n", encoding="utf-8")
 

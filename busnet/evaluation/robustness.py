@@ -57,7 +57,9 @@ def _with_pillow(function: Callable[[Image.Image], Image.Image]) -> Change:
         pixels: Pixels, mask: Mask, _: np.random.Generator
     ) -> tuple[Pixels, Mask]:
         image = Image.fromarray(np.rint(pixels * 255).astype(np.uint8))
-        return np.asarray(function(image), np.float32) / np.float32(255), mask
+        changed = np.array(function(image), np.float32)
+        changed /= 255
+        return changed, mask
 
     return change
 

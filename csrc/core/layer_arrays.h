@@ -1,0 +1,52 @@
+/* The inside of weights: weights.c fills it, packing.c makes what plans ask for. */
+#ifndef BUS_LAYER_ARRAYS_H
+#define BUS_LAYER_ARRAYS_H
+
+#include <dnnl.h>
+#include <pthread.h>
+
+#include "pages.h"
+#include "weights.h"
+
+enum bus_part {
+    BUS_WEIGHT,
+    BUS_BIAS,
+    BUS_GAMMA,
+    BUS_BETA,
+    BUS_MEAN,
+    BUS_VARIANCE,
+    BUS_PART_COUNT
+};
+
+struct bus_packed {
+    dnnl_memory_desc_t desc;
+    dnnl_memory_t memory;
+};
+
+/* The arrays of one node; all pointers lead into the weights' pages. */
+struct bus_layer_arrays {
+    const struct bus_node *node;
+    float *parts[BUS_PART_COUNT];
+    bool needed[BUS_PART_COUNT], set[BUS_PART_COUNT];
+    size_t numbers; /* of the weight array */
+    dnnl_memory_t bias;
+    struct bus_packed *packed; /* the layouts there are */
+    size_t packed_count;
+};
+
+struct bus_weights {
+    const struct bus_graph *graph;
+    struct bus_layer_arrays *layers; /* one a node; those without weights are empty */
+    size_t layer_count;
+    struct bus_pages plain;   /* weight arrays as they came, until packed */
+    struct bus_pages vectors; /* biases and norms */
+    struct bus_pages *blocks; /* of packed weights */
+    size_t block_count;
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    pthread_mutex_t lock; /* of packed, blocks and the stream */
+    int threads;
+    bool lock_made, finished;
+};
+
+#endif

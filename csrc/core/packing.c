@@ -1,0 +1,181 @@
+#define _POSIX_C_SOURCE 200809L
+#include "packing.h"
+
+#include <stdlib.h>
+
+#include "arena.h"
+#include "layer_arrays.h"
+#include "onednn.h"
+
+dnnl_engine_t bus_weights_engine(const struct bus_weights *weights)
+{
+    return weights->engine;
+}
+
+static const struct bus_packed *find_packed(const struct bus_layer_arrays *layer,
+                                            const_dnnl_memory_desc_t desc)
+{
+    for (size_t i = 0; i < layer->packed_count; i++)
+        if (dnnl_memory_desc_equal(layer->packed[i].desc, desc))
+            return &layer->packed[i];
+    return NULL;
+}
+
+static int plain_desc(dnnl_memory_desc_t *desc, const struct bus_layer_arrays *layer,
+                      struct bus_error *error)
+{
+    int64_t shape[4];
+    size_t rank = bus_node_weight_shape(layer->node, shape);
+    const dnnl_dims_t dims = {shape[0], shape[1], shape[2], shape[3]};
+    return bus_onednn_check(
+        dnnl_memory_desc_create_with_tag(desc, (int)rank, dims, dnnl_f32,
+                                         rank == 4 ? dnnl_oihw : dnnl_ab),
+        layer->node->name, error);
+}
+
+static int reorder(struct bus_weights *weights, dnnl_memory_t from, dnnl_memory_t to,
+                   const char *name, struct bus_error *error)
+{
+    const_dnnl_memory_desc_t from_desc, to_desc;
+    dnnl_primitive_desc_t desc = NULL;
+    dnnl_primitive_t primitive = NULL;
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    dnnl_status_t status;
+
+    if ((status = dnnl_memory_get_memory_desc(from, &from_desc)) ||
+        (status = dnnl_memory_get_memory_desc(to, &to_desc)) ||
+        (status = dnnl_reorder_primitive_desc_create(&desc, from_desc, weights->engine,
+                                                     to_desc, weights->engine, NULL)) ||
+        (status = dnnl_primitive_create(&primitive, desc)) ||
+        (status = dnnl_primitive_execute(primitive, weights->stream, 2, arguments)))
+        goto done;
+    status = dnnl_stream_wait(weights->stream);
+
+done:
+    dnnl_primitive_destroy(primitive);
+    dnnl_primitive_desc_destroy(desc);
+    return bus_onednn_check(status, name, error);
+}
+
+/* Adds a packing of layer in the layout of desc, its numbers at data. */
+static int pack(struct bus_weights *weights, struct bus_layer_arrays *layer,
+                const_dnnl_memory_desc_t desc, char *data, struct bus_error *error)
+{
+    const char *name = layer->node->name;
+    dnnl_memory_desc_t from_desc = NULL;
+    dnnl_memory_t from = NULL, plain = NULL;
+    struct bus_packed made = {0};
+    struct bus_packed *grown =
+        realloc(layer->packed, (layer->packed_count + 1) * sizeof *grown);
+    if (grown == NULL)
+        return bus_error_memory(error, "packed weights");
+    layer->packed = grown;
+    if (layer->packed_count != 0) {
+        from = layer->packed[0].memory;
+    } else {
+        if (plain_desc(&from_desc, layer, error) < 0)
+            goto error;
+        if (bus_onednn_check(dnnl_memory_create(&plain, from_desc, weights->engine,
+                                                layer->parts[BUS_WEIGHT]),
+                             name, error) < 0)
+            goto error;
+        from = plain;
+    }
+    if (bus_onednn_check(dnnl_memory_desc_clone(&made.desc, desc), name, error) < 0 ||
+        bus_onednn_check(dnnl_memory_create(&made.memory, desc, weights->engine, data),
+                         name, error) < 0 ||
+        reorder(weights, from, made.memory, name, error) < 0)
+        goto error;
+    layer->packed[layer->packed_count++] = made;
+    if (plain != NULL)
+        bus_pages_release(&weights->plain, layer->parts[BUS_WEIGHT],
+                          layer->numbers * sizeof(float));
+    dnnl_memory_destroy(plain);
+    dnnl_memory_desc_destroy(from_desc);
+    return 0;
+
+error:
+    if (made.memory != NULL)
+        dnnl_memory_destroy(made.memory);
+    dnnl_memory_desc_destroy(made.desc);
+    dnnl_memory_destroy(plain);
+    dnnl_memory_desc_destroy(from_desc);
+    return -1;
+}
+
+static int make_bias(struct bus_weights *weights, struct bus_layer_arrays *layer,
+                     struct bus_error *error)
+{
+    const dnnl_dims_t dims = {layer->node->channels};
+    dnnl_memory_desc_t desc = NULL;
+    if (layer->bias != NULL)
+        return 0;
+    if (bus_onednn_check(
+            dnnl_memory_desc_create_with_tag(&desc, 1, dims, dnnl_f32, dnnl_a),
+            layer->node->name, error) < 0)
+        return -1;
+    int result = bus_onednn_check(
+        dnnl_memory_create(&layer->bias, desc, weights->engine, layer->parts[BUS_BIAS]),
+        layer->node->name, error);
+    dnnl_memory_desc_destroy(desc);
+    return result;
+}
+
+static size_t packed_bytes(const_dnnl_memory_desc_t desc)
+{
+    return (dnnl_memory_desc_get_size(desc) + BUS_ALIGNMENT - 1) & ~(BUS_ALIGNMENT - 1);
+}
+
+/* Adds a block that has room for all demands that are not met yet. */
+static int add_block(struct bus_weights *weights, const struct bus_packing *packings,
+                     size_t count, struct bus_error *error)
+{
+    size_t bytes = 0;
+    struct bus_pages *grown;
+    for (size_t i = 0; i < count; i++)
+        if (find_packed(&weights->layers[packings[i].node], packings[i].desc) == NULL)
+            bytes += packed_bytes(packings[i].desc);
+    grown = realloc(weights->blocks, (weights->block_count + 1) * sizeof *grown);
+    if (grown == NULL)
+        return bus_error_memory(error, "packed weights");
+    weights->blocks = grown;
+    if (bus_pages_new(&grown[weights->block_count], bytes, true, "packed weights",
+                      error) < 0)
+        return -1;
+    weights->block_count++;
+    return 0;
+}
+
+static int pack_all(struct bus_weights *weights, struct bus_packing *packings,
+                    size_t count, struct bus_error *error)
+{
+    size_t used = 0;
+    if (add_block(weights, packings, count, error) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        struct bus_packing *packing = &packings[i];
+        struct bus_layer_arrays *layer = &weights->layers[packing->node];
+        const struct bus_packed *packed = find_packed(layer, packing->desc);
+        if (packed == NULL) {
+            char *data = weights->blocks[weights->block_count - 1].data + used;
+            if (pack(weights, layer, packing->desc, data, error) < 0)
+                return -1;
+            used += packed_bytes(packing->desc);
+            packed = &layer->packed[layer->packed_count - 1];
+        }
+        if (make_bias(weights, layer, error) < 0)
+            return -1;
+        packing->weights = packed->memory;
+        packing->bias = layer->bias;
+    }
+    return 0;
+}
+
+int bus_weights_pack(struct bus_weights *weights, struct bus_packing *packings,
+                     size_t count, struct bus_error *error)
+{
+    pthread_mutex_lock(&weights->lock);
+    int result = pack_all(weights, packings, count, error);
+    pthread_mutex_unlock(&weights->lock);
+    return result;
+}
