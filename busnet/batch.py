@@ -174,6 +174,7 @@ def row(outcome: Outcome, classes: Sequence[str]) -> dict[str, Any]:
     cells["label"] = prediction.label
     for name in classes:
         cells[f"p_{name}"] = f"{prediction.probabilities[name]:.6f}"
+    cells["abstains"] = str(prediction.abstains).lower()
     cells["consistent"] = str(prediction.consistent).lower()
     cells["lesions"] = len(prediction.lesions)
     if prediction.lesions:
@@ -195,7 +196,16 @@ def columns(classes: Sequence[str], *, spacing: bool) -> list[str]:
     ``top`` to ``circularity`` are of the largest lesion.
     """
     names = ["file", "label", *(f"p_{name}" for name in classes)]
-    names += ["consistent", "lesions", "top", "left", "bottom", "right", "area_px"]
+    names += [
+        "abstains",
+        "consistent",
+        "lesions",
+        "top",
+        "left",
+        "bottom",
+        "right",
+        "area_px",
+    ]
     names += ["major_px", "minor_px", "circularity"]
     if spacing:
         names += ["area_mm2", "major_mm", "minor_mm"]

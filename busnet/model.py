@@ -18,7 +18,7 @@ from busnet import _core, weights
 from busnet.errors import ImageValueError, MissingWeightsError, ModelError
 from busnet.images import ImageLike, Letterbox, Picture, is_single, pictures
 from busnet.lesions import Spacing
-from busnet.results import Classification, Prediction, Segmentation
+from busnet.results import MALIGNANT, Classification, Prediction, Segmentation
 from busnet.threads import take_threads
 from busnet.weights import ModelInfo
 
@@ -234,9 +234,13 @@ class Model:
         if "class" in outputs:
             shares = _softmax(outputs["class"][i] / self.info.temperature)
             fields["label"] = self.info.classes[int(shares.argmax())]
-            fields["probabilities"] = dict(
-                zip(self.info.classes, shares.tolist(), strict=True)
-            )
+            named = dict(zip(self.info.classes, shares.tolist(), strict=True))
+            fields["probabilities"] = named
+            fields["abstains"] = bool(shares.max() < self.info.abstain_below)
+            fields["exceeds"] = {
+                name: named.get(MALIGNANT, 0.0) >= threshold
+                for name, threshold in self.info.operating_points.items()
+            }
         if "mask" in outputs:
             probability = box.restore(_sigmoid(outputs["mask"][i]))
             fields["lesion_probability"] = probability

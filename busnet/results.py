@@ -97,10 +97,18 @@ class Classification(_Result):
         Name of the most probable class.
     probabilities
         Probability by class name, temperature-calibrated; they add up to 1.
+    abstains
+        Whether the label is too improbable to be relied on, by the threshold that the
+        model's validation images gave.
+    exceeds
+        For each of the model's operating points, such as ``"sensitivity 0.90"``,
+        whether the malignancy reaches its threshold.
     """
 
     label: str
     probabilities: Mapping[str, float]
+    abstains: bool = False
+    exceeds: Mapping[str, bool] = dataclasses.field(default_factory=dict)
 
     @property
     def malignancy(self) -> float | None:
@@ -109,7 +117,8 @@ class Classification(_Result):
 
     def _facts(self) -> dict[str, str]:
         shares = {name: f"{p:.3f}" for name, p in self.probabilities.items()}
-        return {"label": self.label, **shares, **super()._facts()}
+        label = f"{self.label} (abstains)" if self.abstains else self.label
+        return {"label": label, **shares, **super()._facts()}
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything but pixels as JSON holds it."""
@@ -117,6 +126,8 @@ class Classification(_Result):
             **super().as_dict(),
             "label": self.label,
             "probabilities": dict(self.probabilities),
+            "abstains": self.abstains,
+            "exceeds": dict(self.exceeds),
         }
 
 

@@ -31,6 +31,9 @@ FORMAT = 1
 KEY = "busnet"
 SCALE = ".scale"
 
+#: What the metadata must say; everything else has a default.
+_REQUIRED = frozenset(("network", "classes", "image_size", "mean", "std"))
+
 #: Bytes read from the mapped file before it is mapped anew, so that what was read does
 #: not stay in memory beside what was made of it.
 _WINDOW = 32 << 20
@@ -58,6 +61,8 @@ class ModelInfo:
         Probability from which a pixel belongs to a lesion.
     operating_points
         Thresholds on the malignancy score by name, such as ``"sensitivity 0.90"``.
+    abstain_below
+        Probability of the most probable class below which the model abstains.
     provenance
         Where the weights came from: data, split, seed, recipe, version.
     """
@@ -70,6 +75,7 @@ class ModelInfo:
     temperature: float = 1.0
     mask_threshold: float = 0.5
     operating_points: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    abstain_below: float = 0.0
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -92,6 +98,12 @@ class ModelInfo:
             raise WeightsError(f"temperature {self.temperature} is not positive")
         if not 0 < self.mask_threshold < 1:
             raise WeightsError(f"mask threshold {self.mask_threshold} is not in 0..1")
+        for name, point in {
+            **self.operating_points,
+            "abstain": self.abstain_below,
+        }.items():
+            if not 0 <= point <= 1:
+                raise WeightsError(f"{name}: the threshold {point} is not in 0..1")
 
     def to_json(self) -> str:
         """Return the text that the file's metadata holds."""
@@ -119,7 +131,8 @@ class ModelInfo:
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise WeightsError(f"the metadata is not of format {FORMAT}")
         fields = {field.name for field in dataclasses.fields(cls)} | {"format"}
-        if odd := set(document) ^ fields:
+        odd = (set(document) - fields) | (_REQUIRED - set(document))
+        if odd:
             raise WeightsError(
                 f"the metadata has unknown or lacks fields: {', '.join(sorted(odd))}"
             )
@@ -131,12 +144,14 @@ class ModelInfo:
                 image_size=int(document["image_size"]),
                 mean=tuple(float(x) for x in document["mean"]),
                 std=tuple(float(x) for x in document["std"]),
-                temperature=float(document["temperature"]),
-                mask_threshold=float(document["mask_threshold"]),
+                temperature=float(document.get("temperature", 1.0)),
+                mask_threshold=float(document.get("mask_threshold", 0.5)),
                 operating_points={
-                    str(k): float(v) for k, v in document["operating_points"].items()
+                    str(k): float(v)
+                    for k, v in document.get("operating_points", {}).items()
                 },
-                provenance=dict(document["provenance"]),
+                abstain_below=float(document.get("abstain_below", 0.0)),
+                provenance=dict(document.get("provenance", {})),
             )
         except (WeightsError, UnknownNetworkError):
             raise

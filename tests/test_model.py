@@ -234,6 +234,27 @@ def test_temperature_softens(tmp_path):
         assert b.probabilities[name] == pytest.approx(power / sum(powers.values()))
 
 
+def test_operating_points_and_abstention(tmp_path):
+    image, _ = phantom()
+    model = busnet.load(
+        save_random(
+            tmp_path / "w.safetensors",
+            network("resnet18", channels=1),
+            operating_points={"low": 0.0, "high": 1.0},
+            abstain_below=1.0,
+        )
+    )
+    result = model.classify(image)
+    assert result.exceeds == {"low": True, "high": False}
+    assert result.abstains
+    assert "abstains" in repr(result)
+    assert result.as_dict()["exceeds"] == result.exceeds
+
+
+def test_a_model_that_never_abstains(model):
+    assert not model.classify(phantom()[0]).abstains
+
+
 def test_every_public_name_is_there():
     for name in busnet.__all__:
         assert hasattr(busnet, name), name

@@ -183,6 +183,8 @@ def test_bad_arrays_are_refused(tmp_path, stored, change, fact):
         ({"mask_threshold": 1}, "threshold"),
         ({"format": 2}, "format"),
         ({"extra": 1}, "extra"),
+        ({"operating_points": {"high": 1.5}}, "high.*1.5"),
+        ({"abstain_below": -1}, "abstain"),
     ],
 )
 def test_bad_metadata_is_refused(tmp_path, stored, changes, fact):

@@ -9,37 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 from busnet import __version__, weights
 from busnet.data import CLASSES, Case
 from busnet.networks import IMAGENET_MEAN, IMAGENET_STD, Network
+from busnet.training.calibration import calibrated
 from busnet.training.graph import TorchGraph
 from busnet.training.trainer import Examples, Trainer
 from busnet.weights import ModelInfo
 
-__all__ = ["export", "fit_temperature"]
-
-#: Temperatures among which the best is sought.
-_BOUNDS = (0.2, 5.0)
-
-
-def fit_temperature(
-    logits: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]
-) -> float:
-    """Return the temperature that makes labels (N,) likeliest under logits (N, C).
-
-    Guo et al., On calibration of modern neural networks, ICML 2017. Sought in 0.2..5.
-    """
-    rows = np.arange(len(labels))
-
-    def loss(log_temperature: float) -> float:
-        scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return float(-scaled[rows, labels].mean())
-
-    found = minimize_scalar(loss, bounds=np.log(_BOUNDS), method="bounded")
-    return float(np.exp(found.x))
+__all__ = ["export"]
 
 
 def statistics(network: Network) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -94,11 +73,6 @@ def export(
         trainer.average,
         trainer.split.validation,
     )
-    temperature = 1.0
-    if validation and "class" in network.heads:
-        temperature = fit_temperature(
-            *class_logits(graph, validation, trainer.recipe.size, network.channels)
-        )
     mean, std = statistics(network)
     info = ModelInfo(
         network=network,
@@ -106,7 +80,6 @@ def export(
         image_size=trainer.recipe.size,
         mean=mean,
         std=std,
-        temperature=temperature,
         provenance={
             **provenance,
             "train_images": len(trainer.split.train),
@@ -120,6 +93,10 @@ def export(
             "torch": torch.__version__,
         },
     )
+    if validation and "class" in network.heads:
+        size = trainer.recipe.size
+        logits, labels = class_logits(graph, validation, size, network.channels)
+        info = calibrated(info, logits, labels)
     arrays = {
         name: value.numpy()
         for name, value in graph.state_dict().items()

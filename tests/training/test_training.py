@@ -12,6 +12,7 @@ import busnet
 from busnet import errors
 from busnet.data import CLASSES, read_busi, split
 from busnet.networks import network
+from busnet.training import calibration
 from busnet.training import export as exporting
 from busnet.training.augment import Augmentation
 from busnet.training.graph import module
@@ -233,8 +234,28 @@ def test_temperature_is_found():
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     labels = np.array([generator.choice(3, p=p) for p in shares])
     for temperature in (0.5, 1.0, 2.5):
-        found = exporting.fit_temperature(logits * temperature, labels)
+        found = calibration.fit_temperature(logits * temperature, labels)
         assert found == pytest.approx(temperature, rel=0.08)
+
+
+def test_operating_points_reach_their_sensitivity():
+    scores = np.random.RandomState(0).uniform(0, 1, 37)
+    for wanted in (0.5, 0.9, 0.95, 1.0):
+        point = calibration.operating_point(scores, wanted)
+        assert (scores >= point).mean() >= wanted
+        assert (scores > point).mean() < wanted
+
+
+def test_abstention_keeps_what_is_mostly_right():
+    top = np.linspace(0.4, 0.99, 100)
+    shares = np.stack([top, 1 - top, 0 * top], 1)
+    labels = np.where(top < 0.6, 1, 0)
+    point = calibration.abstention(shares, labels)
+    kept = top >= point
+    assert (shares.argmax(1) == labels)[kept].mean() >= 0.95
+    assert kept.mean() >= 0.5
+    assert calibration.abstention(shares, shares.argmax(1)) == 0
+    assert calibration.abstention(shares, np.full(100, 2)) == 0
 
 
 @pytest.mark.parametrize("eight_bit", [False, True])
