@@ -1,0 +1,43 @@
+"""The shipped models on BUSI: what the engine computes, PyTorch computes too."""
+
+import numpy as np
+import pytest
+import torch
+
+import busnet
+from busnet import weights
+from busnet.data import read_busi
+from busnet.evaluation.overlap import compare_masks
+from busnet.images import Letterbox
+from busnet.model import shipped
+from busnet.results import Prediction
+from busnet.training.graph import module
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_classes_and_masks_are_pytorchs(busi, name):
+    model = busnet.load(name)
+    info = model.info
+    graph = module(
+        info.network, classes=len(info.classes), mean=info.mean, std=info.std
+    ).eval()
+    arrays = weights.read_arrays(shipped()[name])
+    graph.load_state_dict(
+        {key: torch.from_numpy(array) for key, array in arrays.items()}, strict=False
+    )
+    cases = read_busi(busi)
+    assert len(cases) == 780
+    dices = []
+    pictures = [case.read_image() for case in cases]
+    for picture, result in zip(
+        pictures, model.stream(pictures, Prediction), strict=True
+    ):
+        box = Letterbox(*picture.shape, info.image_size)
+        image = box.apply(picture.channels(1))
+        with torch.no_grad():
+            outputs = graph(torch.from_numpy(image)[None, None])
+        label = info.classes[int(outputs["class"].argmax())]
+        assert label == result.label, picture.name
+        plane = box.restore(outputs["mask"].sigmoid()[0, 0].numpy())
+        dices.append(compare_masks(plane >= info.mask_threshold, result.mask).dice)
+    assert min(dices) > 0.999, np.argsort(dices)[:5]
