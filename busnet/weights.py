@@ -263,9 +263,11 @@ def read_info(path: str | os.PathLike[str]) -> ModelInfo:
 
 
 def load(
-    path: str | os.PathLike[str], *, threads: int = 1
+    path: str | os.PathLike[str], *, threads: int = 1, exact: bool = False
 ) -> tuple[ModelInfo, _core.Weights]:
     """Read a weights file into the engine, with so many threads.
+
+    ``exact`` keeps the engine from Winograd's algorithm.
 
     Raises
     ------
@@ -281,7 +283,7 @@ def load(
     info = read_info(name)
     graph = _core.Graph()
     build(info.network, graph, classes=len(info.classes), mean=info.mean, std=info.std)
-    weights = _core.Weights(graph, threads=threads)
+    weights = _core.Weights(graph, threads=threads, exact=exact)
     try:
         for key, array, scale in _stored(name, info):
             if scale is None:

@@ -106,6 +106,37 @@ def test_conv(n, h, w, source, channels, kernel, stride, data, seed):
 
 
 @quick
+@given(
+    n=BATCHES,
+    h=SIDES,
+    w=SIDES,
+    source=st.sampled_from((16, 32, 48)),
+    channels=st.sampled_from((32, 64)),
+    add=st.booleans(),
+    relu=st.booleans(),
+    seed=SEEDS,
+)
+def test_conv_by_winograd(n, h, w, source, channels, add, relu, seed):
+    generator = np.random.RandomState(seed)
+    arrays = {
+        "conv.weight": uniform(generator, channels, source, 3, 3),
+        **norm_arrays(generator, "bn", channels),
+    }
+    if add:
+        arrays["other.weight"] = uniform(generator, channels, source, 1, 1)
+
+    def describe(graph):
+        _, src = lift(graph, arrays, generator, source)
+        other = graph.conv(src, "other", channels, 1) if add else None
+        y = graph.conv(
+            src, "conv", channels, 3, padding=1, norm="bn", add=other, relu=relu
+        )
+        graph.output(y, "y")
+
+    compare(describe, arrays_after(describe, arrays), _image(generator, n, h, w))
+
+
+@quick
 @given(n=BATCHES, h=SIDES, w=SIDES, channels=CHANNELS, seed=SEEDS)
 def test_sum_whose_operand_is_read_again(n, h, w, channels, seed):
     generator = np.random.RandomState(seed)

@@ -17,10 +17,10 @@ STEP = 8
 ROWS = {**NETWORKS, "resnet50_v1": network("resnet50", variant="v1")}
 
 
-def finished(row, threads=2):
+def finished(row, threads=2, exact=False):
     graph = _core.Graph()
     build(row, graph, classes=3)
-    weights = _core.Weights(graph, threads=threads)
+    weights = _core.Weights(graph, threads=threads, exact=exact)
     for name, array in random_arrays(row).items():
         weights.set(name, array)
     weights.finish()
@@ -34,10 +34,11 @@ def assert_parity(got, expected):
     assert np.linalg.norm(difference) <= 1e-5 * np.linalg.norm(expected)
 
 
+@pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("name", ROWS)
-def test_outputs_are_pytorchs(name):
+def test_outputs_are_pytorchs(name, exact):
     row = ROWS[name]
-    weights = finished(row)
+    weights = finished(row, exact=exact)
     with np.load(GOLDEN) as golden:
         for batch, height, width in SHAPES:
             images = random_images((batch, height, width, row.channels))
@@ -94,3 +95,22 @@ def test_too_small_an_image_is_refused():
         _core.Plan(weights, 1, 0, 5)
     # One pixel is enough for every layer: they all pad.
     assert _core.Plan(weights, 1, 1, 1).run(random_images((1, 1, 1, 3)))
+
+
+def test_plans_tell_what_computes_them():
+    row = network("resnet18")
+    images = random_images((1, 64, 64, 3))
+    exact = _core.Plan(finished(row, exact=True), 1, 64, 64)
+    fast = _core.Plan(finished(row), 1, 64, 64)
+    assert [layer for layer, _ in exact.steps] == [layer for layer, _ in fast.steps]
+    assert not any("winograd" in kernel for _, kernel in exact.steps)
+    kernels = dict(fast.steps)
+    if any(isa in _core.engine()["isa"] for isa in ("avx2", "avx512")):
+        assert "winograd" in kernels["layer1.0.conv1"]
+    assert "winograd" not in kernels["layer2.0.conv1"]  # it strides
+    assert "winograd" not in kernels["layer4.1.conv1"]  # it is wide
+    seconds = fast.time(images)
+    assert len(seconds) == len(fast.steps)
+    assert all(s >= 0 for s in seconds)
+    with pytest.raises(ValueError, match="images"):
+        fast.time(images[:, :5])

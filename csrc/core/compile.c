@@ -133,7 +133,25 @@ static int describe_copy(struct bus_plan *plan, int node, struct bus_error *erro
     return 0;
 }
 
-static int describe_steps(struct bus_plan *plan, struct bus_error *error)
+/* Describes a convolution by our own kernels. */
+static int describe_own(struct bus_plan *plan, int node, struct bus_error *error)
+{
+    const struct bus_node *conv = &plan->graph->nodes[node];
+    struct bus_step *step = &plan->steps[plan->step_count];
+    const dnnl_dims_t dims = {(dnnl_dim_t)bus_winograd_weight_count(conv)};
+    step->node = node;
+    if (bus_onednn_check(dnnl_memory_desc_create_with_tag(&step->own.weights_desc, 1,
+                                                          dims, dnnl_f32, dnnl_a),
+                         conv->name, error) < 0)
+        return -1;
+    step->own.winograd = bus_winograd_plan(
+        bus_winograd_isa(), conv, &plan->values[conv->src].shape, plan->threads);
+    plan->step_count++;
+    return 0;
+}
+
+static int describe_steps(struct bus_plan *plan, const struct bus_weights *weights,
+                          struct bus_error *error)
 {
     for (size_t i = 1; i < plan->graph->count; i++) {
         const struct bus_node *node = &plan->graph->nodes[i];
@@ -143,6 +161,11 @@ static int describe_steps(struct bus_plan *plan, struct bus_error *error)
         if (node->add != BUS_NONE && value->buffer == (int)i &&
             describe_copy(plan, (int)i, error) < 0)
             return -1;
+        if (bus_weights_winograd(weights, (int)i)) {
+            if (describe_own(plan, (int)i, error) < 0)
+                return -1;
+            continue;
+        }
         const struct bus_value *src = &plan->values[node->src];
         const struct bus_layer_request request = {
             .node = node,
@@ -163,8 +186,15 @@ static int describe_steps(struct bus_plan *plan, struct bus_error *error)
     return 0;
 }
 
+static bool is_own(const struct bus_step *step)
+{
+    return step->own.weights_desc != NULL;
+}
+
 static bool is_copy(const struct bus_step *step)
 {
+    if (is_own(step))
+        return false;
     dnnl_primitive_kind_t kind = dnnl_undefined_primitive;
     dnnl_primitive_desc_query(step->desc, dnnl_query_primitive_kind, 0, &kind);
     return kind == dnnl_reorder;
@@ -175,15 +205,22 @@ static struct bus_span *scratchpad_span(const struct bus_plan *plan, size_t step
     return &plan->spans[plan->graph->count + step];
 }
 
+static size_t scratchpad_size(const struct bus_step *step)
+{
+    if (is_own(step))
+        return bus_winograd_scratch(&step->own.winograd);
+    const_dnnl_memory_desc_t desc =
+        dnnl_primitive_desc_query_md(step->desc, dnnl_query_scratchpad_md, 0);
+    return desc != NULL ? dnnl_memory_desc_get_size(desc) : 0;
+}
+
 static int allocate(struct bus_plan *plan, struct bus_error *error)
 {
     size_t size = 0;
     for (size_t i = 0; i < plan->step_count; i++) {
         const struct bus_step *step = &plan->steps[i];
-        const_dnnl_memory_desc_t desc =
-            dnnl_primitive_desc_query_md(step->desc, dnnl_query_scratchpad_md, 0);
         *scratchpad_span(plan, i) = (struct bus_span){
-            .size = desc != NULL ? dnnl_memory_desc_get_size(desc) : 0,
+            .size = scratchpad_size(step),
             .first = (size_t)step->node,
             .last = (size_t)step->node,
         };
@@ -226,6 +263,51 @@ static int add_scratchpad(struct bus_plan *plan, size_t index, struct bus_error 
     return 0;
 }
 
+static float *map_of(const struct bus_plan *plan, int node)
+{
+    const struct bus_span *span = &plan->spans[plan->values[node].buffer];
+    return (float *)(void *)(plan->arena.data + span->offset);
+}
+
+/* Creates the primitive of a step and gives it all but weights. */
+static int create_step(struct bus_plan *plan, size_t index, struct bus_error *error)
+{
+    struct bus_step *step = &plan->steps[index];
+    const struct bus_node *node = &plan->graph->nodes[step->node];
+    if (is_own(step)) {
+        step->own.src = map_of(plan, node->src);
+        step->own.dst = map_of(plan, step->node);
+        step->own.scratch = plan->arena.data + scratchpad_span(plan, index)->offset;
+        return 0;
+    }
+    add_argument(step, DNNL_ARG_SRC,
+                 plan->values[is_copy(step) ? node->add : node->src].memory);
+    add_argument(step, DNNL_ARG_DST, plan->values[step->node].memory);
+    if (add_scratchpad(plan, index, error) < 0)
+        return -1;
+    return bus_onednn_check(dnnl_primitive_create(&step->primitive, step->desc),
+                            bus_plan_node_label(node), error);
+}
+
+static int give_weights(struct bus_step *step, const struct bus_packing *packing,
+                        struct bus_error *error)
+{
+    void *weights, *bias;
+    if (!is_own(step)) {
+        add_argument(step, DNNL_ARG_WEIGHTS, packing->weights);
+        add_argument(step, DNNL_ARG_BIAS, packing->bias);
+        return 0;
+    }
+    if (bus_onednn_check(dnnl_memory_get_data_handle(packing->weights, &weights),
+                         "weights", error) < 0 ||
+        bus_onednn_check(dnnl_memory_get_data_handle(packing->bias, &bias), "a bias",
+                         error) < 0)
+        return -1;
+    step->own.weights = weights;
+    step->own.bias = bias;
+    return 0;
+}
+
 /* Creates the primitives, has their weights packed, and fills the argument lists. */
 static int create_steps(struct bus_plan *plan, struct bus_weights *weights,
                         struct bus_packing *packings, struct bus_error *error)
@@ -234,21 +316,15 @@ static int create_steps(struct bus_plan *plan, struct bus_weights *weights,
     for (size_t i = 0; i < plan->step_count; i++) {
         struct bus_step *step = &plan->steps[i];
         const struct bus_node *node = &plan->graph->nodes[step->node];
-        bool copy = is_copy(step);
-        add_argument(step, DNNL_ARG_SRC,
-                     plan->values[copy ? node->add : node->src].memory);
-        add_argument(step, DNNL_ARG_DST, plan->values[step->node].memory);
-        if (add_scratchpad(plan, i, error) < 0)
+        if (create_step(plan, i, error) < 0)
             return -1;
-        if (!copy && (node->op == BUS_CONV || node->op == BUS_LINEAR))
+        if (!is_copy(step) && (node->op == BUS_CONV || node->op == BUS_LINEAR))
             packings[packing_count++] = (struct bus_packing){
                 .node = step->node,
-                .desc =
-                    dnnl_primitive_desc_query_md(step->desc, dnnl_query_weights_md, 0),
+                .desc = is_own(step) ? step->own.weights_desc
+                                     : dnnl_primitive_desc_query_md(
+                                           step->desc, dnnl_query_weights_md, 0),
             };
-        if (bus_onednn_check(dnnl_primitive_create(&step->primitive, step->desc),
-                             bus_plan_node_label(node), error) < 0)
-            return -1;
     }
     if (bus_weights_pack(weights, packings, packing_count, error) < 0)
         return -1;
@@ -256,9 +332,8 @@ static int create_steps(struct bus_plan *plan, struct bus_weights *weights,
         struct bus_step *step = &plan->steps[i];
         if (step->node != packings[j].node || is_copy(step))
             continue;
-        add_argument(step, DNNL_ARG_WEIGHTS, packings[j].weights);
-        add_argument(step, DNNL_ARG_BIAS, packings[j].bias);
-        j++;
+        if (give_weights(step, &packings[j++], error) < 0)
+            return -1;
     }
     return 0;
 }
@@ -289,7 +364,7 @@ int bus_plan_compile(struct bus_plan *plan, struct bus_weights *weights,
         return -1;
     mark_needed(plan);
     assign_buffers(plan);
-    if (describe_values(plan, error) < 0 || describe_steps(plan, error) < 0 ||
+    if (describe_values(plan, error) < 0 || describe_steps(plan, weights, error) < 0 ||
         allocate(plan, error) < 0 || prepare_input(plan, error) < 0)
         return -1;
     packings = calloc(plan->step_count + 1, sizeof *packings);

@@ -8,6 +8,7 @@
 #include "arena.h"
 #include "pages.h"
 #include "plan.h"
+#include "winograd.h"
 
 #define BUS_MAX_ARGUMENTS 5
 
@@ -21,8 +22,18 @@ struct bus_value {
     dnnl_memory_t memory;
 };
 
-/* A primitive with all that its execution takes. */
+/* A step of our own kernels, and all that it takes. */
+struct bus_own_step {
+    struct bus_winograd winograd;
+    dnnl_memory_desc_t weights_desc; /* NULL: the step is oneDNN's */
+    const float *src, *weights, *bias;
+    float *dst;
+    void *scratch;
+};
+
+/* A primitive with all that its execution takes, or a step of our own. */
 struct bus_step {
+    struct bus_own_step own;
     dnnl_primitive_desc_t desc;
     dnnl_primitive_t primitive;
     dnnl_exec_arg_t arguments[BUS_MAX_ARGUMENTS];

@@ -29,6 +29,7 @@ struct bus_layer_arrays {
     float *parts[BUS_PART_COUNT];
     bool needed[BUS_PART_COUNT], set[BUS_PART_COUNT];
     size_t numbers; /* of the weight array */
+    bool winograd;  /* its packing is for our own kernels */
     dnnl_memory_t bias;
     struct bus_packed *packed; /* the layouts there are */
     size_t packed_count;

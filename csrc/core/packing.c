@@ -6,10 +6,16 @@
 #include "arena.h"
 #include "layer_arrays.h"
 #include "onednn.h"
+#include "winograd.h"
 
 dnnl_engine_t bus_weights_engine(const struct bus_weights *weights)
 {
     return weights->engine;
+}
+
+bool bus_weights_winograd(const struct bus_weights *weights, int node)
+{
+    return weights->layers[node].winograd;
 }
 
 static const struct bus_packed *find_packed(const struct bus_layer_arrays *layer,
@@ -57,6 +63,19 @@ done:
     return bus_onednn_check(status, name, error);
 }
 
+/* Fills to with the layer's weights, which are plain or in another packing in from. */
+static int fill(struct bus_weights *weights, const struct bus_layer_arrays *layer,
+                dnnl_memory_t from, dnnl_memory_t to, void *data,
+                struct bus_error *error)
+{
+    if (layer->winograd) { /* there is one packing of it, so from is plain */
+        bus_winograd_transform(data, layer->parts[BUS_WEIGHT], layer->node,
+                               weights->threads);
+        return 0;
+    }
+    return reorder(weights, from, to, layer->node->name, error);
+}
+
 /* Adds a packing of layer in the layout of desc, its numbers at data. */
 static int pack(struct bus_weights *weights, struct bus_layer_arrays *layer,
                 const_dnnl_memory_desc_t desc, char *data, struct bus_error *error)
@@ -84,7 +103,7 @@ static int pack(struct bus_weights *weights, struct bus_layer_arrays *layer,
     if (bus_onednn_check(dnnl_memory_desc_clone(&made.desc, desc), name, error) < 0 ||
         bus_onednn_check(dnnl_memory_create(&made.memory, desc, weights->engine, data),
                          name, error) < 0 ||
-        reorder(weights, from, made.memory, name, error) < 0)
+        fill(weights, layer, from, made.memory, data, error) < 0)
         goto error;
     layer->packed[layer->packed_count++] = made;
     if (plain != NULL)

@@ -18,6 +18,10 @@ struct bus_packing {
 int bus_weights_pack(struct bus_weights *weights, struct bus_packing *packings,
                      size_t count, struct bus_error *error);
 
+/* Whether a node's weights are packed for Winograd's algorithm; desc is then that of
+ * bus_winograd_weight_count floats in a row. */
+bool bus_weights_winograd(const struct bus_weights *weights, int node);
+
 /* The engine that the packed weights belong to. */
 dnnl_engine_t bus_weights_engine(const struct bus_weights *weights);
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "compile.h"
 #include "engine.h"
@@ -82,6 +83,7 @@ void bus_plan_free(struct bus_plan *plan)
         dnnl_primitive_destroy(plan->steps[i].primitive);
         dnnl_primitive_desc_destroy(plan->steps[i].desc);
         dnnl_memory_destroy(plan->steps[i].scratchpad);
+        dnnl_memory_desc_destroy(plan->steps[i].own.weights_desc);
     }
     for (size_t i = 0; plan->values != NULL && i < plan->graph->count; i++) {
         dnnl_memory_destroy(plan->values[i].memory);
@@ -122,26 +124,33 @@ static void load_input(const struct bus_plan *plan, const float *src)
     }
 }
 
-static int execute(struct bus_plan *plan, struct bus_error *error)
+static int execute_step(const struct bus_plan *plan, const struct bus_step *step,
+                        struct bus_error *error)
 {
-    for (size_t i = 0; i < plan->step_count; i++) {
-        const struct bus_step *step = &plan->steps[i];
-        dnnl_status_t status = dnnl_primitive_execute(
-            step->primitive, plan->stream, step->argument_count, step->arguments);
-        if (status != dnnl_success)
-            return bus_onednn_check(
-                status, bus_plan_node_label(&plan->graph->nodes[step->node]), error);
+    const struct bus_own_step *own = &step->own;
+    if (own->weights_desc != NULL) {
+        bus_winograd_run(&own->winograd, own->dst, own->src, own->weights, own->bias,
+                         own->scratch);
+        return 0;
     }
-    return bus_onednn_check(dnnl_stream_wait(plan->stream), "the stream", error);
+    dnnl_status_t status = dnnl_primitive_execute(
+        step->primitive, plan->stream, step->argument_count, step->arguments);
+    if (status ==
+        dnnl_success) /* at once: the CPU's streams are in order and blocking */
+        return 0;
+    return bus_onednn_check(
+        status, bus_plan_node_label(&plan->graph->nodes[step->node]), error);
 }
 
 int bus_plan_run(struct bus_plan *plan, const float *src, float *const *dst,
                  struct bus_error *error)
 {
+    int result = 0;
     pthread_mutex_lock(&plan->lock);
     int before = bus_engine_set_threads(plan->threads);
     load_input(plan, src);
-    int result = execute(plan, error);
+    for (size_t i = 0; result == 0 && i < plan->step_count; i++)
+        result = execute_step(plan, &plan->steps[i], error);
     for (size_t i = 0; result == 0 && i < plan->output_count; i++) {
         const struct bus_output *output = &plan->graph->outputs[plan->outputs[i]];
         const struct bus_value *value = &plan->values[output->value];
@@ -151,6 +160,45 @@ int bus_plan_run(struct bus_plan *plan, const float *src, float *const *dst,
     bus_engine_set_threads(before);
     pthread_mutex_unlock(&plan->lock);
     return result;
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+int bus_plan_time(struct bus_plan *plan, const float *src, double *seconds,
+                  struct bus_error *error)
+{
+    int result = 0;
+    pthread_mutex_lock(&plan->lock);
+    int before = bus_engine_set_threads(plan->threads);
+    load_input(plan, src);
+    for (size_t i = 0; result == 0 && i < plan->step_count; i++) {
+        double start = now();
+        result = execute_step(plan, &plan->steps[i], error);
+        seconds[i] = now() - start;
+    }
+    bus_engine_set_threads(before);
+    pthread_mutex_unlock(&plan->lock);
+    return result;
+}
+
+size_t bus_plan_step_count(const struct bus_plan *plan) { return plan->step_count; }
+
+struct bus_plan_step bus_plan_step(const struct bus_plan *plan, size_t index)
+{
+    const struct bus_step *step = &plan->steps[index];
+    struct bus_plan_step told = {bus_plan_node_label(&plan->graph->nodes[step->node]),
+                                 "unknown"};
+    if (step->own.weights_desc != NULL)
+        told.kernel = bus_winograd_name(step->own.winograd.isa);
+    else
+        dnnl_primitive_desc_query(step->desc, dnnl_query_impl_info_str, 0,
+                                  &told.kernel);
+    return told;
 }
 
 size_t bus_plan_output_count(const struct bus_plan *plan) { return plan->output_count; }

@@ -44,6 +44,19 @@ struct bus_shape bus_plan_output_shape(const struct bus_plan *plan, size_t index
 /* Shape of the input. */
 struct bus_shape bus_plan_input_shape(const struct bus_plan *plan);
 
+/* A step that a run takes: the layer it is of, and what computes it. */
+struct bus_plan_step {
+    const char *layer;  /* its name, or its operator's where it has none */
+    const char *kernel; /* "winograd avx512", or what oneDNN calls its implementation */
+};
+
+size_t bus_plan_step_count(const struct bus_plan *plan);
+struct bus_plan_step bus_plan_step(const struct bus_plan *plan, size_t index);
+
+/* Runs once and writes the seconds that each step took. */
+int bus_plan_time(struct bus_plan *plan, const float *src, double *seconds,
+                  struct bus_error *error);
+
 /* Bytes of maps and scratchpads. */
 size_t bus_plan_arena_size(const struct bus_plan *plan);
 

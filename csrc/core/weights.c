@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "layer_arrays.h"
 #include "onednn.h"
+#include "winograd.h"
 
 /* torchvision's batch norms add this to the variance. */
 #define NORM_EPSILON 1e-5
@@ -59,8 +60,31 @@ static int lay_out(struct bus_weights *weights, struct bus_error *error)
     return 0;
 }
 
+/* Transformed weights are four times as large, and past some size reading them costs
+ * more than they save: layers take them, in order, while this many bytes are not used
+ * up, and wide ones, whose maps are small, never. */
+#define WINOGRAD_BYTES ((size_t)64 << 20)
+#define WINOGRAD_CHANNELS 256
+
+static void choose_winograd(struct bus_weights *weights)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < weights->layer_count; i++) {
+        struct bus_layer_arrays *layer = &weights->layers[i];
+        const struct bus_node *node = layer->node;
+        if (node == NULL || !bus_winograd_admits(node) ||
+            node->channels > WINOGRAD_CHANNELS ||
+            node->src_channels > WINOGRAD_CHANNELS)
+            continue;
+        size_t bytes = bus_winograd_weight_count(node) * sizeof(float);
+        layer->winograd = bytes <= WINOGRAD_BYTES - used;
+        if (layer->winograd)
+            used += bytes;
+    }
+}
+
 int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
-                    int threads, struct bus_error *error)
+                    int threads, bool exact, struct bus_error *error)
 {
     if (bus_engine_check_threads(threads, error) < 0)
         return -1;
@@ -96,6 +120,8 @@ int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
         for (enum bus_part part = BUS_GAMMA; part < BUS_PART_COUNT; part++)
             layer->needed[part] = node->norm != NULL;
     }
+    if (!exact && bus_winograd_isa() != BUS_ISA_PLAIN)
+        choose_winograd(made);
     if (lay_out(made, error) < 0)
         goto error;
     if (bus_onednn_check(dnnl_engine_create(&made->engine, dnnl_cpu, 0), "an engine",

@@ -22,9 +22,10 @@ struct bus_array {
 };
 
 /* Weights for graph, which must outlive them and not change. Setting and folding use so
- * many threads, 1 to BUS_MAX_THREADS. */
+ * many threads, 1 to BUS_MAX_THREADS. exact: every layer is computed directly, none by
+ * Winograd's algorithm, which is faster and rounds more. */
 int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
-                    int threads, struct bus_error *error);
+                    int threads, bool exact, struct bus_error *error);
 
 /* Frees what the weights hold; no plan may use them any more. NULL is fine. */
 void bus_weights_free(struct bus_weights *weights);

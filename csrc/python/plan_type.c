@@ -159,6 +159,59 @@ static PyObject *plan_run(PyObject *object, PyObject *images)
     return outputs;
 }
 
+PyDoc_STRVAR(time_doc, "time($self, images, /)\n--\n\n"
+                       "Run once and take the time of every step.\n\n"
+                       "Parameters\n----------\n"
+                       "images : numpy.ndarray\n    As run takes them.\n\n"
+                       "Returns\n-------\n"
+                       "list of float\n    Seconds, in the order of steps.");
+
+static PyObject *plan_time(PyObject *object, PyObject *images)
+{
+    struct plan_object *self = (struct plan_object *)object;
+    size_t count = bus_plan_step_count(self->plan);
+    struct array_view view;
+    struct bus_error error;
+    int result;
+    if (array_view(&view, images, ARRAY_FLOAT32, "images") < 0 ||
+        check_images(&view, bus_plan_input_shape(self->plan)) < 0)
+        return NULL;
+    double *seconds = PyMem_Malloc((count + 1) * sizeof *seconds);
+    if (seconds == NULL)
+        return PyErr_NoMemory();
+    struct bus_plan *plan = self->plan;
+    Py_BEGIN_ALLOW_THREADS
+    result = bus_plan_time(plan, view.data, seconds, &error);
+    Py_END_ALLOW_THREADS
+    PyObject *list = NULL;
+    if (result < 0)
+        raise_error(state_of(object), &error);
+    else
+        list = PyList_New((Py_ssize_t)count);
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        PyObject *number = PyFloat_FromDouble(seconds[i]);
+        if (number == NULL || PyList_SetItem(list, (Py_ssize_t)i, number) < 0)
+            Py_CLEAR(list);
+    }
+    PyMem_Free(seconds);
+    return list;
+}
+
+static PyObject *plan_steps(PyObject *object, void *unused)
+{
+    struct bus_plan *plan = ((struct plan_object *)object)->plan;
+    size_t count = bus_plan_step_count(plan);
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    (void)unused;
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        struct bus_plan_step step = bus_plan_step(plan, i);
+        PyObject *pair = Py_BuildValue("(ss)", step.layer, step.kernel);
+        if (pair == NULL || PyList_SetItem(list, (Py_ssize_t)i, pair) < 0)
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
 static PyObject *plan_arena_size(PyObject *object, void *unused)
 {
     (void)unused;
@@ -167,11 +220,13 @@ static PyObject *plan_arena_size(PyObject *object, void *unused)
 
 static PyMethodDef plan_methods[] = {
     {"run", plan_run, METH_O, run_doc},
+    {"time", plan_time, METH_O, time_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef plan_properties[] = {
     {"arena_size", plan_arena_size, NULL, "Bytes of maps and scratchpads.", NULL},
+    {"steps", plan_steps, NULL, "Layer and kernel of each step, in order.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

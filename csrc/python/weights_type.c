@@ -4,14 +4,14 @@
 
 static PyObject *weights_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"graph", "threads", NULL};
+    static char *names[] = {"graph", "threads", "exact", NULL};
     struct module_state *state = PyType_GetModuleState(type);
     struct bus_error error;
     PyObject *graph;
-    int threads = 1;
+    int threads = 1, exact = 0;
     if (state == NULL ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$i:Weights", names,
-                                     state->graph_type, &graph, &threads))
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$ip:Weights", names,
+                                     state->graph_type, &graph, &threads, &exact))
         return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     struct weights_object *self = (struct weights_object *)allocate(type, 0);
@@ -19,7 +19,8 @@ static PyObject *weights_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         return NULL;
     Py_INCREF(graph);
     self->graph = (struct graph_object *)graph;
-    if (bus_weights_new(&self->weights, self->graph->graph, threads, &error) < 0) {
+    if (bus_weights_new(&self->weights, self->graph->graph, threads, exact != 0,
+                        &error) < 0) {
         raise_error(state, &error);
         Py_DECREF(self);
         return NULL;
@@ -107,15 +108,19 @@ static PyMethodDef weights_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(weights_doc,
-             "Weights(graph, *, threads=1)\n--\n\n"
-             "The numbers of a graph's layers; the graph cannot change any more.\n\n"
-             "Parameters\n----------\n"
-             "graph : Graph\n    The layers.\n"
-             "threads : int\n    Threads that set and finish use.\n\n"
-             "Raises\n------\n"
-             "ValueError\n    If the number of threads is out of range.\n"
-             "MemoryError\n    If there is no memory for them.");
+PyDoc_STRVAR(
+    weights_doc,
+    "Weights(graph, *, threads=1, exact=False)\n--\n\n"
+    "The numbers of a graph's layers; the graph cannot change any more.\n\n"
+    "Parameters\n----------\n"
+    "graph : Graph\n    The layers.\n"
+    "threads : int\n    Threads that set and finish use.\n"
+    "exact : bool\n"
+    "    Whether every layer is computed directly, none by Winograd's algorithm,\n"
+    "    which is faster and rounds more.\n\n"
+    "Raises\n------\n"
+    "ValueError\n    If the number of threads is out of range.\n"
+    "MemoryError\n    If there is no memory for them.");
 
 static PyType_Slot weights_slots[] = {
     {Py_tp_new, weights_new},

@@ -8,6 +8,7 @@ int main(void)
     test_components();
     test_graph();
     test_weights();
+    test_winograd();
     test_plan();
     test_memory();
     printf("%d passed, %d failed\n", check_passed, check_failed);

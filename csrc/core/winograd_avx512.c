@@ -1,0 +1,10 @@
+/* Twenty-four of thirty-two registers hold twelve tiles of thirty-two channels. */
+#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,fma")
+#define LANES 16
+#define ROWS 12
+#include "winograd_body.h"
+
+void bus_winograd_avx512(BUS_WINOGRAD_ARGUMENTS)
+{
+    compute(plan, dst, src, weights, bias, scratch, first, last);
+}
