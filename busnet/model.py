@@ -150,12 +150,38 @@ class Model:
             raise ImageValueError(
                 f"got an array of shape {batch.shape}; expected (N, H, W, C)"
             )
-        computed = self._plan(batch.shape[0], batch.shape[1:3], names).run(batch)
+        computed = self.plan(batch.shape[0], batch.shape[1:3], names).run(batch)
         shaped = {"class": (0, 3), "mask": (0, 1, 2)}
         return {
             name: array.reshape([array.shape[axis] for axis in shaped[name]])
             for name, array in computed.items()
         }
+
+    def plan(
+        self, batch: int, size: tuple[int, ...], outputs: Sequence[str]
+    ) -> _core.Plan:
+        """Return the engine's plan for a batch of images of (height, width).
+
+        The last few plans are kept.
+        """
+        threads = take_threads()
+        key = (batch, size, tuple(outputs), threads)
+        with self._lock:
+            plan = self._plans.pop(key, None)
+            if plan is None:
+                height, width = size
+                plan = _core.Plan(
+                    self._weights,
+                    batch,
+                    height,
+                    width,
+                    threads=threads,
+                    outputs=outputs,
+                )
+            self._plans[key] = plan
+            while len(self._plans) > MOST_PLANS:
+                self._plans.popitem(last=False)
+        return plan
 
     def stream(
         self,
@@ -199,28 +225,6 @@ class Model:
         read = pictures(images, value_range=value_range)
         results = list(self.stream(read, kind, spacing))
         return results[0] if is_single(images) else results
-
-    def _plan(
-        self, batch: int, size: tuple[int, ...], outputs: tuple[str, ...]
-    ) -> _core.Plan:
-        threads = take_threads()
-        key = (batch, size, outputs, threads)
-        with self._lock:
-            plan = self._plans.pop(key, None)
-            if plan is None:
-                height, width = size
-                plan = _core.Plan(
-                    self._weights,
-                    batch,
-                    height,
-                    width,
-                    threads=threads,
-                    outputs=outputs,
-                )
-            self._plans[key] = plan
-            while len(self._plans) > MOST_PLANS:
-                self._plans.popitem(last=False)
-        return plan
 
     def _fields(
         self,

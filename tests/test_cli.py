@@ -159,9 +159,19 @@ def test_info(weights_file):
     text = run("info", "--network", "resnet18").stdout
     assert "layer1.0.conv1" in text
     assert "1000 classes" in text
+    assert "11,689,512 parameters" in text
+    text = run("info", "--plan", "--model", weights_file).stdout
+    assert "layer4.1.conv2" in text
+    assert "arena" in text
     text = run("info", "--model", weights_file).stdout
     assert "image size" in text
     assert "nothing, a random network" in text
+
+
+def test_benchmark(weights_file):
+    text = run("benchmark", "--model", weights_file, "--seconds", "0.2").stdout
+    for word in ("predict", "classify", "segment", "images a second"):
+        assert word in text
 
 
 def test_help_carries_the_notice():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from busnet.cli import audit, evaluate, info, predict, robustness, train
+from busnet.cli import audit, benchmark, evaluate, info, predict, robustness, train
 from busnet.cli.common import app, fail
 from busnet.errors import BusnetError
 
 __all__ = [
     "app",
     "audit",
+    "benchmark",
     "evaluate",
     "info",
     "main",

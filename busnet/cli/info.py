@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -32,11 +33,17 @@ def info(
         str | None,
         typer.Option("--model", help="Print what this model is."),
     ] = None,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Print what computes each layer of the model."),
+    ] = False,
 ) -> None:
     """Tell about the engine, the networks and the shipped models."""
     console = Console()
     if name is not None:
         _print_network(console, name, size)
+    elif plan:
+        _print_plan(console, load(model or DEFAULT))
     elif model is not None:
         _print_model(console, load(model))
     else:
@@ -85,9 +92,16 @@ def _print_network(console: Console, name: str, size: int) -> None:
             f"{layer.macs:,}" if layer.macs else "",
         )
     console.print(table)
+    decoder = [x for x in counter.layers if x.name.startswith("decoder.")]
+    parameters, macs = (
+        sum(getattr(layer, field) for layer in decoder)
+        for field in ("parameters", "macs")
+    )
     console.print(
         f"{name}, {row.channels} channels, 1000 classes, {size} x {size}: "
-        f"{counter.parameters:,} parameters, {counter.macs / 1e9:.3f} GMACs",
+        f"{counter.parameters - parameters:,} parameters, "
+        f"{(counter.macs - macs) / 1e9:.3f} GMACs; the mask decoder adds "
+        f"{parameters:,} and {macs / 1e9:.3f}",
         soft_wrap=True,
     )
 
@@ -107,6 +121,25 @@ def _print_model(console: Console, model: Model) -> None:
     ):
         table.add_row(key, escape(str(value)))
     console.print(table)
+
+
+def _print_plan(console: Console, model: Model) -> None:
+    """Print each step with its kernel and the shortest of its times."""
+    size, channels = model.info.image_size, model.info.network.channels
+    plan = model.plan(1, (size, size), model.info.network.heads)
+    image = np.zeros((1, size, size, channels), np.float32)
+    times = np.min([plan.time(image) for _ in range(10)], axis=0)
+    table = Table("layer", "kernel", "us", "%")
+    for (layer, kernel), seconds in zip(plan.steps, times, strict=True):
+        share = 100 * seconds / times.sum()
+        table.add_row(layer, kernel, f"{1e6 * seconds:.0f}", f"{share:.1f}")
+    console.print(table)
+    console.print(
+        f"{model}, one image, {get_threads()} threads: {1e3 * times.sum():.1f} ms, "
+        f"arena {plan.arena_size / 1e6:.1f} MB",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 def _flatten(document: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -1,0 +1,69 @@
+"""``busnet benchmark``."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from busnet import _core
+from busnet.cli.common import ModelOption, ThreadsOption, app, use
+from busnet.model import CHUNK, DEFAULT, load
+from busnet.threads import get_threads
+
+
+@app.command()
+def benchmark(
+    model: ModelOption = DEFAULT,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, max=600, help="Time for each row.")
+    ] = 3.0,
+    threads: ThreadsOption = None,
+) -> None:
+    """Time a model on this machine, from array to result."""
+    use(threads)
+    loaded = load(model)
+    size = loaded.info.image_size
+    generator = np.random.default_rng(0)
+    images = list(generator.random((CHUNK, size, size), np.float32))
+    calls: dict[str, Callable[..., Any]] = {"predict": loaded.predict}
+    if "class" in loaded.info.network.heads:
+        calls["classify"] = loaded.classify
+    if "mask" in loaded.info.network.heads:
+        calls["segment"] = loaded.segment
+    if len(loaded.info.network.heads) == 1:
+        del calls["predict"]
+    engine = _core.engine()
+    table = Table(
+        "call",
+        "images at once",
+        "ms an image, minimum",
+        "median",
+        "images a second",
+        title=f"{loaded.info.network.name}, {size} px, {get_threads()} threads, "
+        f"oneDNN {engine['version']}, {engine['isa']}",
+    )
+    for name, call in calls.items():
+        for count in (1, CHUNK):
+            batch = images[:count]
+            call(batch)
+            taken = []
+            end = time.perf_counter() + seconds
+            while time.perf_counter() < end:
+                start = time.perf_counter()
+                call(batch)
+                taken.append((time.perf_counter() - start) / count)
+            table.add_row(
+                name,
+                str(count),
+                f"{1e3 * min(taken):.2f}",
+                f"{1e3 * statistics.median(taken):.2f}",
+                f"{1 / statistics.median(taken):.1f}",
+            )
+    Console().print(table)
