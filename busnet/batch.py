@@ -8,7 +8,7 @@ import fnmatch
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +21,15 @@ from busnet.lesions import Spacing
 from busnet.model import CHUNK, Model
 from busnet.results import NOTICE, Prediction
 
-__all__ = ["FORMATS", "Outcome", "Source", "collect", "predict_files", "write_table"]
+__all__ = [
+    "FORMATS",
+    "Journal",
+    "Outcome",
+    "Source",
+    "Table",
+    "collect",
+    "predict_files",
+]
 
 #: File name endings that are taken for images in a folder.
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"))
@@ -165,101 +173,162 @@ def _save(image: Image.Image, path: Path) -> Path:
     return path
 
 
-def row(outcome: Outcome, classes: Sequence[str]) -> dict[str, Any]:
-    """Return a file's line of the CSV table; millimetres only with spacing."""
-    cells: dict[str, Any] = {"file": os.fspath(outcome.source.path)}
-    prediction = outcome.prediction
-    if prediction is None:
-        return {**cells, "error": str(outcome.error)}
-    cells["label"] = prediction.label
-    for name in classes:
-        cells[f"p_{name}"] = f"{prediction.probabilities[name]:.6f}"
-    cells["abstains"] = str(prediction.abstains).lower()
-    cells["consistent"] = str(prediction.consistent).lower()
-    cells["lesions"] = len(prediction.lesions)
-    if prediction.lesions:
-        lesion = prediction.lesions[0]
-        sides = ("top", "left", "bottom", "right")
-        cells.update(zip(sides, lesion.box, strict=True))
-        cells["area_px"] = lesion.area
-        cells["major_px"], cells["minor_px"] = (f"{a:.2f}" for a in lesion.axes)
-        cells["circularity"] = f"{lesion.circularity:.4f}"
-        if lesion.area_mm2 is not None and lesion.axes_mm is not None:
-            cells["area_mm2"] = f"{lesion.area_mm2:.3f}"
-            cells["major_mm"], cells["minor_mm"] = (f"{a:.3f}" for a in lesion.axes_mm)
-    return cells
-
-
-def columns(classes: Sequence[str], *, spacing: bool) -> list[str]:
-    """Return the names of the CSV table's columns.
-
-    ``top`` to ``circularity`` are of the largest lesion.
-    """
-    names = ["file", "label", *(f"p_{name}" for name in classes)]
-    names += [
-        "abstains",
-        "consistent",
-        "lesions",
-        "top",
-        "left",
-        "bottom",
-        "right",
-        "area_px",
-    ]
-    names += ["major_px", "minor_px", "circularity"]
-    if spacing:
-        names += ["area_mm2", "major_mm", "minor_mm"]
-    return [*names, "error"]
-
-
-def _write_csv(file: IO[str], table: Table) -> None:
-    writer = csv.DictWriter(
-        file, columns(table.model.info.classes, spacing=table.spacing is not None)
-    )
-    writer.writeheader()
-    writer.writerows(table.rows)
-
-
-def _write_json(file: IO[str], table: Table) -> None:
-    document = {
-        "notice": NOTICE,
-        "network": table.model.info.network.name,
-        "classes": list(table.model.info.classes),
-        "provenance": dict(table.model.info.provenance),
-        "results": table.documents,
+def describe(outcome: Outcome) -> dict[str, Any]:
+    """Return what became of a file as JSON holds it; its pixels are not in it."""
+    if outcome.prediction is None:
+        return {"file": os.fspath(outcome.source.path), "error": str(outcome.error)}
+    return {
+        **outcome.prediction.as_dict(),
+        "consistent": outcome.prediction.consistent,
     }
-    json.dump(document, file, indent=1)
-    file.write("\n")
-
-
-FORMATS = {"csv": _write_csv, "json": _write_json}
 
 
 class Table:
     """The results of a run, gathered to be written in one piece."""
 
     def __init__(self, model: Model, spacing: Spacing | None = None) -> None:
-        self.model = model
+        self.info = model.info
         self.spacing = spacing
-        self.rows: list[dict[str, Any]] = []
         self.documents: list[dict[str, Any]] = []
 
-    def append(self, outcome: Outcome) -> None:
-        """Take a file's outcome in; its pixels are not kept."""
-        self.rows.append(row(outcome, self.model.info.classes))
-        if outcome.prediction is not None:
-            self.documents.append(
-                {
-                    **outcome.prediction.as_dict(),
-                    "consistent": outcome.prediction.consistent,
-                }
-            )
-        else:
-            self.documents.append(
-                {"file": os.fspath(outcome.source.path), "error": str(outcome.error)}
-            )
+    def append(self, document: dict[str, Any]) -> None:
+        """Take in what :func:`describe` returned of a file."""
+        self.documents.append(document)
+
+    def write(self, file: IO[str], form: str) -> None:
+        """Write the table to an open text file, ``form`` a key of :data:`FORMATS`."""
+        FORMATS[form](file, self)
+
+    def columns(self) -> list[str]:
+        """Return the names of the CSV table's columns.
+
+        ``top`` to ``circularity`` are of the largest lesion.
+        """
+        names = ["file", "label", *(f"p_{name}" for name in self.info.classes)]
+        names += ["abstains", "consistent", "lesions"]
+        names += [*_SIDES, "area_px", "major_px", "minor_px", "circularity"]
+        if self.spacing is not None:
+            names += ["area_mm2", "major_mm", "minor_mm"]
+        return [*names, "error"]
 
 
-def write_table(file: IO[str], table: Table, form: str) -> None:
-    """Write the table to an open text file, ``form`` a key of :data:`FORMATS`."""
-    FORMATS[form](file, table)
+_SIDES = ("top", "left", "bottom", "right")
+
+
+def _row(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a file's line of the CSV table."""
+    if "error" in document:
+        return {"file": document["file"], "error": document["error"]}
+    cells: dict[str, Any] = {
+        "file": document["file"],
+        "label": document["label"],
+        "abstains": str(document["abstains"]).lower(),
+        "consistent": str(document["consistent"]).lower(),
+        "lesions": len(document["lesions"]),
+    }
+    for name, probability in document["probabilities"].items():
+        cells[f"p_{name}"] = f"{probability:.6f}"
+    if document["lesions"]:
+        lesion = document["lesions"][0]
+        cells.update(zip(_SIDES, lesion["box"], strict=True))
+        cells["area_px"] = lesion["area_px"]
+        cells["major_px"], cells["minor_px"] = (f"{a:.2f}" for a in lesion["axes_px"])
+        cells["circularity"] = f"{lesion['circularity']:.4f}"
+        if "area_mm2" in lesion:
+            cells["area_mm2"] = f"{lesion['area_mm2']:.3f}"
+            major, minor = lesion["axes_mm"]
+            cells["major_mm"], cells["minor_mm"] = f"{major:.3f}", f"{minor:.3f}"
+    return cells
+
+
+def _write_csv(file: IO[str], table: Table) -> None:
+    writer = csv.DictWriter(file, table.columns())
+    writer.writeheader()
+    writer.writerows(map(_row, table.documents))
+
+
+def _write_json(file: IO[str], table: Table) -> None:
+    document = {
+        "notice": NOTICE,
+        "network": table.info.network.name,
+        "classes": list(table.info.classes),
+        "provenance": dict(table.info.provenance),
+        "results": table.documents,
+    }
+    json.dump(document, file, indent=1)
+    file.write("\n")
+
+
+def _write_json_lines(file: IO[str], table: Table) -> None:
+    for document in table.documents:
+        file.write(json.dumps(document) + "\n")
+
+
+FORMATS = {"csv": _write_csv, "json": _write_json, "jsonl": _write_json_lines}
+
+
+class Journal:
+    """What a run has finished, so that the next one need not do it again.
+
+    A line is added when a file's outputs are whole. A line counts as long as the file
+    has the same size and time, and the run the same settings. It is removed when the
+    run ends.
+
+    Parameters
+    ----------
+    folder
+        The run's output folder.
+    settings
+        What outputs depend on; a journal of other settings is thrown away.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        self._path = folder / ".predictions.journal"
+        self._done: dict[str, dict[str, Any]] = {}
+        header = json.dumps(settings, sort_keys=True)
+        lines = self._read()
+        if lines and lines[0] == header:
+            for line in lines[1:]:
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    break  # torn by the end of the run that wrote it
+                self._done[entry["document"]["file"]] = entry
+        folder.mkdir(parents=True, exist_ok=True)
+        # Written anew, so that nothing is appended to a torn line.
+        with whole_file(self._path) as part, part.open("w", encoding="utf-8") as file:
+            file.write(header + "\n")
+            for entry in self._done.values():
+                file.write(json.dumps(entry) + "\n")
+        self._file = self._path.open("a", encoding="utf-8")
+
+    def _read(self) -> list[str]:
+        try:
+            return self._path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+
+    def find(self, source: Source) -> dict[str, Any] | None:
+        """Return the document of a file that is done and has not changed, or None."""
+        entry = self._done.get(os.fspath(source.path))
+        if entry is None or entry["stamp"] != _stamp(source):
+            return None
+        document: dict[str, Any] = entry["document"]
+        return document
+
+    def add(self, source: Source, document: dict[str, Any]) -> None:
+        """Note that a file's outputs are whole."""
+        entry = {"stamp": _stamp(source), "document": document}
+        self._file.write(json.dumps(entry) + "\n")
+        self._file.flush()
+
+    def close(self, *, finished: bool) -> None:
+        """Close the journal, and remove it if the run came to its end."""
+        self._file.close()
+        if finished:
+            self._path.unlink(missing_ok=True)
+
+
+def _stamp(source: Source) -> list[int]:
+    status = source.path.stat()
+    return [status.st_size, status.st_mtime_ns]

@@ -3,8 +3,11 @@
 import csv
 import io
 import json
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,6 +101,76 @@ def test_one_bad_file_does_not_stop_the_others(folder, tmp_path, weights_file):
     assert [bool(row["error"]) for row in table] == [True, False, False, False]
     assert "a.png" in table[0]["error"]
     assert len(list((out / "masks").rglob("*.png"))) == 3
+
+
+def test_json_lines(folder, tmp_path, weights_file):
+    out = tmp_path / "out"
+    run("predict", folder, "--out", out, "--format", "jsonl", "--model", weights_file)
+    lines = (out / "predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["file"][-5:] for line in lines][-1] == "c.png"
+    assert len(lines) == 3
+
+
+def test_a_killed_run_goes_on_without_redoing(tmp_path, weights_file):
+    root, out = tmp_path / "in", tmp_path / "out"
+    root.mkdir()
+    for i in range(60):
+        Image.fromarray(phantom(200, 200, seed=i)[0]).save(root / f"{i:02}.png")
+    (root / "30.png").write_bytes(b"broken")
+    arguments = ["predict", root, "--out", out, "--model", weights_file]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "busnet", *map(str, arguments)],
+        stderr=subprocess.DEVNULL,
+    )
+    masks = out / "masks"
+    end = time.monotonic() + 60
+    while len(list(masks.glob("*_mask.png"))) < 20 and time.monotonic() < end:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (out / "predictions.csv").exists()
+    before = {p.name: p.stat().st_mtime_ns for p in masks.glob("*_mask.png")}
+    journal = (out / ".predictions.journal").read_text().splitlines()
+    whole = {json.loads(line)["document"]["file"] for line in journal[1:-1]}
+    assert 10 < len(whole) < 59
+    # As a machine that loses its power may leave it: the last line in half.
+    (out / ".predictions.journal").write_text("\n".join(journal)[:-20])
+    done = run(*arguments, check=1)
+    assert "files were done before" in done.stderr
+    table = rows((out / "predictions.csv").read_text())
+    assert len(table) == 60
+    assert [row["file"][-6:] for row in table if row["error"]] == ["30.png"]
+    for name in whole:
+        mask = masks / f"{Path(name).stem}_mask.png"
+        assert mask.stat().st_mtime_ns == before[mask.name]
+    assert len(list(masks.glob("*_mask.png"))) == 59
+    assert not (out / ".predictions.journal").exists()
+    fresh = tmp_path / "fresh"
+    run("predict", root, "--out", fresh, "--model", weights_file, check=1)
+    text = (fresh / "predictions.csv").read_text()
+    assert text == (out / "predictions.csv").read_text()
+
+
+def test_other_settings_or_a_changed_file_are_done_again(
+    folder, tmp_path, weights_file
+):
+    out = tmp_path / "out"
+    settings = {"model": "x"}
+    journal = batch.Journal(out, settings)
+    source = batch.collect([folder])[0]
+    journal.add(source, {"file": str(source.path), "label": "benign"})
+    journal.close(finished=False)
+    again = batch.Journal(out, settings)
+    assert again.find(source) == {"file": str(source.path), "label": "benign"}
+    again.close(finished=False)
+    source.path.write_bytes(source.path.read_bytes() + b" ")
+    changed = batch.Journal(out, settings)
+    assert changed.find(source) is None
+    changed.close(finished=False)
+    other = batch.Journal(out, {"model": "y"})
+    assert other.find(source) is None
+    other.close(finished=True)
+    assert list(out.iterdir()) == []
 
 
 def test_glob_decides_alone(folder, weights_file):

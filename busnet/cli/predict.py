@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import enum
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from busnet import batch
+from busnet import __version__, batch
 from busnet.cli.common import (
     FAILED,
     USAGE,
@@ -23,7 +24,8 @@ from busnet.cli.common import (
     use,
 )
 from busnet.files import whole_file
-from busnet.model import DEFAULT, load
+from busnet.lesions import Spacing
+from busnet.model import DEFAULT, Model, load
 from busnet.results import NOTICE
 
 
@@ -32,6 +34,7 @@ class Format(str, enum.Enum):
 
     csv = "csv"
     json = "json"
+    jsonl = "jsonl"
 
 
 @app.command()
@@ -65,7 +68,8 @@ def predict(
     """Predict class and lesions of images.
 
     The table goes to standard output, or into --out together with the masks. Ends with
-    status 1 if some files failed; the others are done and written.
+    status 1 if some files failed; the others are done and written. A run into --out
+    that was stopped goes on where it was when it is started again.
     """
     if overlay and out is None:
         raise typer.BadParameter("needs --out", param_hint="--overlay")
@@ -77,30 +81,72 @@ def predict(
         fail(f"no image files in {', '.join(map(str, paths))}", USAGE)
     loaded = load(model)
     millimetres = (spacing, spacing) if spacing is not None else None
-    table = batch.Table(loaded, millimetres)
-    failed = []
-    outcomes = batch.predict_files(loaded, sources, spacing=millimetres)
-    for outcome in track(outcomes, len(sources), "predicting"):
-        table.append(outcome)
-        if outcome.prediction is None:
-            failed.append(outcome)
-        elif out is not None:
+    settings = {
+        "busnet": __version__,
+        "model": model,
+        "provenance": dict(loaded.info.provenance),
+        "spacing": spacing,
+        "overlay": overlay,
+    }
+    journal = batch.Journal(out, settings) if out is not None else None
+    finished = False
+    try:
+        documents = _predict_all(
+            loaded, sources, journal, out, overlay=overlay, spacing=millimetres
+        )
+        table = batch.Table(loaded, millimetres)
+        for source in sources:
+            table.append(documents[source])
+        _write(table, out, form.value)
+        finished = True
+    finally:
+        if journal is not None:
+            journal.close(finished=finished)
+    messages.print(f"[dim]{NOTICE}[/]")
+    failed = [d["error"] for d in table.documents if "error" in d]
+    if failed:
+        messages.print(f"[bold red]{len(failed)} files failed:[/]")
+        for error in failed:
+            messages.print(f"  {escape(error)}", soft_wrap=True)
+        raise typer.Exit(FAILED)
+
+
+def _predict_all(
+    model: Model,
+    sources: Sequence[batch.Source],
+    journal: batch.Journal | None,
+    out: Path | None,
+    *,
+    overlay: bool,
+    spacing: Spacing | None,
+) -> dict[batch.Source, dict[str, Any]]:
+    """Predict what the journal lacks, write its pictures, and return all documents."""
+    documents = {}
+    for source in sources:
+        found = journal.find(source) if journal is not None else None
+        if found is not None:
+            documents[source] = found
+    if documents:
+        messages.print(f"{len(documents)} files were done before")
+    rest = [source for source in sources if source not in documents]
+    outcomes = batch.predict_files(model, rest, spacing=spacing)
+    for outcome in track(outcomes, len(rest), "predicting"):
+        document = batch.describe(outcome)
+        documents[outcome.source] = document
+        if out is not None and journal is not None and outcome.error is None:
             batch.save_mask(outcome, out / "masks")
             if overlay:
                 batch.save_overlay(outcome, out / "overlays")
+            journal.add(outcome.source, document)
+    return documents
+
+
+def _write(table: batch.Table, out: Path | None, form: str) -> None:
     if out is None:
-        batch.write_table(sys.stdout, table, form.value)
-    else:
-        path = out / f"predictions.{form.value}"
-        with whole_file(path) as part, part.open("w", newline="") as file:
-            batch.write_table(file, table, form.value)
-        messages.print(
-            f"{len(sources) - len(failed)} predictions in {escape(str(path))}",
-            soft_wrap=True,
-        )
-    messages.print(f"[dim]{NOTICE}[/]")
-    if failed:
-        messages.print(f"[bold red]{len(failed)} files failed:[/]")
-        for outcome in failed:
-            messages.print(f"  {escape(str(outcome.error))}", soft_wrap=True)
-        raise typer.Exit(FAILED)
+        table.write(sys.stdout, form)
+        return
+    path = out / f"predictions.{form}"
+    with whole_file(path) as part, part.open("w", newline="") as file:
+        table.write(file, form)
+    good = sum("error" not in document for document in table.documents)
+    messages.print(f"{good} predictions in {escape(str(path))}", soft_wrap=True)
