@@ -13,7 +13,7 @@ WRAP = $(foreach name,$(WRAPPED),-Wl,--wrap=$(name))
 SANITIZERS ?= address,undefined
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-core test-train wheel bench format lint types layers \
+.PHONY: help build demo test test-core test-train notebooks wheel bench format lint types layers \
 	check clean
 
 help: ## list the targets
@@ -87,7 +87,12 @@ types: $(VENV)/trained $(VENV)/checked ## check types, and the stub against the 
 	$(BIN)/mypy
 	$(BIN)/stubtest busnet._core
 
-check: lint types test test-core test-train wheel ## all of the checks
+check: lint types test test-core test-train notebooks wheel ## all of the checks
+
+notebooks: $(VENV)/checked ## execute the notebooks
+	mkdir -p build/notebooks
+	$(BIN)/jupyter nbconvert --to notebook --execute --output-dir build/notebooks \
+	  notebooks/*.ipynb
 
 wheel: ## build the wheel and try it in an empty environment
 	rm -rf build/wheel build/empty
