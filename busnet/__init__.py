@@ -22,6 +22,7 @@ from busnet.errors import (
     UnknownNetworkError,
     WeightsError,
 )
+from busnet.images import Picture, read_frames
 from busnet.lesions import Lesion
 from busnet.model import Model, classify, load, predict, segment
 from busnet.results import Classification, Prediction, Segmentation
@@ -43,6 +44,7 @@ __all__ = [
     "MissingWeightsError",
     "Model",
     "ModelError",
+    "Picture",
     "Prediction",
     "Segmentation",
     "UnknownNetworkError",
@@ -52,6 +54,7 @@ __all__ = [
     "get_threads",
     "load",
     "predict",
+    "read_frames",
     "segment",
     "set_threads",
 ]

@@ -16,10 +16,10 @@ from PIL import Image
 
 from busnet.errors import BusnetError, MissingImageError
 from busnet.files import whole_file
-from busnet.images import Picture, read
+from busnet.images import Picture, read_frames
 from busnet.lesions import Spacing
 from busnet.model import CHUNK, Model
-from busnet.results import NOTICE, Prediction
+from busnet.results import MALIGNANT, NOTICE, Prediction
 
 __all__ = [
     "FORMATS",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 #: File name endings that are taken for images in a folder.
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"))
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm"))
 
 #: Names in a folder that are not taken for images: BUSI's masks lie beside its images.
 NOT_IMAGES = "*_mask*"
@@ -57,11 +57,19 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a file: a prediction or an error, never both."""
+    """What became of a file or a frame of it: a prediction or an error, never both."""
 
     source: Source
     prediction: Prediction | None = None
     error: BusnetError | None = None
+    frame: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the outputs, without ending."""
+        if self.frame is None:
+            return self.source.name
+        return f"{self.source.name}_frame{self.frame:04}"
 
 
 def collect(paths: Iterable[Path], pattern: str | None = None) -> list[Source]:
@@ -128,26 +136,41 @@ def _names(relative: Path) -> Iterator[str]:
 
 
 def predict_files(
-    model: Model, sources: Sequence[Source], *, spacing: Spacing | None = None
+    model: Model, sources: Iterable[Source], *, spacing: Spacing | None = None
 ) -> Iterator[Outcome]:
-    """Yield each file's outcome, in order; a bad file does not stop the others."""
-    for start in range(0, len(sources), CHUNK):
-        chunk = sources[start : start + CHUNK]
-        opened = [_open(source) for source in chunk]
-        pictures = [item for item in opened if isinstance(item, Picture)]
-        predictions = iter(list(model.stream(pictures, Prediction, spacing)))
-        for source, item in zip(chunk, opened, strict=True):
-            if isinstance(item, Picture):
-                yield Outcome(source, prediction=next(predictions))
-            else:
-                yield Outcome(source, error=item)
+    """Yield the outcome of each file, or of each of its frames, in order.
+
+    A bad file does not stop the others.
+    """
+    pending: list[tuple[Source, Picture | BusnetError]] = []
+    for source in sources:
+        for item in _open(source):
+            pending.append((source, item))
+            if len(pending) == CHUNK:
+                yield from _predict_pending(model, pending, spacing)
+                pending.clear()
+    yield from _predict_pending(model, pending, spacing)
 
 
-def _open(source: Source) -> Picture | BusnetError:
+def _predict_pending(
+    model: Model,
+    pending: Sequence[tuple[Source, Picture | BusnetError]],
+    spacing: Spacing | None,
+) -> Iterator[Outcome]:
+    pictures = [item for _, item in pending if isinstance(item, Picture)]
+    predictions = iter(list(model.stream(pictures, Prediction, spacing)))
+    for source, item in pending:
+        if isinstance(item, Picture):
+            yield Outcome(source, prediction=next(predictions), frame=item.frame)
+        else:
+            yield Outcome(source, error=item)
+
+
+def _open(source: Source) -> Iterator[Picture | BusnetError]:
     try:
-        return read(source.path)
+        yield from read_frames(source.path)
     except BusnetError as error:
-        return error
+        yield error
 
 
 def save_mask(outcome: Outcome, folder: Path) -> Path:
@@ -155,16 +178,14 @@ def save_mask(outcome: Outcome, folder: Path) -> Path:
     assert outcome.prediction is not None
     return _save(
         Image.fromarray(outcome.prediction.mask).convert("L"),
-        folder / f"{outcome.source.name}_mask.png",
+        folder / f"{outcome.name}_mask.png",
     )
 
 
 def save_overlay(outcome: Outcome, folder: Path) -> Path:
     """Write the outlined image as a PNG under ``folder``; return its path."""
     assert outcome.prediction is not None
-    return _save(
-        outcome.prediction.picture(), folder / f"{outcome.source.name}_overlay.png"
-    )
+    return _save(outcome.prediction.picture(), folder / f"{outcome.name}_overlay.png")
 
 
 def _save(image: Image.Image, path: Path) -> Path:
@@ -177,18 +198,48 @@ def describe(outcome: Outcome) -> dict[str, Any]:
     """Return what became of a file as JSON holds it; its pixels are not in it."""
     if outcome.prediction is None:
         return {"file": os.fspath(outcome.source.path), "error": str(outcome.error)}
-    return {
+    document = {
         **outcome.prediction.as_dict(),
         "consistent": outcome.prediction.consistent,
     }
+    if outcome.frame is not None:
+        document["frame"] = outcome.frame
+    return document
+
+
+def summarise(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the summary of a clip's frames, or None if they are of no clip.
+
+    Its probabilities are the frames' means; it names the frame whose malignancy is the
+    highest. Lesions are the frames' business.
+    """
+    frames = [d for d in documents if "frame" in d]
+    if not frames:
+        return None
+    names = list(frames[0]["probabilities"])
+    means = {
+        name: sum(d["probabilities"][name] for d in frames) / len(frames)
+        for name in names
+    }
+    summary: dict[str, Any] = {
+        "file": frames[0]["file"],
+        "frame": "clip",
+        "frames": len(frames),
+        "label": max(means, key=lambda name: means[name]),
+        "probabilities": means,
+    }
+    if MALIGNANT in means:
+        worst = max(frames, key=lambda d: d["probabilities"][MALIGNANT])
+        summary["most_malignant_frame"] = worst["frame"]
+        summary["highest_malignancy"] = worst["probabilities"][MALIGNANT]
+    return summary
 
 
 class Table:
     """The results of a run, gathered to be written in one piece."""
 
-    def __init__(self, model: Model, spacing: Spacing | None = None) -> None:
+    def __init__(self, model: Model) -> None:
         self.info = model.info
-        self.spacing = spacing
         self.documents: list[dict[str, Any]] = []
 
     def append(self, document: dict[str, Any]) -> None:
@@ -204,10 +255,12 @@ class Table:
 
         ``top`` to ``circularity`` are of the largest lesion.
         """
-        names = ["file", "label", *(f"p_{name}" for name in self.info.classes)]
+        names = ["file", "frame", "label"]
+        names += [f"p_{name}" for name in self.info.classes]
         names += ["abstains", "consistent", "lesions"]
         names += [*_SIDES, "area_px", "major_px", "minor_px", "circularity"]
-        if self.spacing is not None:
+        lesions = [x for d in self.documents for x in d.get("lesions", ())]
+        if any("area_mm2" in lesion for lesion in lesions):
             names += ["area_mm2", "major_mm", "minor_mm"]
         return [*names, "error"]
 
@@ -216,28 +269,35 @@ _SIDES = ("top", "left", "bottom", "right")
 
 
 def _row(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a file's line of the CSV table."""
+    """Return a document's line of the CSV table."""
     if "error" in document:
         return {"file": document["file"], "error": document["error"]}
     cells: dict[str, Any] = {
         "file": document["file"],
+        "frame": document.get("frame", ""),
         "label": document["label"],
-        "abstains": str(document["abstains"]).lower(),
-        "consistent": str(document["consistent"]).lower(),
-        "lesions": len(document["lesions"]),
     }
     for name, probability in document["probabilities"].items():
         cells[f"p_{name}"] = f"{probability:.6f}"
-    if document["lesions"]:
-        lesion = document["lesions"][0]
-        cells.update(zip(_SIDES, lesion["box"], strict=True))
-        cells["area_px"] = lesion["area_px"]
-        cells["major_px"], cells["minor_px"] = (f"{a:.2f}" for a in lesion["axes_px"])
-        cells["circularity"] = f"{lesion['circularity']:.4f}"
-        if "area_mm2" in lesion:
-            cells["area_mm2"] = f"{lesion['area_mm2']:.3f}"
-            major, minor = lesion["axes_mm"]
-            cells["major_mm"], cells["minor_mm"] = f"{major:.3f}", f"{minor:.3f}"
+    for name in ("abstains", "consistent"):
+        if name in document:
+            cells[name] = str(document[name]).lower()
+    if "lesions" in document:
+        cells["lesions"] = len(document["lesions"])
+        if document["lesions"]:
+            cells.update(_lesion_cells(document["lesions"][0]))
+    return cells
+
+
+def _lesion_cells(lesion: Mapping[str, Any]) -> dict[str, Any]:
+    cells: dict[str, Any] = dict(zip(_SIDES, lesion["box"], strict=True))
+    cells["area_px"] = lesion["area_px"]
+    cells["major_px"], cells["minor_px"] = (f"{a:.2f}" for a in lesion["axes_px"])
+    cells["circularity"] = f"{lesion['circularity']:.4f}"
+    if "area_mm2" in lesion:
+        cells["area_mm2"] = f"{lesion['area_mm2']:.3f}"
+        major, minor = lesion["axes_mm"]
+        cells["major_mm"], cells["minor_mm"] = f"{major:.3f}", f"{minor:.3f}"
     return cells
 
 
@@ -293,7 +353,7 @@ class Journal:
                     entry = json.loads(line)
                 except ValueError:
                     break  # torn by the end of the run that wrote it
-                self._done[entry["document"]["file"]] = entry
+                self._done[entry["file"]] = entry
         folder.mkdir(parents=True, exist_ok=True)
         # Written anew, so that nothing is appended to a torn line.
         with whole_file(self._path) as part, part.open("w", encoding="utf-8") as file:
@@ -308,17 +368,21 @@ class Journal:
         except FileNotFoundError:
             return []
 
-    def find(self, source: Source) -> dict[str, Any] | None:
-        """Return the document of a file that is done and has not changed, or None."""
+    def find(self, source: Source) -> list[dict[str, Any]]:
+        """Return the documents of a file that is done and has not changed, or none."""
         entry = self._done.get(os.fspath(source.path))
         if entry is None or entry["stamp"] != _stamp(source):
-            return None
-        document: dict[str, Any] = entry["document"]
-        return document
+            return []
+        documents: list[dict[str, Any]] = entry["documents"]
+        return documents
 
-    def add(self, source: Source, document: dict[str, Any]) -> None:
+    def add(self, source: Source, documents: Sequence[dict[str, Any]]) -> None:
         """Note that a file's outputs are whole."""
-        entry = {"stamp": _stamp(source), "document": document}
+        entry = {
+            "file": os.fspath(source.path),
+            "stamp": _stamp(source),
+            "documents": documents,
+        }
         self._file.write(json.dumps(entry) + "\n")
         self._file.flush()
 

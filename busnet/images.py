@@ -8,8 +8,9 @@ picture's own geometry.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,11 +25,19 @@ from busnet.errors import (
     MissingImageError,
 )
 
-__all__ = ["ImageLike", "Letterbox", "Picture", "is_single", "pictures", "read"]
+__all__ = [
+    "ImageLike",
+    "Letterbox",
+    "Picture",
+    "is_single",
+    "pictures",
+    "read",
+    "read_frames",
+]
 
 #: One image, or several, in any form that busnet takes.
 ImageLike: TypeAlias = (
-    str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Sequence[Any]
+    "str | os.PathLike[str] | Image.Image | Picture | npt.NDArray[Any] | Sequence[Any]"
 )
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -57,10 +66,16 @@ class Picture:
         Intensities in 0..1, float32, (H, W) for grey or (H, W, 3) for RGB.
     name
         The file's path, or "" for an image that came in memory.
+    spacing
+        Millimetres a row and a column, where the file says so.
+    frame
+        Number of the frame, from 1, where the file has several.
     """
 
     pixels: FloatArray
     name: str = ""
+    spacing: tuple[float, float] | None = None
+    frame: int | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -168,17 +183,56 @@ def read(path: str | os.PathLike[str]) -> Picture:
     """Read an image file.
 
     PNG, JPEG, BMP, TIFF and whatever else Pillow opens; grey, RGB, RGBA (laid over
-    black), palette, 1-bit and 16-bit. The pixel grid is the file's: an EXIF
-    orientation is not applied, so that masks fit the file.
+    black), palette, 1-bit and 16-bit; DICOM of one frame (see :mod:`busnet.dicom`).
+    The pixel grid is the file's: an EXIF orientation is not applied, so that masks fit
+    the file.
 
     Raises
     ------
     MissingImageError
         If there is no such file.
     ImageFileError
-        If it is no image, is truncated, or has more pixels than Pillow's limit.
+        If it is no image, is truncated, has more pixels than Pillow's limit, or has
+        several frames (:func:`read_frames` reads those).
+    MissingExtraError
+        If it is DICOM and the extra is not installed.
+    """
+    frames = list(itertools.islice(read_frames(path), 2))
+    if len(frames) > 1:
+        raise ImageFileError(
+            f"{os.fspath(path)}: it has several frames; list(busnet.read_frames(path)) "
+            f"reads them all"
+        )
+    return frames[0]
+
+
+def read_frames(path: str | os.PathLike[str]) -> Iterator[Picture]:
+    """Yield the frames of an image file: one, or those of a DICOM cine loop.
+
+    Raises
+    ------
+    ImageError, MissingExtraError
+        As :func:`read` does.
     """
     name = os.fspath(path)
+    if _is_dicom(name):
+        from busnet import dicom
+
+        yield from dicom.frames(name)
+    else:
+        yield _read_still(name)
+
+
+def _is_dicom(name: str) -> bool:
+    """Tell whether a file has DICOM's mark; one that cannot be opened has not."""
+    try:
+        with open(name, "rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _read_still(name: str) -> Picture:
     try:
         with Image.open(name) as image:
             return Picture(_from_pil(image, name), name)
@@ -241,6 +295,8 @@ def pictures(
         return nested
     if isinstance(images, (str, os.PathLike)):
         return [read(images)]
+    if isinstance(images, Picture):
+        return [images]
     if isinstance(images, Image.Image):
         try:
             return [Picture(_from_pil(images, "the PIL image"))]

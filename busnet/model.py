@@ -85,7 +85,7 @@ class Model:
             number of an integer type, 0 and 1 for floating point.
         spacing
             Millimetres from row to row and from column to column, for measures in
-            millimetres.
+            millimetres; by default what the file says, if it does.
 
         Returns
         -------
@@ -210,7 +210,7 @@ class Model:
                 yield kind(
                     name=picture.name,
                     image=picture.pixels,
-                    **self._fields(outputs, i, box, spacing),
+                    **self._fields(outputs, i, box, spacing or picture.spacing),
                 )
 
     def _several(

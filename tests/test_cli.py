@@ -131,7 +131,7 @@ def test_a_killed_run_goes_on_without_redoing(tmp_path, weights_file):
     assert not (out / "predictions.csv").exists()
     before = {p.name: p.stat().st_mtime_ns for p in masks.glob("*_mask.png")}
     journal = (out / ".predictions.journal").read_text().splitlines()
-    whole = {json.loads(line)["document"]["file"] for line in journal[1:-1]}
+    whole = {json.loads(line)["file"] for line in journal[1:-1]}
     assert 10 < len(whole) < 59
     # As a machine that loses its power may leave it: the last line in half.
     (out / ".predictions.journal").write_text("\n".join(journal)[:-20])
@@ -158,17 +158,18 @@ def test_other_settings_or_a_changed_file_are_done_again(
     settings = {"model": "x"}
     journal = batch.Journal(out, settings)
     source = batch.collect([folder])[0]
-    journal.add(source, {"file": str(source.path), "label": "benign"})
+    documents = [{"file": str(source.path), "label": "benign"}]
+    journal.add(source, documents)
     journal.close(finished=False)
     again = batch.Journal(out, settings)
-    assert again.find(source) == {"file": str(source.path), "label": "benign"}
+    assert again.find(source) == documents
     again.close(finished=False)
     source.path.write_bytes(source.path.read_bytes() + b" ")
     changed = batch.Journal(out, settings)
-    assert changed.find(source) is None
+    assert changed.find(source) == []
     changed.close(finished=False)
     other = batch.Journal(out, {"model": "y"})
-    assert other.find(source) is None
+    assert other.find(source) == []
     other.close(finished=True)
     assert list(out.iterdir()) == []
 

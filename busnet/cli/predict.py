@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,9 +95,10 @@ def predict(
         documents = _predict_all(
             loaded, sources, journal, out, overlay=overlay, spacing=millimetres
         )
-        table = batch.Table(loaded, millimetres)
+        table = batch.Table(loaded)
         for source in sources:
-            table.append(documents[source])
+            for document in documents[source]:
+                table.append(document)
         _write(table, out, form.value)
         finished = True
     finally:
@@ -119,25 +121,30 @@ def _predict_all(
     *,
     overlay: bool,
     spacing: Spacing | None,
-) -> dict[batch.Source, dict[str, Any]]:
+) -> dict[batch.Source, list[dict[str, Any]]]:
     """Predict what the journal lacks, write its pictures, and return all documents."""
     documents = {}
     for source in sources:
-        found = journal.find(source) if journal is not None else None
-        if found is not None:
+        if journal is not None and (found := journal.find(source)):
             documents[source] = found
     if documents:
         messages.print(f"{len(documents)} files were done before")
     rest = [source for source in sources if source not in documents]
     outcomes = batch.predict_files(model, rest, spacing=spacing)
-    for outcome in track(outcomes, len(rest), "predicting"):
-        document = batch.describe(outcome)
-        documents[outcome.source] = document
-        if out is not None and journal is not None and outcome.error is None:
-            batch.save_mask(outcome, out / "masks")
-            if overlay:
-                batch.save_overlay(outcome, out / "overlays")
-            journal.add(outcome.source, document)
+    by_source = itertools.groupby(outcomes, key=lambda outcome: outcome.source)
+    for source, group in track(by_source, len(rest), "predicting"):
+        described = []
+        for outcome in group:
+            described.append(batch.describe(outcome))
+            if out is not None and outcome.error is None:
+                batch.save_mask(outcome, out / "masks")
+                if overlay:
+                    batch.save_overlay(outcome, out / "overlays")
+        if summary := batch.summarise(described):
+            described.append(summary)
+        documents[source] = described
+        if journal is not None and not any("error" in d for d in described):
+            journal.add(source, described)
     return documents
 
 

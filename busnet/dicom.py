@@ -1,0 +1,157 @@
+"""Frames of DICOM files (the extra ``busnet[dicom]``): pixels and spacing, no tags.
+
+Nothing that names a patient leaves this module: a frame is a picture, its spacing, and
+the path that the caller gave.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from busnet.errors import ImageFileError, MissingExtraError
+from busnet.images import Picture
+from busnet.lesions import Spacing
+
+try:
+    import pydicom
+    from pydicom.encaps import generate_frames
+    from pydicom.pixels.processing import (
+        apply_color_lut,
+        apply_modality_lut,
+        apply_voi_lut,
+    )
+    from pydicom.pixels.utils import iter_pixels
+except ImportError as error:
+    raise MissingExtraError(
+        f"DICOM files need the extra: pip install 'busnet[dicom]' ({error})"
+    ) from None
+
+__all__ = ["frames", "spacing_of"]
+
+#: JPEG baseline and extended, which of 8 bits Pillow decodes, by what the stream itself
+#: says of its colours: files whose tag says RGB and whose stream is YCbCr are common.
+_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
+
+#: Values of an ultrasound region (PS3.3 C.8.5.5): two-dimensional, tissue, centimetres.
+_TWO_DIMENSIONAL, _TISSUE, _CENTIMETRES = 1, 1, 3
+
+
+def frames(path: str | os.PathLike[str]) -> Iterator[Picture]:
+    """Yield the frames of a DICOM file, one at a time.
+
+    Grey (MONOCHROME1 inverted, windows applied), RGB, YBR_FULL, YBR_FULL_422 and
+    palette; uncompressed, JPEG, and what pydicom's installed decoders know.
+
+    Raises
+    ------
+    ImageFileError
+        If it is no DICOM image, is truncated, or cannot be decoded.
+    """
+    name = os.fspath(path)
+    with _told(name):
+        dataset = pydicom.dcmread(name)
+        count = int(dataset.get("NumberOfFrames") or 1)
+        spacing = spacing_of(dataset)
+        arrays = _decode(dataset, count)
+    for number in range(1, count + 1):
+        with _told(name):
+            pixels = _to_unit(next(arrays), dataset)
+        frame = number if count > 1 else None
+        yield Picture(pixels, name, spacing=spacing, frame=frame)
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Turn whatever goes wrong into an error that names the file.
+
+    pydicom's warnings quote the values of tags, which may be a patient's: they are not
+    passed on.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except ImageFileError as error:
+            raise ImageFileError(f"{name}: {error}") from None
+        except StopIteration:
+            raise ImageFileError(f"{name}: it has fewer frames than it says") from None
+        except Exception as error:  # decoders raise whatever they like
+            raise ImageFileError(f"{name}: cannot be read as DICOM: {error}") from error
+
+
+def spacing_of(dataset: Any) -> Spacing | None:
+    """Return millimetres a row and a column, or None where they are not known.
+
+    From the largest two-dimensional tissue region whose units are centimetres
+    (SequenceOfUltrasoundRegions), else from PixelSpacing.
+    """
+    best, area = None, 0
+    for region in dataset.get("SequenceOfUltrasoundRegions") or ():
+        if (
+            region.get("RegionSpatialFormat") != _TWO_DIMENSIONAL
+            or region.get("RegionDataType") != _TISSUE
+            or region.get("PhysicalUnitsXDirection") != _CENTIMETRES
+            or region.get("PhysicalUnitsYDirection") != _CENTIMETRES
+        ):
+            continue
+        width = region.RegionLocationMaxX1 - region.RegionLocationMinX0
+        height = region.RegionLocationMaxY1 - region.RegionLocationMinY0
+        row = 10 * abs(float(region.PhysicalDeltaY))
+        column = 10 * abs(float(region.PhysicalDeltaX))
+        if width * height > area and row > 0 and column > 0:
+            best, area = (row, column), width * height
+    if best is None and dataset.get("PixelSpacing"):
+        row, column = (float(value) for value in dataset.PixelSpacing)
+        best = (row, column) if row > 0 and column > 0 else None
+    return best
+
+
+def _decode(dataset: Any, count: int) -> Iterator[npt.NDArray[Any]]:
+    if "PixelData" not in dataset or "PhotometricInterpretation" not in dataset:
+        raise ImageFileError("it holds no image")
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if syntax in _JPEG and dataset.BitsStored <= 8:
+        for data in generate_frames(dataset.PixelData, number_of_frames=count):
+            with Image.open(io.BytesIO(data)) as image:
+                yield np.asarray(image)
+        return
+    yield from iter_pixels(dataset)
+
+
+def _to_unit(array: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.float32]:
+    """Scale a frame to 0..1, grey (H, W) or RGB (H, W, 3), black at 0."""
+    photometric = dataset.PhotometricInterpretation
+    if photometric == "PALETTE COLOR":
+        array = apply_color_lut(array, dataset)
+        white = float(np.iinfo(array.dtype).max)
+        return np.asarray(array / white, np.float32)
+    if array.ndim == 3:
+        return np.asarray(array / float(np.iinfo(array.dtype).max), np.float32)
+    if array.ndim != 2:
+        raise ImageFileError(f"a frame has the shape {array.shape}")
+    low, high = _range(dataset)
+    grey: npt.NDArray[Any] = apply_modality_lut(array, dataset)
+    if grey is not array and "WindowWidth" not in dataset:
+        low, high = float(grey.min()), float(grey.max())
+    windowed = apply_voi_lut(grey, dataset)
+    scaled = np.clip((windowed - low) / max(high - low, 1.0), 0, 1)
+    if photometric == "MONOCHROME1":
+        scaled = 1 - scaled
+    return np.asarray(scaled, np.float32)
+
+
+def _range(dataset: Any) -> tuple[float, float]:
+    """Return what black and white are by the number of bits."""
+    bits = int(dataset.BitsStored)
+    if dataset.get("PixelRepresentation"):
+        return -float(2 ** (bits - 1)), float(2 ** (bits - 1) - 1)
+    return 0.0, float(2**bits - 1)

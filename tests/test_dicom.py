@@ -1,0 +1,243 @@
+"""DICOM frames: every photometric interpretation, spacing, cine loops, no patient."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_cli import run
+
+import busnet
+from busnet.data.phantom import phantom
+from busnet.errors import ImageFileError
+from busnet.images import read, read_frames
+
+pydicom = pytest.importorskip("pydicom", reason="needs busnet[dicom]")
+
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset  # noqa: E402
+from pydicom.encaps import encapsulate  # noqa: E402
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit  # noqa: E402
+
+SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
+GREY = phantom(48, 64)[0]
+COLOUR = np.stack([GREY, GREY[::-1], np.full_like(GREY, 90)], 2)
+
+
+def write(path, pixels, photometric, syntax=ExplicitVRLittleEndian, data=None, **tags):
+    """Write a DICOM file of (H, W), (H, W, 3) or (N, H, W) pixels."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = syntax
+    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.6.1")
+    meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
+    dataset = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.Modality = "US"
+    dataset.PatientName = "SECRET^NAME"
+    dataset.PatientID = "SECRET-ID"
+    colour = pixels.ndim == 3 and pixels.shape[2] == 3
+    frames = pixels.ndim == 3 and not colour
+    dataset.Rows, dataset.Columns = pixels.shape[1:] if frames else pixels.shape[:2]
+    if frames:
+        dataset.NumberOfFrames = pixels.shape[0]
+    dataset.SamplesPerPixel = 3 if colour else 1
+    if colour:
+        dataset.PlanarConfiguration = 0
+    dataset.PhotometricInterpretation = photometric
+    dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.dtype.itemsize
+    dataset.HighBit = dataset.BitsStored - 1
+    dataset.PixelRepresentation = 0
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    dataset.PixelData = pixels.tobytes() if data is None else data
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def region(delta, box, *, kind=1, form=1, unit=3):
+    made = Dataset()
+    made.RegionSpatialFormat = form
+    made.RegionDataType = kind
+    made.RegionLocationMinX0, made.RegionLocationMinY0 = box[:2]
+    made.RegionLocationMaxX1, made.RegionLocationMaxY1 = box[2:]
+    made.PhysicalUnitsXDirection = made.PhysicalUnitsYDirection = unit
+    made.PhysicalDeltaX, made.PhysicalDeltaY = delta
+    return made
+
+
+def test_grey_and_its_inverse(tmp_path):
+    two = read(write(tmp_path / "2.dcm", GREY, "MONOCHROME2"))
+    one = read(write(tmp_path / "1.dcm", 255 - GREY, "MONOCHROME1"))
+    np.testing.assert_allclose(two.pixels, GREY / 255, atol=1e-6)
+    np.testing.assert_allclose(one.pixels, two.pixels, atol=1e-6)
+
+
+def test_twelve_of_sixteen_bits_and_windows(tmp_path):
+    deep = GREY.astype(np.uint16) * 16
+    twelve = read(
+        write(tmp_path / "d.dcm", deep, "MONOCHROME2", BitsStored=12, HighBit=11)
+    )
+    np.testing.assert_allclose(twelve.pixels, deep / 4095, atol=1e-4)
+    windowed = read(
+        write(
+            tmp_path / "w.dcm",
+            deep,
+            "MONOCHROME2",
+            BitsStored=12,
+            HighBit=11,
+            WindowCenter=1000.5,
+            WindowWidth=1001,
+        )
+    )
+    expected = np.clip((deep.astype(float) - 500) / 1000, 0, 1)
+    np.testing.assert_allclose(windowed.pixels, expected, atol=2e-3)
+
+
+def test_colour(tmp_path):
+    rgb = read(write(tmp_path / "rgb.dcm", COLOUR, "RGB"))
+    np.testing.assert_allclose(rgb.pixels, COLOUR / 255, atol=1e-6)
+    ycbcr = np.asarray(Image.fromarray(COLOUR).convert("YCbCr"))
+    ybr = read(write(tmp_path / "ybr.dcm", ycbcr, "YBR_FULL"))
+    np.testing.assert_allclose(ybr.pixels, COLOUR / 255, atol=0.02)
+
+
+@pytest.mark.parametrize("tag", ["RGB", "YBR_FULL_422"])
+def test_jpeg_frames_are_read_by_their_stream_and_not_their_tag(tmp_path, tag):
+    buffer = io.BytesIO()
+    smooth = np.asarray(Image.fromarray(COLOUR).resize((16, 12)).resize((64, 48)))
+    Image.fromarray(smooth).save(buffer, "JPEG", quality=95)
+    path = write(
+        tmp_path / "jpeg.dcm",
+        smooth,
+        tag,
+        JPEGBaseline8Bit,
+        data=encapsulate([buffer.getvalue()]),
+    )
+    np.testing.assert_allclose(read(path).pixels, smooth / 255, atol=0.1)
+    assert np.abs(read(path).pixels - smooth / 255).mean() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("SC_rgb_dcmtk_+eb+cy+np.dcm", "SC_rgb_dcmtk_+eb+cr.dcm"),
+        ("SC_ybr_full_422_uncompressed.dcm", "SC_rgb_dcmtk_+eb+cr.dcm"),
+        ("SC_rgb_rle.dcm", "SC_rgb_dcmtk_+eb+cr.dcm"),
+    ],
+)
+def test_encodings_of_the_same_picture_agree(name, other):
+    first, second = read(SHIPPED / name).pixels, read(SHIPPED / other).pixels
+    assert first.shape == second.shape
+    assert np.abs(first - second).mean() < 0.02
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "examples_palette.dcm",
+        "examples_rgb_color.dcm",
+        "ExplVR_BigEnd.dcm",
+        "MR_small.dcm",
+        "SC_rgb_jpeg_app14_dcmd.dcm",
+        "SC_jpeg_no_color_transform.dcm",
+    ],
+)
+def test_files_that_ship_with_pydicom(name):
+    pixels = read(SHIPPED / name).pixels
+    assert pixels.dtype == np.float32
+    assert 0 <= pixels.min() < pixels.max() <= 1
+
+
+def test_twelve_bit_jpeg_needs_its_decoder():
+    pytest.importorskip("libjpeg", reason="needs pylibjpeg")
+    assert read(SHIPPED / "JPGExtended.dcm").pixels.max() > 0.05
+
+
+def test_cine_loops(model):
+    path = SHIPPED / "examples_ybr_color.dcm"
+    frames = list(read_frames(path))
+    assert [frame.frame for frame in frames] == list(range(1, 31))
+    assert {frame.shape for frame in frames} == {(240, 320)}
+    assert all(frame.spacing is not None for frame in frames)
+    with pytest.raises(ImageFileError, match="several frames"):
+        read(path)
+    results = model.predict(frames[:3])
+    assert results[0].spacing == frames[0].spacing
+    assert model.predict(frames[0]).probabilities == results[0].probabilities
+
+
+def test_spacing_is_the_largest_tissue_regions(tmp_path):
+    def spacing(*regions, **tags):
+        if regions:
+            tags["SequenceOfUltrasoundRegions"] = list(regions)
+        return read(write(tmp_path / "s.dcm", GREY, "MONOCHROME2", **tags)).spacing
+
+    whole, part = (0, 0, 63, 47), (0, 0, 20, 20)
+    assert spacing() is None
+    assert spacing(region((0.01, 0.02), whole)) == pytest.approx((0.2, 0.1))
+    assert spacing(
+        region((0.05, 0.05), part), region((0.01, -0.02), whole)
+    ) == pytest.approx((0.2, 0.1))
+    assert spacing(region((0.01, 0.02), whole, unit=4)) is None  # seconds
+    assert spacing(region((0.01, 0.02), whole, kind=3)) is None  # a spectrum
+    assert spacing(region((0.01, 0.02), whole, form=2)) is None  # M-mode
+    assert spacing(region((0.0, 0.0), whole)) is None
+    assert spacing(PixelSpacing=[0.3, 0.4]) == pytest.approx((0.3, 0.4))
+
+
+def test_measures_are_in_millimetres_where_the_file_knows_them(tmp_path, model):
+    regions = [region((0.01, 0.02), (0, 0, 63, 47))]
+    path = write(
+        tmp_path / "mm.dcm", GREY, "MONOCHROME2", SequenceOfUltrasoundRegions=regions
+    )
+    result = model.predict(path)
+    assert result.lesions[0].area_mm2 == pytest.approx(result.lesions[0].area * 0.02)
+    given = model.predict(path, spacing=(1, 1))
+    assert given.lesions[0].area_mm2 == given.lesions[0].area
+
+
+def test_bad_files_are_named(tmp_path):
+    whole = write(tmp_path / "whole.dcm", GREY, "MONOCHROME2").read_bytes()
+    for size in (140, 300, len(whole) - 500):
+        (tmp_path / "cut.dcm").write_bytes(whole[:size])
+        with pytest.raises(ImageFileError, match=r"cut\.dcm"):
+            read(tmp_path / "cut.dcm")
+    with pytest.raises(ImageFileError, match=r"odd\.dcm"):
+        read(write(tmp_path / "odd.dcm", GREY, "NONSENSE", SamplesPerPixel=7))
+    with pytest.raises(ImageFileError, match=r"none\.dcm.*Rows"):
+        read(write(tmp_path / "none.dcm", GREY, "MONOCHROME2", Rows=0))
+
+
+def test_predict_command_on_clips_and_stills(tmp_path, weights_file):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    write(folder / "clip.dcm", np.stack([GREY, 255 - GREY, GREY[::-1]]), "MONOCHROME2")
+    write(folder / "still.dcm", COLOUR, "RGB")
+    (folder / "torn.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\x02\0")
+    done = run("predict", folder, "--out", out, "--model", weights_file, check=1)
+    text = (out / "predictions.csv").read_text()
+    table = list(csv.DictReader(io.StringIO(text)))
+    assert [(Path(row["file"]).name, row["frame"]) for row in table] == [
+        ("clip.dcm", "1"),
+        ("clip.dcm", "2"),
+        ("clip.dcm", "3"),
+        ("clip.dcm", "clip"),
+        ("still.dcm", ""),
+        ("torn.dcm", ""),
+    ]
+    mean = np.mean([float(row["p_malignant"]) for row in table[:3]])
+    assert float(table[3]["p_malignant"]) == pytest.approx(mean, abs=1e-5)
+    assert sorted(p.name for p in (out / "masks").iterdir()) == [
+        "clip_frame0001_mask.png",
+        "clip_frame0002_mask.png",
+        "clip_frame0003_mask.png",
+        "still_mask.png",
+    ]
+    for told in (text, done.stdout, done.stderr):
+        assert "SECRET" not in told
+
+
+def test_pictures_carry_no_tags(tmp_path):
+    picture = read(write(tmp_path / "p.dcm", GREY, "MONOCHROME2"))
+    assert "SECRET" not in repr(vars(picture))
+    assert isinstance(picture, busnet.Picture)
