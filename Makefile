@@ -37,7 +37,8 @@ $(VENV)/checked: $(VENV)/built
 	@touch $@
 
 $(VENV)/trained: $(VENV)/tested
-	$(BIN)/python -m pip install --quiet --editable ".[train,evaluate,onnx]" onnxruntime
+	$(BIN)/python -m pip install --quiet --editable ".[train,evaluate,onnx]" onnxruntime \
+	  torch==2.13.0
 	@touch $@
 
 build: $(VENV)/built ## make the environment and build the package in it

@@ -16,7 +16,7 @@ from PIL import Image
 
 from busnet.errors import BusnetError, MissingImageError
 from busnet.files import whole_file
-from busnet.images import Picture, read_frames
+from busnet.images import SUFFIXES, Picture, read_frames
 from busnet.lesions import Spacing
 from busnet.model import CHUNK, Model
 from busnet.results import MALIGNANT, NOTICE, Prediction
@@ -30,9 +30,6 @@ __all__ = [
     "collect",
     "predict_files",
 ]
-
-#: File name endings that are taken for images in a folder.
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm"))
 
 #: Names in a folder that are not taken for images: BUSI's masks lie beside its images.
 NOT_IMAGES = "*_mask*"

@@ -26,6 +26,7 @@ from busnet.errors import (
 )
 
 __all__ = [
+    "SUFFIXES",
     "ImageLike",
     "Letterbox",
     "Picture",
@@ -50,6 +51,9 @@ ACCEPTED = (
     "(N, H, W, 3) or (N, H, W, 4) of uint8, uint16, float32 or float64, "
     "or a list of these"
 )
+
+#: File name endings that are taken for images in a folder.
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm"))
 
 #: Pillow modes that become RGB, and those that carry transparency.
 _COLOUR_MODES = {"RGB", "CMYK", "YCbCr", "LAB", "HSV", "P", "RGBX"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
@@ -35,6 +36,18 @@ messages = Console(stderr=True)
 
 ModelOption = Annotated[
     str, typer.Option("--model", help="Shipped model or path to a .safetensors file.")
+]
+DataOption = Annotated[Path, typer.Option(help="Folder or CSV table of the data set.")]
+ProtocolOption = Annotated[
+    str, typer.Option(help="How the data set is used; 'own' for your own.")
+]
+TestFoldOption = Annotated[
+    int | None,
+    typer.Option(help="Fold to evaluate on; by default the one held out."),
+]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="JSON file to write.")]
+BootstrapOption = Annotated[
+    int, typer.Option(min=10, max=100_000, help="Bootstrap draws.")
 ]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, max=1024, help="Threads to use.")

@@ -11,7 +11,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from busnet.cli.common import ModelOption, ThreadsOption, app, messages, track, use
+from busnet.cli.common import (
+    BootstrapOption,
+    DataOption,
+    JsonOption,
+    ModelOption,
+    ProtocolOption,
+    TestFoldOption,
+    ThreadsOption,
+    app,
+    messages,
+    track,
+    use,
+)
 from busnet.data import READERS, Case
 from busnet.data import protocol as protocol_called
 from busnet.errors import MissingExtraError
@@ -22,19 +34,12 @@ from busnet.results import NOTICE
 
 @app.command()
 def evaluate(
-    data: Annotated[Path, typer.Option(help="Folder or CSV table of the data set.")],
-    protocol: Annotated[
-        str, typer.Option(help="How the data set is used; 'own' for your own.")
-    ] = "busi-group5",
-    fold: Annotated[
-        int | None,
-        typer.Option(help="Fold to evaluate on; by default the one held out."),
-    ] = None,
+    data: DataOption,
+    protocol: ProtocolOption = "busi-group5",
+    fold: TestFoldOption = None,
     model: ModelOption = DEFAULT,
     report: Annotated[Path | None, typer.Option(help="HTML file to write.")] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="JSON file to write.")
-    ] = None,
+    json_file: JsonOption = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="CSV file of all cases to write.")
     ] = None,
@@ -42,9 +47,7 @@ def evaluate(
         Path | None,
         typer.Option(help="JSON of an evaluation on the same cases, to compare with."),
     ] = None,
-    bootstrap: Annotated[
-        int, typer.Option(min=10, max=100_000, help="Bootstrap draws.")
-    ] = 1000,
+    bootstrap: BootstrapOption = 1000,
     allow_leak: Annotated[
         bool,
         typer.Option("--allow-leak", help="Evaluate on images that were trained on."),
@@ -95,9 +98,7 @@ def evaluate(
 def compare(
     first: Annotated[Path, typer.Argument(help="JSON of an evaluation.")],
     second: Annotated[Path, typer.Argument(help="JSON of another, on the same cases.")],
-    bootstrap: Annotated[
-        int, typer.Option(min=10, max=100_000, help="Bootstrap draws.")
-    ] = 1000,
+    bootstrap: BootstrapOption = 1000,
 ) -> None:
     """Compare two evaluations, paired: figures of the second less the first."""
     evaluation = evaluation_extra()

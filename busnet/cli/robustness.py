@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
-from busnet.cli.common import ModelOption, ThreadsOption, app, messages, track, use
+from busnet.cli.common import (
+    BootstrapOption,
+    DataOption,
+    JsonOption,
+    ModelOption,
+    ProtocolOption,
+    TestFoldOption,
+    ThreadsOption,
+    app,
+    messages,
+    track,
+    use,
+)
 from busnet.cli.evaluate import evaluation_extra, unseen_cases
 from busnet.files import whole_file
 from busnet.model import DEFAULT, load
@@ -19,21 +30,12 @@ from busnet.results import NOTICE
 
 @app.command()
 def robustness(
-    data: Annotated[Path, typer.Option(help="Folder or CSV table of the data set.")],
-    protocol: Annotated[
-        str, typer.Option(help="How the data set is used; 'own' for your own.")
-    ] = "busi-group5",
-    fold: Annotated[
-        int | None,
-        typer.Option(help="Fold to evaluate on; by default the one held out."),
-    ] = None,
+    data: DataOption,
+    protocol: ProtocolOption = "busi-group5",
+    fold: TestFoldOption = None,
     model: ModelOption = DEFAULT,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="JSON file to write.")
-    ] = None,
-    bootstrap: Annotated[
-        int, typer.Option(min=10, max=100_000, help="Bootstrap draws.")
-    ] = 1000,
+    json_file: JsonOption = None,
+    bootstrap: BootstrapOption = 1000,
     threads: ThreadsOption = None,
 ) -> None:
     """Measure how figures change with the images (needs the extra busnet[evaluate]).

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from busnet.cli.common import ThreadsOption, app, messages, progress, use
+from busnet.cli.common import DataOption, ThreadsOption, app, messages, progress, use
 from busnet.errors import MissingExtraError
 from busnet.networks import network
 from busnet.threads import get_threads
@@ -20,7 +20,7 @@ from busnet.threads import get_threads
 @app.command()
 def train(
     name: Annotated[str, typer.Option("--network", help="Row of the table to train.")],
-    data: Annotated[Path, typer.Option(help="Folder or CSV table of the data set.")],
+    data: DataOption,
     out: Annotated[
         Path | None,
         typer.Option(help="Weights file to write; by default in --work."),

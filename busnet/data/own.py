@@ -8,11 +8,9 @@ from pathlib import Path
 
 from busnet.data.cases import CLASSES, Case
 from busnet.errors import DataError
+from busnet.images import SUFFIXES
 
 __all__ = ["read_own"]
-
-#: Image files that are looked for in the folders of the classes.
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"))
 
 
 def read_own(path: str | os.PathLike[str]) -> list[Case]:

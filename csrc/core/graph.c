@@ -93,8 +93,10 @@ int bus_graph_append(int *value, struct bus_graph *graph, const struct bus_node 
     if (copy.channels < 1 || copy.channels > BUS_MAX_CHANNELS)
         return bus_error_set(error, BUS_ERROR_VALUE, "%s: %lld channels",
                              bus_layer_types[node->op]->name, (long long)copy.channels);
-    if (bus_layer_types[node->op]->check(graph, node, &copy, error) < 0 ||
-        reserve(graph, error) < 0)
+    const struct bus_layer_type *type = bus_layer_types[node->op];
+    if (type->check != NULL && type->check(graph, node, &copy, error) < 0)
+        return -1;
+    if (reserve(graph, error) < 0)
         return -1;
     if (node->name != NULL && (copy.name = strdup(node->name)) == NULL)
         goto error;

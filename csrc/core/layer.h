@@ -22,7 +22,7 @@ struct bus_layer_request {
 struct bus_layer_type {
     const char *name;
     /* Checks a node to be appended; completed has its channels filled in and may be
-     * changed further. */
+     * changed further. NULL where there is nothing to check. */
     int (*check)(const struct bus_graph *graph, const struct bus_node *node,
                  struct bus_node *completed, struct bus_error *error);
     /* Writes the result's height and width; n and c are filled in. like is the shape of

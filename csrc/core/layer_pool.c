@@ -32,16 +32,6 @@ static dnnl_status_t describe_max(dnnl_primitive_desc_t *desc,
         request->attributes);
 }
 
-static int check_mean(const struct bus_graph *graph, const struct bus_node *node,
-                      struct bus_node *completed, struct bus_error *error)
-{
-    (void)graph;
-    (void)node;
-    (void)completed;
-    (void)error;
-    return 0;
-}
-
 static int infer_mean(struct bus_shape *dst, const struct bus_node *node,
                       const struct bus_shape *src, const struct bus_shape *like,
                       struct bus_error *error)
@@ -74,7 +64,6 @@ const struct bus_layer_type bus_layer_max_pool = {
 
 const struct bus_layer_type bus_layer_mean_pool = {
     .name = "mean_pool",
-    .check = check_mean,
     .infer = infer_mean,
     .describe = describe_mean,
 };

@@ -1,16 +1,6 @@
 /* Resampling to another value's height and width, pixel centres at halves. */
 #include "layer.h"
 
-static int check(const struct bus_graph *graph, const struct bus_node *node,
-                 struct bus_node *completed, struct bus_error *error)
-{
-    (void)graph;
-    (void)node;
-    (void)completed;
-    (void)error;
-    return 0;
-}
-
 static int infer(struct bus_shape *dst, const struct bus_node *node,
                  const struct bus_shape *src, const struct bus_shape *like,
                  struct bus_error *error)
@@ -34,7 +24,6 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *desc,
 
 const struct bus_layer_type bus_layer_resize = {
     .name = "resize",
-    .check = check,
     .infer = infer,
     .describe = describe,
 };

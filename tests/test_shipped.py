@@ -1,0 +1,62 @@
+"""The shipped models: small enough, honest about their origin, and as published."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import busnet
+from busnet.data import CLASSES, PROTOCOLS, read_busi
+from busnet.data.phantom import phantom
+from busnet.evaluation.evaluation import read_evaluation
+from busnet.evaluation.scores import score_cases
+from busnet.evaluation.seen import check_unseen, trainings
+from busnet.model import DEFAULT, shipped
+from busnet.weights import read_info
+
+RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results"
+
+
+def test_the_default_is_there():
+    assert DEFAULT in shipped()
+    assert busnet.load().info == read_info(shipped()[DEFAULT])
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_files_are_small_and_say_where_they_come_from(name):
+    assert shipped()[name].stat().st_size <= 50e6
+    info = read_info(shipped()[name])
+    assert info.network.name == name
+    assert info.classes == CLASSES
+    assert info.provenance["leaks"] == 0
+    assert trainings(info.provenance) == [("busi-group5", 0), ("busbra-patient5", None)]
+    assert check_unseen(info, "busi-group5", 0) == ""
+    assert set(info.operating_points) == {"sensitivity 0.90", "sensitivity 0.95"}
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_phantoms_lesion_is_found(name):
+    image, truth = phantom()
+    result = busnet.load(name).predict(image)
+    both = (result.mask & truth).sum()
+    assert 2 * both / (result.mask.sum() + truth.sum()) > 0.8
+    assert result.label != "normal"
+
+
+def test_an_empty_image_has_a_result():
+    result = busnet.classify(np.zeros((300, 400), "uint8"))
+    assert result.label in CLASSES
+    assert busnet.segment(np.zeros((300, 400), "uint8")).mask.shape == (300, 400)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_published_scores_are_reproduced(busi, name):
+    published = read_evaluation(RESULTS / f"{name}-fold0-seed0.json")
+    assert published.leak == ""
+    cases = [c for c in PROTOCOLS["busi-group5"].choose(read_busi(busi)) if c.fold == 0]
+    assert [c.name for c in cases] == [c.name for c in published.scores]
+    step = 7
+    got = score_cases(busnet.load(name), cases[::step])
+    for score, expected in zip(got, published.scores[::step], strict=True):
+        assert score.probabilities == pytest.approx(expected.probabilities, abs=1e-3)
+        assert score.dice == pytest.approx(expected.dice, abs=1e-2)
