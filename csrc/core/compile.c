@@ -227,8 +227,9 @@ static int allocate(struct bus_plan *plan, struct bus_error *error)
     }
     if (bus_arena_layout(&size, plan->spans, plan->graph->count + plan->step_count,
                          error) < 0 ||
-        bus_pages_new(&plan->arena, size, true, "the maps between layers", error) < 0)
+        bus_pages_new(&plan->arena, size, "the maps between layers", error) < 0)
         return -1;
+    bus_pages_prefer_huge(&plan->arena);
     for (size_t i = 0; i < plan->graph->count; i++) {
         struct bus_value *value = &plan->values[i];
         if (!value->needed)

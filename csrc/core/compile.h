@@ -56,6 +56,8 @@ struct bus_plan {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     dnnl_primitive_attr_t attributes;
+    struct bus_weights *weights;
+    size_t runs; /* up to when the weights begin to settle */
     int threads;
     pthread_mutex_t lock;
     bool lock_made;

@@ -43,6 +43,7 @@ struct bus_weights {
     struct bus_pages vectors; /* biases and norms */
     struct bus_pages *blocks; /* of packed weights */
     size_t block_count;
+    size_t settling, settled; /* block, and offset in it, up to which pages are huge */
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     pthread_mutex_t lock; /* of packed, blocks and the stream */

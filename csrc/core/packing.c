@@ -158,8 +158,7 @@ static int add_block(struct bus_weights *weights, const struct bus_packing *pack
     if (grown == NULL)
         return bus_error_memory(error, "packed weights");
     weights->blocks = grown;
-    if (bus_pages_new(&grown[weights->block_count], bytes, true, "packed weights",
-                      error) < 0)
+    if (bus_pages_new(&grown[weights->block_count], bytes, "packed weights", error) < 0)
         return -1;
     weights->block_count++;
     return 0;
@@ -188,6 +187,22 @@ static int pack_all(struct bus_weights *weights, struct bus_packing *packings,
         packing->bias = layer->bias;
     }
     return 0;
+}
+
+void bus_weights_settle(struct bus_weights *weights)
+{
+    pthread_mutex_lock(&weights->lock);
+    if (weights->settling < weights->block_count) {
+        const struct bus_pages *block = &weights->blocks[weights->settling];
+        if (weights->settled == 0) /* for kernels that know no collapsing */
+            bus_pages_prefer_huge(block);
+        weights->settled = bus_pages_collapse(block, weights->settled);
+        if (weights->settled == block->size) {
+            weights->settling++;
+            weights->settled = 0;
+        }
+    }
+    pthread_mutex_unlock(&weights->lock);
 }
 
 int bus_weights_pack(struct bus_weights *weights, struct bus_packing *packings,

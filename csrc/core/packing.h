@@ -18,6 +18,10 @@ struct bus_packing {
 int bus_weights_pack(struct bus_weights *weights, struct bus_packing *packings,
                      size_t count, struct bus_error *error);
 
+/* Moves 2 MB more of the packed weights to a huge page, for a process that is there to
+ * stay: all together up to a sixth faster, and not worth a later first result. */
+void bus_weights_settle(struct bus_weights *weights);
+
 /* Whether a node's weights are packed for Winograd's algorithm; desc is then that of
  * bus_winograd_weight_count floats in a row. */
 bool bus_weights_winograd(const struct bus_weights *weights, int node);

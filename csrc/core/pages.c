@@ -4,24 +4,27 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
+#ifndef MADV_COLLAPSE /* Linux 6.1 */
+#define MADV_COLLAPSE 25
+#endif
+
 #define PAGE ((size_t)4096)
-#define HUGE_PAGE ((size_t)2 << 20)
 
 static uintptr_t round_up(uintptr_t value, size_t unit)
 {
     return (value + unit - 1) & ~(uintptr_t)(unit - 1);
 }
 
-int bus_pages_new(struct bus_pages *pages, size_t size, bool huge, const char *what,
+int bus_pages_new(struct bus_pages *pages, size_t size, const char *what,
                   struct bus_error *error)
 {
     struct bus_pages made = {0};
-    size_t alignment = huge && size >= HUGE_PAGE ? HUGE_PAGE : PAGE;
+    size_t alignment = size >= BUS_HUGE_PAGE ? BUS_HUGE_PAGE : PAGE;
     if (size == 0) {
         *pages = made;
         return 0;
     }
-    if (size > PTRDIFF_MAX - 2 * HUGE_PAGE)
+    if (size > PTRDIFF_MAX - 2 * BUS_HUGE_PAGE)
         return bus_error_memory(error, what);
     made.size = size;
     made.mapping_size = size + (alignment > PAGE ? alignment : 0);
@@ -30,10 +33,22 @@ int bus_pages_new(struct bus_pages *pages, size_t size, bool huge, const char *w
     if (made.mapping == MAP_FAILED)
         return bus_error_memory(error, what);
     made.data = (char *)round_up((uintptr_t)made.mapping, alignment);
-    if (alignment == HUGE_PAGE) /* advice only: without it all works, slower */
-        madvise(made.data, size, MADV_HUGEPAGE);
     *pages = made;
     return 0;
+}
+
+void bus_pages_prefer_huge(const struct bus_pages *pages)
+{
+    if (pages->size >= BUS_HUGE_PAGE) /* advice only: without it all works, slower */
+        madvise(pages->data, pages->size, MADV_HUGEPAGE);
+}
+
+size_t bus_pages_collapse(const struct bus_pages *pages, size_t offset)
+{
+    if (pages->size < BUS_HUGE_PAGE || pages->size - offset < BUS_HUGE_PAGE)
+        return pages->size;
+    madvise(pages->data + offset, BUS_HUGE_PAGE, MADV_COLLAPSE);
+    return offset + BUS_HUGE_PAGE;
 }
 
 void bus_pages_release(const struct bus_pages *pages, const void *start, size_t size)

@@ -4,24 +4,30 @@
 #ifndef BUS_PAGES_H
 #define BUS_PAGES_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "error.h"
 
+#define BUS_HUGE_PAGE ((size_t)2 << 20)
+
 struct bus_pages {
-    char *data; /* aligned to 2 MB where it is of huge pages, else to a page */
+    char *data; /* aligned to 2 MB where size is at least that, else to a page */
     size_t size;
     void *mapping; /* what the system gave, data lies in it */
     size_t mapping_size;
 };
 
-/* Maps size bytes. A size of 0 maps nothing and succeeds with data NULL.
- *
- * huge asks for huge pages where they fit: fewer misses, but memory that is given back
- * piece by piece had better not be of them. */
-int bus_pages_new(struct bus_pages *pages, size_t size, bool huge, const char *what,
+/* Maps size bytes. A size of 0 maps nothing and succeeds with data NULL. */
+int bus_pages_new(struct bus_pages *pages, size_t size, const char *what,
                   struct bus_error *error);
+
+/* Asks for huge pages, for fewer misses, when the memory is filled: that may be slow.
+ */
+void bus_pages_prefer_huge(const struct bus_pages *pages);
+
+/* Makes the huge page at offset, a multiple of BUS_HUGE_PAGE, of memory that is filled;
+ * it may be in use meanwhile. Returns the offset of the next one, or the size. */
+size_t bus_pages_collapse(const struct bus_pages *pages, size_t offset);
 
 /* Gives the whole pages inside [start, start + size) back to the system; their content
  * is lost. start lies in pages. */

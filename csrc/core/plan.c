@@ -10,6 +10,9 @@
 #include "onednn.h"
 #include "packing.h"
 
+/* Runs after which a plan is there to stay. */
+#define SETTLING_RUNS 8
+
 static int check_options(const struct bus_weights *weights,
                          const struct bus_plan_options *options,
                          struct bus_error *error)
@@ -40,6 +43,7 @@ int bus_plan_new(struct bus_plan **plan, const struct bus_graph *graph,
     made->graph = graph;
     made->engine = bus_weights_engine(weights);
     made->threads = options->threads;
+    made->weights = weights;
     /* At most one copy and one primitive a node. */
     made->values = calloc(graph->count + 1, sizeof *made->values);
     made->steps = calloc(2 * graph->count + 1, sizeof *made->steps);
@@ -157,6 +161,10 @@ int bus_plan_run(struct bus_plan *plan, const float *src, float *const *dst,
         memcpy(dst[i], plan->arena.data + plan->spans[value->buffer].offset,
                numbers(&value->shape) * sizeof(float));
     }
+    if (plan->runs < SETTLING_RUNS)
+        plan->runs++;
+    else
+        bus_weights_settle(plan->weights);
     bus_engine_set_threads(before);
     pthread_mutex_unlock(&plan->lock);
     return result;

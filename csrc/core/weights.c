@@ -32,8 +32,8 @@ static int lay_out(struct bus_weights *weights, struct bus_error *error)
     size_t plain = 0, vectors = 0;
     for (int pass = 0; pass < 2; pass++) {
         if (pass == 1 &&
-            (bus_pages_new(&weights->plain, plain, false, "weights", error) < 0 ||
-             bus_pages_new(&weights->vectors, vectors, false, "biases", error) < 0))
+            (bus_pages_new(&weights->plain, plain, "weights", error) < 0 ||
+             bus_pages_new(&weights->vectors, vectors, "biases", error) < 0))
             return -1;
         plain = vectors = 0;
         for (size_t i = 0; i < weights->layer_count; i++) {

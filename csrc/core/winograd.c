@@ -1,6 +1,7 @@
 #include "winograd.h"
 
 #include <dnnl.h>
+#include <string.h>
 
 #include "winograd_block.h"
 
@@ -53,29 +54,39 @@ static void filter_transform(double dst[TILE], const double src[3])
     dst[5] = src[2];
 }
 
+/* One filter at all points, written a panel's width apart. */
+static void transform_filter(float *dst, const float filter[9])
+{
+    double columns[3][TILE], points[TILE];
+    for (size_t x = 0; x < 3; x++) {
+        const double column[3] = {filter[x], filter[3 + x], filter[6 + x]};
+        filter_transform(columns[x], column);
+    }
+    for (size_t y = 0; y < TILE; y++) {
+        const double row[3] = {columns[0][y], columns[1][y], columns[2][y]};
+        filter_transform(points, row);
+        for (size_t x = 0; x < TILE; x++)
+            dst[(y * TILE + x) * PANEL] = (float)points[x];
+    }
+}
+
 void bus_winograd_transform(float *dst, const float *weights,
                             const struct bus_node *node, int threads)
 {
     const size_t inputs = (size_t)node->src_channels;
-    const size_t count = (size_t)node->channels * inputs;
+    const size_t count = (size_t)node->channels / PANEL * inputs;
     /* Panel by panel, point by point: [panel][point][input][channel in panel]. */
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (size_t i = 0; i < count; i++) {
-        const size_t channel = i / inputs, input = i % inputs;
-        const float *filter = weights + 9 * i;
-        double columns[3][TILE], points[TILE];
-        float *panel = dst + channel / PANEL * POINTS * inputs * PANEL;
-        for (size_t x = 0; x < 3; x++) {
-            const double column[3] = {filter[x], filter[3 + x], filter[6 + x]};
-            filter_transform(columns[x], column);
-        }
-        for (size_t y = 0; y < TILE; y++) {
-            const double row[3] = {columns[0][y], columns[1][y], columns[2][y]};
-            filter_transform(points, row);
-            for (size_t x = 0; x < TILE; x++)
-                panel[((y * TILE + x) * inputs + input) * PANEL + channel % PANEL] =
-                    (float)points[x];
-        }
+        const size_t panel = i / inputs, input = i % inputs;
+        float points[POINTS * PANEL];
+        float *to = dst + (panel * POINTS * inputs + input) * PANEL;
+        for (size_t c = 0; c < PANEL; c++)
+            transform_filter(points + c,
+                             weights + ((panel * PANEL + c) * inputs + input) * 9);
+        for (size_t point = 0; point < POINTS; point++)
+            memcpy(to + point * inputs * PANEL, points + point * PANEL,
+                   PANEL * sizeof *points);
     }
 }
 
