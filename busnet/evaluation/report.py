@@ -31,7 +31,8 @@ td, th { text-align: left; padding: .15rem 1rem .15rem 0 }
 td.n { font-variant-numeric: tabular-nums } tr:nth-child(even) { background: #f4f4f4 }
 .leaky { background: #b00020; color: #fff; padding: .75rem 1rem; font-weight: bold }
 .notice { border-left: .3rem solid #999; padding-left: 1rem; color: #555 }
-.pictures { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0 }
+.pictures { display: flex; flex-wrap: wrap; gap: 1rem }
+figure { margin: 0; flex: 0 1 19rem }
 img { max-width: 100% } figcaption { font-size: .85rem; max-width: 20rem }
 """
 
