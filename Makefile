@@ -49,7 +49,7 @@ demo: build ## predict on the bundled image with the embedded model
 	@echo "outlined lesion: demo/overlays/phantom_overlay.png"
 
 test: $(VENV)/tested ## run the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/training
 
 test-train: $(VENV)/trained ## run the tests that need PyTorch
 	$(BIN)/python -m pytest tests/training
