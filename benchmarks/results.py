@@ -3,12 +3,14 @@
     python benchmarks/results.py
 
 Each file there is the JSON of one `busnet evaluate` on one held-out fold, named
-NETWORK[-VARIANT]-foldK-seedS.json. Folds of the same network are pooled: every image is
+NETWORK[-VARIANT]-foldK-seedS.json, or of one `busnet robustness`, named
+robustness-NETWORK-foldK.json. Folds of the same network are pooled: every image is
 counted once, under the model that never saw its group.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -17,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from busnet.evaluation.evaluation import Evaluation, read_evaluation
-from busnet.evaluation.intervals import compare, intervals
+from busnet.evaluation.intervals import Interval, compare, intervals
 from busnet.evaluation.scores import Scores
 
 HERE = Path(__file__).resolve().parent
@@ -102,6 +104,28 @@ def spread(table: Table, row: str, fold: int) -> list[str]:
     return lines
 
 
+def robustness_table(path: Path) -> list[str]:
+    """Return lines on how a model's figures change when the images do."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    figures = list(document["rows"][0]["changes"])
+    lines = [
+        "",
+        f"## Robustness: {document['model']}, fold {document['fold']}",
+        "",
+        f"Changes on {document['images']} images, paired; the last column counts",
+        "normal images that were called normal and no longer are.",
+        "",
+        line(["perturbation", *figures, "normals lost"]),
+        line(["---"] * (len(figures) + 2)),
+    ]
+    for row in document["rows"]:
+        changes = [Interval(*row["changes"][figure]) for figure in figures]
+        lost = f"{row['lost']} of {row['normals']}" if "lost" in row else ""
+        name = f"{row['perturbation']}: {row['description']}"
+        lines.append(line([name, *changes, lost]))
+    return lines
+
+
 def main() -> None:
     """Write the page."""
     table = read_all(HERE / "results")
@@ -141,6 +165,8 @@ def main() -> None:
     for row, folds in first.items():
         for fold in folds:
             text += spread(table, row, fold)
+    for path in sorted((HERE / "results").glob("robustness-*.json")):
+        text += robustness_table(path)
     (HERE / "RESULTS.md").write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
