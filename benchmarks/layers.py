@@ -1,0 +1,84 @@
+"""What computes each layer of a network, how long it takes, and how near the peak.
+
+    python benchmarks/layers.py [--batch N] [--size S] [--exact] NETWORK
+
+GFLOP/s counts the direct algorithm's operations; Winograd's does with fewer and may
+exceed the peak. The peak is what one large 1x1 convolution reaches in this run.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import common  # noqa: F401  (finds the tests' helpers)
+import numpy as np
+from common import cpu_name
+from random_weights import random_arrays, random_images
+
+import busnet
+from busnet import _core
+from busnet.networks import Counter, build, network
+
+ROUNDS = 30
+
+
+def fastest(plan: _core.Plan, images: np.ndarray) -> np.ndarray:
+    """Return the shortest time of every step."""
+    plan.run(images)
+    return np.min([plan.time(images) for _ in range(ROUNDS)], axis=0)
+
+
+def peak() -> float:
+    """Return the GFLOP/s of a 1x1 convolution of 512 to 512 channels at 64 x 64."""
+    graph = _core.Graph()
+    image = graph.input(1, [0.0], [1.0])
+    wide = graph.conv(image, "wide", 512, 1)
+    graph.output(graph.conv(wide, "large", 512, 1), "y")
+    weights = _core.Weights(graph, threads=busnet.get_threads())
+    weights.set("wide.weight", np.ones((512, 1, 1, 1), np.float32))
+    weights.set("large.weight", np.ones((512, 512, 1, 1), np.float32))
+    weights.finish()
+    plan = _core.Plan(weights, 1, 64, 64, threads=busnet.get_threads())
+    seconds = fastest(plan, np.ones((1, 64, 64, 1), np.float32))[-1]
+    return 2 * 512 * 512 * 64 * 64 / seconds / 1e9
+
+
+def main() -> None:
+    """Time the layers and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("network")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--exact", action="store_true")
+    options = parser.parse_args()
+    row = network(options.network)
+    counter = Counter(options.size, options.size)
+    build(row, counter, classes=3)
+    macs = {layer.name: layer.macs for layer in counter.layers}
+    graph = _core.Graph()
+    build(row, graph, classes=3)
+    threads = busnet.get_threads()
+    weights = _core.Weights(graph, threads=threads, exact=options.exact)
+    for name, array in random_arrays(row).items():
+        weights.set(name, array)
+    weights.finish()
+    shape = (options.batch, options.size, options.size)
+    plan = _core.Plan(weights, *shape, threads=threads)
+    seconds = fastest(plan, random_images((*shape, row.channels)))
+    most = peak()
+    print(
+        f"{cpu_name()}, {threads} threads, peak {most:.0f} GFLOP/s, {row.name}, {shape}"
+    )
+    header = ("layer", "kernel", "us", "% time", "GFLOP/s", "% peak")
+    print("{:28} {:24} {:>7} {:>6} {:>8} {:>6}".format(*header))
+    for (layer, kernel), time in zip(plan.steps, seconds, strict=True):
+        rate = 2e-9 * options.batch * macs.get(layer, 0) / time
+        counted = f"{rate:8.0f} {100 * rate / most:6.0f}" if rate else ""
+        share = 100 * time / seconds.sum()
+        print(f"{layer:28} {kernel:24} {1e6 * time:7.0f} {share:6.1f} {counted}")
+    total = 2e-9 * options.batch * counter.macs / seconds.sum()
+    print(f"{'all':53} {1e6 * seconds.sum():7.0f} {'':6} {total:8.0f}")
+
+
+if __name__ == "__main__":
+    main()
