@@ -368,7 +368,7 @@ class Journal:
     def find(self, source: Source) -> list[dict[str, Any]]:
         """Return the documents of a file that is done and has not changed, or none."""
         entry = self._done.get(os.fspath(source.path))
-        if entry is None or entry["stamp"] != _stamp(source):
+        if entry is None or not entry["stamp"] or entry["stamp"] != _stamp(source):
             return []
         documents: list[dict[str, Any]] = entry["documents"]
         return documents
@@ -391,5 +391,9 @@ class Journal:
 
 
 def _stamp(source: Source) -> list[int]:
-    status = source.path.stat()
+    """Return size and time of a file; a file that has vanished has none."""
+    try:
+        status = source.path.stat()
+    except OSError:
+        return []
     return [status.st_size, status.st_mtime_ns]

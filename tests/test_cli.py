@@ -168,6 +168,14 @@ def test_other_settings_or_a_changed_file_are_done_again(
     changed = batch.Journal(out, settings)
     assert changed.find(source) == []
     changed.close(finished=False)
+    source.path.unlink()
+    gone = batch.Journal(out, settings)
+    gone.add(source, documents)
+    assert gone.find(source) == []
+    gone.close(finished=False)
+    again = batch.Journal(out, settings)
+    assert again.find(source) == []
+    again.close(finished=False)
     other = batch.Journal(out, {"model": "y"})
     assert other.find(source) == []
     other.close(finished=True)
