@@ -77,6 +77,13 @@ def check_compiler():
 class BuildWithOneDNN(build_ext):
     """Finds oneDNN, builds against it, and puts its library into the package."""
 
+    def run(self):
+        super().run()
+        # Python started in this folder finds the source before the installed package:
+        # it finds it whole. In a folder that cannot be written, it is left as it is.
+        if not self.inplace and os.access("busnet", os.W_OK):
+            self.copy_extensions_to_source()
+
     def build_extension(self, extension):
         check_compiler()
         root = os.environ.get("BUSNET_ONEDNN_ROOT")
