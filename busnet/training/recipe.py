@@ -93,8 +93,8 @@ class Recipe:
         return {**dataclasses.asdict(self), "phases": [*map(vars, self.phases)]}
 
 
-#: Recipes by name. Small images first, where an epoch is cheap, then the final size,
-#: while the rate is still high: the last, slow epochs do not accustom it to a new one.
+#: Recipes by name. Small images first, where an epoch is cheap, then the final size
+#: while the rate is still high, so that there is time to get used to it.
 RECIPES = {
     # From ImageNet weights to ultrasound, on a larger set such as BUS-BRA.
     "pretrain": Recipe((Phase(128, 8), Phase(160, 4))),
