@@ -125,6 +125,16 @@ class Network:
         """Output channels of a block per unit of its width."""
         return 4 if self.block == "bottleneck" else 1
 
+    @property
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and std that images are normalised by where nothing else is given.
+
+        ImageNet's, one a channel; their average for grey.
+        """
+        if self.channels == 1:
+            return (sum(IMAGENET_MEAN) / 3,), (sum(IMAGENET_STD) / 3,)
+        return IMAGENET_MEAN, IMAGENET_STD
+
 
 NETWORKS: dict[str, Network] = {
     row.name: row
@@ -191,12 +201,11 @@ def build(
     classes
         Number of classes of the linear layer.
     mean, std
-        Statistics that the image is normalised by, one a channel; ImageNet's (their
-        average for one channel) where not given.
+        Statistics that the image is normalised by, one a channel;
+        ``network.statistics`` where not given.
     """
-    grey = network.channels == 1
-    mean = mean or (IMAGENET_MEAN if not grey else (sum(IMAGENET_MEAN) / 3,))
-    std = std or (IMAGENET_STD if not grey else (sum(IMAGENET_STD) / 3,))
+    default_mean, default_std = network.statistics
+    mean, std = mean or default_mean, std or default_std
     image = graph.input(network.channels, mean, std)
     stem = graph.conv(image, "conv1", 64, 7, stride=2, padding=3, norm="bn1", relu=True)
     if network.variant == "v1":

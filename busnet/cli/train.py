@@ -94,7 +94,7 @@ def train(
     if epochs is not None:
         chosen = chosen.shortened(epochs)
     held = f"fold{fold}" if fold is not None else "all"
-    tag = f"{name}-{'-'.join(row.heads)}-{protocol}-{held}-seed{seed}"
+    tag = f"{training.file_name(row)}-{protocol}-{held}-seed{seed}"
     target = out if out is not None else work / f"{tag}.safetensors"
     with progress() as bar:
         if pretrain is not None:

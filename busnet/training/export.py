@@ -12,20 +12,12 @@ import torch
 
 from busnet import __version__, weights
 from busnet.data import CLASSES, Case
-from busnet.networks import IMAGENET_MEAN, IMAGENET_STD, Network
 from busnet.training.calibration import calibrated
 from busnet.training.graph import TorchGraph
 from busnet.training.trainer import Examples, Trainer
 from busnet.weights import ModelInfo
 
 __all__ = ["export"]
-
-
-def statistics(network: Network) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the mean and std that the builder gives a network by default."""
-    if network.channels == 3:
-        return IMAGENET_MEAN, IMAGENET_STD
-    return (sum(IMAGENET_MEAN) / 3,), (sum(IMAGENET_STD) / 3,)
 
 
 @torch.no_grad()
@@ -73,7 +65,7 @@ def export(
         trainer.average,
         trainer.split.validation,
     )
-    mean, std = statistics(network)
+    mean, std = network.statistics
     info = ModelInfo(
         network=network,
         classes=CLASSES,

@@ -13,7 +13,7 @@ from busnet.training.recipe import RECIPES, Recipe
 from busnet.training.trainer import Progress, Trainer
 from busnet.weights import ModelInfo
 
-__all__ = ["Job", "pretrain", "run"]
+__all__ = ["Job", "file_name", "pretrain", "run"]
 
 PRETRAINING = "busbra-patient5"
 
@@ -86,6 +86,12 @@ def run(
     return info
 
 
+def file_name(network: Network) -> str:
+    """Return what files of a row are called, its ablations told apart."""
+    kind = "-shortcuts" if network.stage_shortcuts else ""
+    return f"{network.name}{kind}-{'-'.join(network.heads)}"
+
+
 def pretrain(
     network: Network,
     data: Path,
@@ -97,9 +103,7 @@ def pretrain(
 
     It holds no image of BUSI, so it can be the start for any of BUSI's folds.
     """
-    heads = "-".join(network.heads)
-    kind = "-shortcuts" if network.stage_shortcuts else ""
-    out = work / f"{network.name}{kind}-{heads}-busbra.safetensors"
+    out = work / f"{file_name(network)}-busbra.safetensors"
     if not out.exists():
         job = Job(network, data, PRETRAINING, None, RECIPES["pretrain"], start)
         run(job, out, checkpoint=out.with_suffix(".ckpt"), report=report)
