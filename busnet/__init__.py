@@ -4,8 +4,7 @@ For research use only. Not a medical device; not cleared or approved by any regu
 not for diagnosis or any clinical decision.
 """
 
-from importlib.metadata import version as _version
-
+from busnet.batch import Outcome
 from busnet.errors import (
     BusnetError,
     DataError,
@@ -21,12 +20,15 @@ from busnet.errors import (
     ModelError,
     UnknownNetworkError,
     WeightsError,
+    WorkerError,
 )
 from busnet.images import Picture, read_frames
 from busnet.lesions import Lesion
+from busnet.many import predict_many
 from busnet.model import Model, classify, load, predict, segment
 from busnet.results import Classification, Prediction, Segmentation
 from busnet.threads import get_threads, set_threads
+from busnet.version import __version__
 
 __all__ = [
     "BusnetError",
@@ -44,19 +46,20 @@ __all__ = [
     "MissingWeightsError",
     "Model",
     "ModelError",
+    "Outcome",
     "Picture",
     "Prediction",
     "Segmentation",
     "UnknownNetworkError",
     "WeightsError",
+    "WorkerError",
     "__version__",
     "classify",
     "get_threads",
     "load",
     "predict",
+    "predict_many",
     "read_frames",
     "segment",
     "set_threads",
 ]
-
-__version__ = _version("busnet")

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from busnet.errors import ImageFileError, MissingExtraError
-from busnet.images import Picture
+from busnet.images import Picture, Region
 from busnet.lesions import Spacing
 
 try:
@@ -35,7 +35,7 @@ except ImportError as error:
         f"DICOM files need the extra: pip install 'busnet[dicom]' ({error})"
     ) from None
 
-__all__ = ["frames", "spacing_of"]
+__all__ = ["frames", "pixel_spacing", "regions_of"]
 
 #: JPEG baseline and extended, which of 8 bits Pillow decodes, by what the stream itself
 #: says of its colours: files whose tag says RGB and whose stream is YCbCr are common.
@@ -60,13 +60,14 @@ def frames(path: str | os.PathLike[str]) -> Iterator[Picture]:
     with _told(name):
         dataset = pydicom.dcmread(name)
         count = int(dataset.get("NumberOfFrames") or 1)
-        spacing = spacing_of(dataset)
+        regions = regions_of(dataset)
+        spacing = regions[0].spacing if regions else pixel_spacing(dataset)
         arrays = _decode(dataset, count)
     for number in range(1, count + 1):
         with _told(name):
             pixels = _to_unit(next(arrays), dataset)
         frame = number if count > 1 else None
-        yield Picture(pixels, name, spacing=spacing, frame=frame)
+        yield Picture(pixels, name, spacing, frame, regions)
 
 
 @contextlib.contextmanager
@@ -88,31 +89,41 @@ def _told(name: str) -> Iterator[None]:
             raise ImageFileError(f"{name}: cannot be read as DICOM: {error}") from error
 
 
-def spacing_of(dataset: Any) -> Spacing | None:
-    """Return millimetres a row and a column, or None where they are not known.
+def regions_of(dataset: Any) -> tuple[Region, ...]:
+    """Return the two-dimensional tissue regions in centimetres, the largest first.
 
-    From the largest two-dimensional tissue region whose units are centimetres
-    (SequenceOfUltrasoundRegions), else from PixelSpacing.
+    From SequenceOfUltrasoundRegions; as far as they lie in the frame and have an
+    extent in space.
     """
-    best, area = None, 0
-    for region in dataset.get("SequenceOfUltrasoundRegions") or ():
+    height, width = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
+    found = []
+    for item in dataset.get("SequenceOfUltrasoundRegions") or ():
         if (
-            region.get("RegionSpatialFormat") != _TWO_DIMENSIONAL
-            or region.get("RegionDataType") != _TISSUE
-            or region.get("PhysicalUnitsXDirection") != _CENTIMETRES
-            or region.get("PhysicalUnitsYDirection") != _CENTIMETRES
+            item.get("RegionSpatialFormat") != _TWO_DIMENSIONAL
+            or item.get("RegionDataType") != _TISSUE
+            or item.get("PhysicalUnitsXDirection") != _CENTIMETRES
+            or item.get("PhysicalUnitsYDirection") != _CENTIMETRES
         ):
             continue
-        width = region.RegionLocationMaxX1 - region.RegionLocationMinX0
-        height = region.RegionLocationMaxY1 - region.RegionLocationMinY0
-        row = 10 * abs(float(region.PhysicalDeltaY))
-        column = 10 * abs(float(region.PhysicalDeltaX))
-        if width * height > area and row > 0 and column > 0:
-            best, area = (row, column), width * height
-    if best is None and dataset.get("PixelSpacing"):
-        row, column = (float(value) for value in dataset.PixelSpacing)
-        best = (row, column) if row > 0 and column > 0 else None
-    return best
+        box = (
+            max(0, int(item.RegionLocationMinY0)),
+            max(0, int(item.RegionLocationMinX0)),
+            min(height, int(item.RegionLocationMaxY1) + 1),
+            min(width, int(item.RegionLocationMaxX1) + 1),
+        )
+        row = 10 * abs(float(item.PhysicalDeltaY))
+        column = 10 * abs(float(item.PhysicalDeltaX))
+        if box[0] < box[2] and box[1] < box[3] and row > 0 and column > 0:
+            found.append(Region(box, (row, column)))
+    return tuple(sorted(found, key=lambda region: -region.area))
+
+
+def pixel_spacing(dataset: Any) -> Spacing | None:
+    """Return PixelSpacing, millimetres a row and a column, or None without."""
+    if not dataset.get("PixelSpacing"):
+        return None
+    row, column = (float(value) for value in dataset.PixelSpacing)
+    return (row, column) if row > 0 and column > 0 else None
 
 
 def _decode(dataset: Any, count: int) -> Iterator[npt.NDArray[Any]]:

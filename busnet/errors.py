@@ -20,6 +20,7 @@ __all__ = [
     "ModelError",
     "UnknownNetworkError",
     "WeightsError",
+    "WorkerError",
 ]
 
 
@@ -77,3 +78,7 @@ class MissingExtraError(BusnetError, ImportError):
 
 class EngineError(BusnetError, RuntimeError):
     """oneDNN refused an operation."""
+
+
+class WorkerError(BusnetError, RuntimeError):
+    """A cluster cannot be reached, or its workers died over a task."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["whole_file"]
+__all__ = ["sweep", "whole_file"]
+
+#: What marks a file under construction: its name is ``.NAME.busnet-RANDOM`` and the
+#: ending of NAME.
+MARK = ".busnet-"
 
 
 @contextlib.contextmanager
@@ -20,17 +24,22 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix
-    )
-    os.close(handle)
-    part = Path(name)
+    token = secrets.token_hex(8)
+    part = target.with_name(f".{target.name}{MARK}{token}{target.suffix}")
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield part
-        mask = os.umask(0)
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)
         part.replace(target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def sweep(folder: str | os.PathLike[str]) -> None:
+    """Remove what :func:`whole_file` left below a folder when its process was killed.
+
+    Nothing may be writing there.
+    """
+    for path in Path(folder).rglob(f".*{MARK}*"):
+        if path.is_file():
+            path.unlink(missing_ok=True)

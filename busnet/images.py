@@ -30,6 +30,8 @@ __all__ = [
     "ImageLike",
     "Letterbox",
     "Picture",
+    "Region",
+    "is_dicom",
     "is_single",
     "pictures",
     "read",
@@ -61,6 +63,28 @@ _ALPHA_MODES = {"RGBA", "LA", "PA", "La", "RGBa"}
 
 
 @dataclasses.dataclass(frozen=True)
+class Region:
+    """A part of an ultrasound frame that shows tissue in two dimensions.
+
+    Attributes
+    ----------
+    box
+        (top, left, bottom, right) in pixels; bottom and right are one past the last.
+    spacing
+        Millimetres a row and a column, or None where they are not known.
+    """
+
+    box: tuple[int, int, int, int]
+    spacing: tuple[float, float] | None = None
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        top, left, bottom, right = self.box
+        return (bottom - top) * (right - left)
+
+
+@dataclasses.dataclass(frozen=True)
 class Picture:
     """An image that passed every check.
 
@@ -74,17 +98,36 @@ class Picture:
         Millimetres a row and a column, where the file says so.
     frame
         Number of the frame, from 1, where the file has several.
+    regions
+        The parts that show tissue, the largest first, where the file says so.
     """
 
     pixels: FloatArray
     name: str = ""
     spacing: tuple[float, float] | None = None
     frame: int | None = None
+    regions: tuple[Region, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width."""
         return self.pixels.shape[0], self.pixels.shape[1]
+
+    def whole(self) -> Region:
+        """Return all of the picture as a region."""
+        return Region((0, 0, *self.shape), self.spacing)
+
+    def views(self) -> tuple[Region, ...]:
+        """Return the parts that show tissue, or all of the picture."""
+        return self.regions or (self.whole(),)
+
+    def part(self, region: Region) -> Picture:
+        """Return the picture of a region."""
+        top, left, bottom, right = region.box
+        pixels = self.pixels[top:bottom, left:right]
+        return dataclasses.replace(
+            self, pixels=pixels, spacing=region.spacing, regions=()
+        )
 
     def channels(self, count: int) -> FloatArray:
         """Return the pixels as (H, W) for ``count`` 1 or (H, W, 3) for 3."""
@@ -160,7 +203,11 @@ class Letterbox:
         return out
 
     def restore(self, plane: FloatArray) -> FloatArray:
-        """Bring a map (size, size) of the square back to (height, width)."""
+        """Bring a map of the square back to (height, width).
+
+        The map is (size, size) or a coarser one, which is enlarged first.
+        """
+        plane = _resample(plane, self.size, self.size)
         inner = plane[
             self.top : self.top + self.rows, self.left : self.left + self.columns
         ]
@@ -219,7 +266,7 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[Picture]:
         As :func:`read` does.
     """
     name = os.fspath(path)
-    if _is_dicom(name):
+    if is_dicom(name):
         from busnet import dicom
 
         yield from dicom.frames(name)
@@ -227,10 +274,10 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[Picture]:
         yield _read_still(name)
 
 
-def _is_dicom(name: str) -> bool:
+def is_dicom(path: str | os.PathLike[str]) -> bool:
     """Tell whether a file has DICOM's mark; one that cannot be opened has not."""
     try:
-        with open(name, "rb") as file:
+        with open(path, "rb") as file:
             return file.read(132)[128:] == b"DICM"
     except OSError:
         return False

@@ -65,6 +65,16 @@ class Lesion:
         top, left, bottom, right = self.box
         return (bottom - top) * self.spacing[0], (right - left) * self.spacing[1]
 
+    @property
+    def depth_width_ratio(self) -> float | None:
+        """Height over width of the box in millimetres, None without spacing.
+
+        Above 1 the lesion is taller than wide.
+        """
+        if self.size_mm is None:
+            return None
+        return self.size_mm[0] / self.size_mm[1]
+
     def as_dict(self) -> dict[str, Any]:
         """Return the measures as JSON holds them; millimetres only where known."""
         document: dict[str, Any] = {
@@ -79,6 +89,7 @@ class Lesion:
             document["area_mm2"] = self.area_mm2
             document["size_mm"] = list(self.size_mm)
             document["axes_mm"] = list(self.axes_mm)
+            document["depth_width_ratio"] = self.depth_width_ratio
         return document
 
 

@@ -15,10 +15,24 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet import _core, weights
-from busnet.errors import ImageValueError, MissingWeightsError, ModelError
-from busnet.images import ImageLike, Letterbox, Picture, is_single, pictures
+from busnet.errors import (
+    ImageValueError,
+    MissingExtraError,
+    MissingWeightsError,
+    ModelError,
+)
+from busnet.images import ImageLike, Picture, is_single, pictures
+from busnet.inference import (
+    Kind,
+    Options,
+    check_spacing,
+    forward,
+    heads_of,
+    results,
+)
 from busnet.lesions import Spacing
-from busnet.results import MALIGNANT, Classification, Prediction, Segmentation
+from busnet.networks import STAGES
+from busnet.results import Classification, Prediction, Segmentation
 from busnet.threads import take_threads
 from busnet.weights import ModelInfo
 
@@ -26,10 +40,6 @@ __all__ = ["DEFAULT", "Model", "classify", "load", "predict", "segment", "shippe
 
 #: Name of the embedded model that is used where none is named.
 DEFAULT = "mod_resnet101"
-
-#: Images that go through the network together: few, since activations that fall out of
-#: the cache cost more than the larger matrices gain.
-CHUNK = 4
 
 #: Plans that a model keeps, each with its arena.
 MOST_PLANS = 4
@@ -48,10 +58,13 @@ class Model:
         What the model is.
     arrays
         The engine's weights, finished.
+    path
+        The file that both came from.
     """
 
-    def __init__(self, info: ModelInfo, arrays: _core.Weights) -> None:
+    def __init__(self, info: ModelInfo, arrays: _core.Weights, path: Path) -> None:
         self.info = info
+        self.path = path
         self._weights = arrays
         self._plans: collections.OrderedDict[Any, _core.Plan] = (
             collections.OrderedDict()
@@ -71,6 +84,7 @@ class Model:
         *,
         value_range: tuple[float, float] | None = None,
         spacing: Spacing | None = None,
+        crop: bool = True,
     ) -> Any:
         """Compute class and lesions in one pass over the network.
 
@@ -86,6 +100,10 @@ class Model:
         spacing
             Millimetres from row to row and from column to column, for measures in
             millimetres; by default what the file says, if it does.
+        crop
+            Whether only the tissue region of a DICOM frame is looked at, where the file
+            names it; of several, the one with the largest lesion counts. The result
+            keeps the frame's geometry.
 
         Returns
         -------
@@ -99,10 +117,15 @@ class Model:
         ModelError
             If the model has not both heads.
         """
-        return self._several(images, Prediction, value_range, spacing)
+        options = _options(spacing, crop)
+        return self._several(images, Prediction, value_range, options)
 
     def classify(
-        self, images: ImageLike, *, value_range: tuple[float, float] | None = None
+        self,
+        images: ImageLike,
+        *,
+        value_range: tuple[float, float] | None = None,
+        crop: bool = True,
     ) -> Any:
         """Compute the class alone, without the decoder; see :meth:`predict`.
 
@@ -110,7 +133,8 @@ class Model:
         -------
         Classification or list of Classification
         """
-        return self._several(images, Classification, value_range, None)
+        options = _options(None, crop)
+        return self._several(images, Classification, value_range, options)
 
     def segment(
         self,
@@ -118,6 +142,7 @@ class Model:
         *,
         value_range: tuple[float, float] | None = None,
         spacing: Spacing | None = None,
+        crop: bool = True,
     ) -> Any:
         """Compute the lesions alone; see :meth:`predict`.
 
@@ -125,7 +150,8 @@ class Model:
         -------
         Segmentation or list of Segmentation
         """
-        return self._several(images, Segmentation, value_range, spacing)
+        options = _options(spacing, crop)
+        return self._several(images, Segmentation, value_range, options)
 
     def run(
         self, batch: FloatArray, *, outputs: Sequence[str] | None = None
@@ -138,12 +164,14 @@ class Model:
             float32 (N, H, W, C) in 0..1, or (N, H, W) for one channel; C-contiguous;
             any height and width that the network admits.
         outputs
-            Of ``"class"`` and ``"mask"`` those to compute; all by default.
+            Of ``"class"``, ``"mask"`` and the stages ``"layer1"`` to ``"layer4"`` those
+            to compute; by default the heads that the model has.
 
         Returns
         -------
         dict
-            ``"class"``: logits (N, classes); ``"mask"``: lesion logits (N, H, W).
+            ``"class"``: logits (N, classes); ``"mask"``: lesion logits (N, H, W);
+            stages: maps (N, H / s, W / s, C), s from 4 for ``"layer1"`` to 32.
         """
         names = tuple(outputs) if outputs is not None else self.info.network.heads
         if batch.ndim not in (3, 4):
@@ -151,11 +179,140 @@ class Model:
                 f"got an array of shape {batch.shape}; expected (N, H, W, C)"
             )
         computed = self.plan(batch.shape[0], batch.shape[1:3], names).run(batch)
-        shaped = {"class": (0, 3), "mask": (0, 1, 2)}
+        flat: dict[str, tuple[int, ...]] = {"class": (1, 2), "mask": (3,)}
         return {
-            name: array.reshape([array.shape[axis] for axis in shaped[name]])
+            name: array.squeeze(flat[name]) if name in flat else array
             for name, array in computed.items()
         }
+
+    def features(
+        self,
+        images: ImageLike,
+        *,
+        stage: str = "layer4",
+        pool: bool = True,
+        value_range: tuple[float, float] | None = None,
+    ) -> FloatArray:
+        """Compute the maps of a stage: frozen features for a classifier of one's own.
+
+        A model that was trained on an image knows it: features of BUSI by a model that
+        was trained on BUSI give figures that are too good.
+
+        Parameters
+        ----------
+        images
+            See :meth:`predict`.
+        stage
+            ``"layer1"`` to ``"layer4"``; later stages are deeper and coarser.
+        pool
+            Whether the maps are averaged over the letterboxed square, as the network's
+            own class head does.
+        value_range
+            See :meth:`predict`.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 (N, C) or, without ``pool``, (N, size / s, size / s, C) with s from
+            4 for ``"layer1"`` to 32; without the N for one image.
+
+        Raises
+        ------
+        ImageTypeError, ImageValueError, ImageFileError
+            If an image cannot be used.
+        ModelError
+            If there is no such stage.
+        """
+        if stage not in STAGES:
+            raise ModelError(
+                f"there is no stage {stage!r}; stages are {', '.join(STAGES)}"
+            )
+        maps = np.concatenate(
+            [
+                outputs[stage].mean((1, 2)) if pool else outputs[stage]
+                for _, outputs in forward(
+                    self.info,
+                    self.run,
+                    pictures(images, value_range=value_range),
+                    (stage,),
+                )
+            ]
+        )
+        return maps[0] if is_single(images) else maps
+
+    def activation_map(
+        self,
+        image: ImageLike,
+        label: str | None = None,
+        *,
+        value_range: tuple[float, float] | None = None,
+    ) -> FloatArray:
+        """Compute how much each place adds to a class's logit (Zhou et al., CVPR 2016).
+
+        The last stage's map, weighted as the class head weights its mean: exact for
+        these networks, coarse by nature (1/32 of the resolution), and no evidence of
+        where a lesion is. The mask is what was trained to say that.
+
+        Parameters
+        ----------
+        image
+            One image; see :meth:`predict`.
+        label
+            Name of the class; by default the most probable one.
+        value_range
+            See :meth:`predict`.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 (H, W) of the image's own size, in logits: over the letterboxed
+            square its mean and the class's bias add up to the logit.
+
+        Raises
+        ------
+        ImageTypeError, ImageValueError, ImageFileError
+            If the image cannot be used, or is several.
+        ModelError
+            If the model has no class head, or no such class.
+        """
+        if not is_single(image):
+            raise ImageValueError("an activation map is of one image, not of several")
+        self._check_heads(("class",))
+        if label is not None and label not in self.info.classes:
+            raise ModelError(
+                f"there is no class {label!r}; classes are "
+                f"{', '.join(self.info.classes)}"
+            )
+        read = pictures(image, value_range=value_range)
+        names = ("class", STAGES[-1])
+        (((box,), outputs),) = forward(self.info, self.run, read, names)
+        index = (
+            int(outputs["class"][0].argmax())
+            if label is None
+            else self.info.classes.index(label)
+        )
+        head = weights.read_arrays(self.path, ["fc.weight"])["fc.weight"]
+        return box.restore(outputs[STAGES[-1]][0] @ head[index])
+
+    def to_torch(self) -> Any:
+        """Return the network as a trainable PyTorch module (extra ``train``).
+
+        Called with float32 images (N, C, H, W) in 0..1, it gives logits by name:
+        ``"class"`` (N, classes), ``"mask"`` (N, 1, H, W). It is in evaluation mode and
+        has its own copy of the weights, those stored in 8 bits expanded.
+
+        Raises
+        ------
+        MissingExtraError
+            If PyTorch is not installed.
+        """
+        try:
+            from busnet.training.graph import from_arrays
+        except ImportError as error:
+            raise MissingExtraError(
+                f"PyTorch needs the extra: pip install 'busnet[train]' ({error})"
+            ) from None
+        return from_arrays(self.info, weights.read_arrays(self.path))
 
     def plan(
         self, batch: int, size: tuple[int, ...], outputs: Sequence[str]
@@ -186,113 +343,31 @@ class Model:
     def stream(
         self,
         images: Sequence[Picture],
-        kind: type[Classification] | type[Segmentation],
-        spacing: Spacing | None = None,
+        kind: Kind,
+        options: Options = Options(),  # noqa: B008  frozen
     ) -> Iterator[Any]:
         """Yield the result of each picture, of the given kind, in their order."""
-        heads = _heads(kind)
+        self._check_heads(heads_of(kind))
+        return results(self.info, self.run, images, kind, options)
+
+    def _check_heads(self, heads: Sequence[str]) -> None:
         missing = [head for head in heads if head not in self.info.network.heads]
         if missing:
             raise ModelError(
                 f"the model has no {missing[0]} head, only "
                 f"{' and '.join(self.info.network.heads)}"
             )
-        channels, size = self.info.network.channels, self.info.image_size
-        for start in range(0, len(images), CHUNK):
-            chunk = images[start : start + CHUNK]
-            boxes = [Letterbox(*picture.shape, size) for picture in chunk]
-            batch = np.zeros((len(chunk), size, size, channels), np.float32)
-            for square, box, picture in zip(batch, boxes, chunk, strict=True):
-                pixels = picture.channels(1) if channels == 1 else picture.pixels
-                box.apply(pixels, square)
-            outputs = self.run(batch, outputs=heads)
-            for i, (box, picture) in enumerate(zip(boxes, chunk, strict=True)):
-                yield kind(
-                    name=picture.name,
-                    image=picture.pixels,
-                    **self._fields(outputs, i, box, spacing or picture.spacing),
-                )
 
     def _several(
         self,
         images: ImageLike,
-        kind: type[Classification] | type[Segmentation],
+        kind: Kind,
         value_range: tuple[float, float] | None,
-        spacing: Spacing | None,
+        options: Options,
     ) -> Any:
-        if spacing is not None:
-            spacing = check_spacing(spacing)
         read = pictures(images, value_range=value_range)
-        results = list(self.stream(read, kind, spacing))
-        return results[0] if is_single(images) else results
-
-    def _fields(
-        self,
-        outputs: dict[str, FloatArray],
-        i: int,
-        box: Letterbox,
-        spacing: Spacing | None,
-    ) -> dict[str, Any]:
-        """Return the fields that results take from image ``i`` of the outputs."""
-        fields: dict[str, Any] = {}
-        if "class" in outputs:
-            shares = _softmax(outputs["class"][i] / self.info.temperature)
-            fields["label"] = self.info.classes[int(shares.argmax())]
-            named = dict(zip(self.info.classes, shares.tolist(), strict=True))
-            fields["probabilities"] = named
-            fields["abstains"] = bool(shares.max() < self.info.abstain_below)
-            fields["exceeds"] = {
-                name: named.get(MALIGNANT, 0.0) >= threshold
-                for name, threshold in self.info.operating_points.items()
-            }
-        if "mask" in outputs:
-            probability = box.restore(_sigmoid(outputs["mask"][i]))
-            fields["lesion_probability"] = probability
-            fields["mask"] = probability >= self.info.mask_threshold
-            fields["spacing"] = spacing
-        return fields
-
-
-def _heads(kind: type[Classification] | type[Segmentation]) -> tuple[str, ...]:
-    heads = []
-    if issubclass(kind, Classification):
-        heads.append("class")
-    if issubclass(kind, Segmentation):
-        heads.append("mask")
-    return tuple(heads)
-
-
-def check_spacing(spacing: Spacing) -> Spacing:
-    """Return the spacing as two positive floats.
-
-    Raises
-    ------
-    ImageValueError
-        If it is not.
-    """
-    try:
-        row, column = (float(value) for value in spacing)
-    except (TypeError, ValueError):
-        row = column = float("nan")
-    if not (0 < row < float("inf") and 0 < column < float("inf")):
-        raise ImageValueError(
-            f"spacing is two positive numbers, millimetres a row and a column, "
-            f"not {spacing!r}"
-        )
-    return row, column
-
-
-def _softmax(logits: FloatArray) -> npt.NDArray[np.float64]:
-    powers = np.exp(logits.astype(np.float64) - logits.max())
-    return np.asarray(powers / powers.sum())
-
-
-def _sigmoid(logits: FloatArray) -> FloatArray:
-    """Logistic function by way of tanh, which never overflows."""
-    half = np.tanh(logits * np.float32(0.5))
-    half += np.float32(1)
-    half *= np.float32(0.5)
-    return half
+        found = list(self.stream(read, kind, options))
+        return found[0] if is_single(images) else found
 
 
 def _models_folder() -> Path:
@@ -332,7 +407,7 @@ def load(model: str | os.PathLike[str] = DEFAULT, *, exact: bool = False) -> Mod
             f"no model is called {name!r}; shipped are {', '.join(known) or 'none'}, "
             f"anything else is a path to a .safetensors file"
         )
-    return Model(*weights.load(path, threads=take_threads(), exact=exact))
+    return Model(*weights.load(path, threads=take_threads(), exact=exact), path)
 
 
 @functools.cache
@@ -345,18 +420,15 @@ def predict(images: ImageLike, **options: Any) -> Any:
     return _default().predict(images, **options)
 
 
-def classify(
-    images: ImageLike, *, value_range: tuple[float, float] | None = None
-) -> Any:
+def classify(images: ImageLike, **options: Any) -> Any:
     """Classify with the embedded model; see :meth:`Model.classify`."""
-    return _default().classify(images, value_range=value_range)
+    return _default().classify(images, **options)
 
 
-def segment(
-    images: ImageLike,
-    *,
-    value_range: tuple[float, float] | None = None,
-    spacing: Spacing | None = None,
-) -> Any:
+def segment(images: ImageLike, **options: Any) -> Any:
     """Segment with the embedded model; see :meth:`Model.segment`."""
-    return _default().segment(images, value_range=value_range, spacing=spacing)
+    return _default().segment(images, **options)
+
+
+def _options(spacing: Spacing | None, crop: bool) -> Options:
+    return Options(None if spacing is None else check_spacing(spacing), crop)

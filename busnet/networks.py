@@ -22,6 +22,7 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "NETWORKS",
+    "STAGES",
     "Counter",
     "Graph",
     "Layer",
@@ -34,6 +35,9 @@ V = TypeVar("V")
 
 Head = Literal["class", "mask"]
 HEADS: tuple[Head, ...] = ("class", "mask")
+
+#: Names of the stages, whose maps are a network's features.
+STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 #: Per-channel statistics of RGB images in 0..1 that ImageNet networks expect.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -185,6 +189,7 @@ def build(
     classes: int = 1000,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    features: bool = False,
 ) -> None:
     """Append the layers of ``network`` to ``graph``.
 
@@ -203,6 +208,8 @@ def build(
     mean, std
         Statistics that the image is normalised by, one a channel;
         ``network.statistics`` where not given.
+    features
+        Whether the maps of the four :data:`STAGES` are results too, by their names.
     """
     default_mean, default_std = network.statistics
     mean, std = mean or default_mean, std or default_std
@@ -216,6 +223,8 @@ def build(
     for index, depth in enumerate(network.depths):
         x = _stage(network, graph, x, index, depth)
         stages.append(x)
+        if features:
+            graph.output(x, STAGES[index])
     if "class" in network.heads:
         graph.output(graph.linear(graph.mean_pool(x), "fc", classes), "class")
     if "mask" in network.heads:
@@ -226,7 +235,7 @@ def _stage(network: Network, graph: Graph[V], x: V, index: int, depth: int) -> V
     """Append stage ``index`` (0 to 3), called layer1 to layer4."""
     width = 64 << index
     channels = width * network.expansion
-    name = f"layer{index + 1}"
+    name = STAGES[index]
     entry, entry_stride = x, 1 if index == 0 else 2
     for i in range(depth):
         stride = entry_stride if i == 0 else 1

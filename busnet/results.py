@@ -42,10 +42,14 @@ class _Result:
         The image's file, or "" for an image that came in memory.
     image
         The image as it was read: float32 in 0..1, (H, W) or (H, W, 3).
+    region
+        (top, left, bottom, right) of the part that was looked at, as a DICOM file names
+        it; None for all of the image.
     """
 
     name: str
     image: npt.NDArray[np.float32]
+    region: tuple[int, int, int, int] | None = None
 
     def _facts(self) -> dict[str, str]:
         """Return what the representations show, as text by name."""
@@ -54,7 +58,8 @@ class _Result:
     def as_dict(self) -> dict[str, Any]:
         """Return everything but pixels as JSON holds it."""
         height, width = self.image.shape[:2]
-        return {"file": self.name, "height": height, "width": width}
+        facts = {"file": self.name, "height": height, "width": width}
+        return facts if self.region is None else {**facts, "region": [*self.region]}
 
     def __repr__(self) -> str:
         """Return name and facts, never the pixels."""

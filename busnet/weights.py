@@ -12,7 +12,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -282,7 +282,14 @@ def load(
     name = os.fspath(path)
     info = read_info(name)
     graph = _core.Graph()
-    build(info.network, graph, classes=len(info.classes), mean=info.mean, std=info.std)
+    build(
+        info.network,
+        graph,
+        classes=len(info.classes),
+        mean=info.mean,
+        std=info.std,
+        features=True,
+    )
     weights = _core.Weights(graph, threads=threads, exact=exact)
     try:
         for key, array, scale in _stored(name, info):
@@ -298,11 +305,16 @@ def load(
     return info, weights
 
 
-def read_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[np.float32]]:
-    """Read all arrays as float32, those stored in 8 bits expanded."""
+def read_arrays(
+    path: str | os.PathLike[str], names: Collection[str] | None = None
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Read arrays as float32, those stored in 8 bits expanded.
+
+    ``names`` are those to read; by default all.
+    """
     name = os.fspath(path)
     arrays = {}
-    for key, array, scale in _stored(name, read_info(name)):
+    for key, array, scale in _stored(name, read_info(name), names):
         expanded = np.array(array, np.float32)
         if scale is not None:
             expanded *= scale.reshape(-1, *[1] * (array.ndim - 1))
@@ -322,7 +334,7 @@ def _check_names(names: set[str], expected: Mapping[str, Any], where: str = "") 
 
 
 def _stored(
-    name: str, info: ModelInfo
+    name: str, info: ModelInfo, names: Collection[str] | None = None
 ) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[np.float32] | None]]:
     """Yield each array of the network as stored, with its scales if it is 8-bit."""
     expected = _graph_arrays(info)
@@ -330,7 +342,7 @@ def _stored(
         keys = set(file.keys())
     scaled = {key for key in expected if key + SCALE in keys}
     _check_names(keys - {key + SCALE for key in scaled}, expected, f"{name}: ")
-    remaining = list(expected)
+    remaining = [key for key in expected if names is None or key in names]
     while remaining:
         with _opened(name) as file:
             read = 0

@@ -10,6 +10,7 @@ from PIL import Image
 from test_cli import run
 
 import busnet
+from busnet.batch import collect
 from busnet.data.phantom import phantom
 from busnet.errors import ImageFileError
 from busnet.images import read, read_frames
@@ -183,6 +184,148 @@ def test_spacing_is_the_largest_tissue_regions(tmp_path):
     assert spacing(region((0.01, 0.02), whole, form=2)) is None  # M-mode
     assert spacing(region((0.0, 0.0), whole)) is None
     assert spacing(PixelSpacing=[0.3, 0.4]) == pytest.approx((0.3, 0.4))
+
+
+def test_regions_lie_in_the_frame(tmp_path):
+    def regions(*items):
+        path = write(
+            tmp_path / "r.dcm",
+            GREY,
+            "MONOCHROME2",
+            SequenceOfUltrasoundRegions=list(items),
+        )
+        return [r.box for r in read(path).regions]
+
+    fine = (0.01, 0.01)
+    assert regions(region(fine, (5, 2, 500, 30))) == [(2, 5, 31, 64)]
+    assert regions(region(fine, (70, 0, 80, 10)), region(fine, (9, 9, 3, 3))) == []
+    assert regions(region(fine, (0, 0, 9, 9)), region(fine, (20, 0, 63, 47))) == [
+        (0, 20, 48, 64),
+        (0, 0, 10, 10),
+    ]
+
+
+def test_a_frame_is_looked_at_where_it_shows_tissue(tmp_path, model):
+    frame = np.zeros((100, 140), np.uint8)
+    frame[30:78, 50:114] = GREY
+    frame[:20] = 255  # what a scanner writes around the image
+    regions = [region((0.01, 0.02), (50, 30, 113, 77))]
+    path = write(
+        tmp_path / "f.dcm", frame, "MONOCHROME2", SequenceOfUltrasoundRegions=regions
+    )
+    alone, result = model.predict(GREY), model.predict(path)
+    assert result.region == (30, 50, 78, 114)
+    assert result.as_dict()["region"] == [30, 50, 78, 114]
+    assert result.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+    assert result.mask.shape == frame.shape
+    np.testing.assert_array_equal(result.mask[30:78, 50:114], alone.mask)
+    outside = result.lesion_probability.copy()
+    outside[30:78, 50:114] = 0
+    assert not outside.any()
+    assert result.lesions[0].size_mm[0] == pytest.approx(
+        0.2 * (result.lesions[0].box[2] - result.lesions[0].box[0])
+    )
+    whole = model.predict(path, crop=False)
+    assert whole.region is None
+    assert whole.probabilities == pytest.approx(
+        model.predict(frame).probabilities, abs=1e-6
+    )
+    assert whole.spacing == result.spacing
+    assert model.classify(path).probabilities == result.probabilities
+
+
+def test_of_two_regions_the_one_with_the_lesion_counts(tmp_path, model):
+    frame = np.zeros((60, 200), np.uint8)
+    frame[6:54, 130:194] = GREY
+    regions = [
+        region((0.01, 0.01), (0, 0, 119, 59)),
+        region((0.03, 0.03), (130, 6, 193, 53)),
+    ]
+    path = write(
+        tmp_path / "t.dcm", frame, "MONOCHROME2", SequenceOfUltrasoundRegions=regions
+    )
+    areas = [model.predict(part).mask.sum() for part in (frame[:, :120], GREY)]
+    assert areas[0] != areas[1]
+    with pytest.warns(UserWarning, match=r"t\.dcm: 2 tissue regions"):
+        result = model.predict(path)
+    if areas[1] > areas[0]:
+        assert result.region == (6, 130, 54, 194)
+        assert result.spacing == pytest.approx((0.3, 0.3))
+    else:
+        assert result.region == (0, 0, 60, 120)
+        assert result.spacing == pytest.approx((0.1, 0.1))
+    with pytest.warns(UserWarning, match="2 tissue regions"):
+        assert model.classify(path).label in model.info.classes
+
+
+def test_segmentations_are_read_back(tmp_path, model, weights_file):
+    highdicom = pytest.importorskip("highdicom", reason="needs busnet[dicom]")
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    uids = {
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1",
+        "SOPInstanceUID": "1.2.3.4",
+        "StudyInstanceUID": "1.2.3",
+        "SeriesInstanceUID": "1.2.3.1",
+    }
+    personal = {"StudyDate": "19990101", "AccessionNumber": "SECRET-7"}
+    write(folder / "still.dcm", np.stack([GREY] * 3, 2), "RGB", **uids, **personal)
+    write(folder / "clip.dcm", np.stack([GREY] * 2), "MONOCHROME2", **uids)
+    write(folder / "bare.dcm", GREY, "MONOCHROME2")
+    Image.fromarray(GREY).save(folder / "png.png")
+    done = run(
+        "predict", folder, "--out", out, "--dicom-seg", "--model", weights_file, check=1
+    )
+    assert "bare.dcm: it has no SOPClassUID" in done.stderr
+    assert [p.name for p in (out / "segmentations").iterdir()] == ["still_seg.dcm"]
+    assert not list((out / "masks").glob("bare*"))
+    path = out / "segmentations" / "still_seg.dcm"
+    assert b"SECRET" not in path.read_bytes()
+    assert b"19990101" not in path.read_bytes()
+    segmentation = highdicom.seg.segread(path)
+    mask = segmentation.get_pixels_by_source_instance(["1.2.3.4"])
+    expected = model.predict(folder / "still.dcm").mask
+    assert expected.any()
+    np.testing.assert_array_equal(mask[0, :, :, 0], expected)
+    plain = pydicom.dcmread(path)
+    np.testing.assert_array_equal(plain.pixel_array, expected)
+    assert plain.StudyInstanceUID == "1.2.3"
+    assert plain.Modality == "SEG"
+    assert "research use only" in plain.ContentDescription
+    assert "not for diagnosis" in plain.SegmentSequence[0].SegmentDescription
+
+
+def test_a_segmentation_may_be_empty(tmp_path, model):
+    highdicom = pytest.importorskip("highdicom", reason="needs busnet[dicom]")
+    import dataclasses
+
+    from busnet.dicomseg import save_segmentation
+
+    uids = {
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1",
+        "SOPInstanceUID": "1.2.3.4",
+        "StudyInstanceUID": "1.2.3",
+        "SeriesInstanceUID": "1.2.3.1",
+    }
+    source = write(tmp_path / "s.dcm", GREY, "MONOCHROME2", **uids)
+    result = model.predict(source)
+    none = dataclasses.replace(result, mask=np.zeros_like(result.mask))
+    save_segmentation(none, source, tmp_path / "e.dcm", model.info)
+    read_back = highdicom.seg.segread(tmp_path / "e.dcm")
+    assert not read_back.get_pixels_by_source_instance(["1.2.3.4"]).any()
+    other = dataclasses.replace(result, mask=np.zeros((5, 5), bool))
+    with pytest.raises(ImageFileError, match=r"s\.dcm.*48 x 64.*5 x 5"):
+        save_segmentation(other, source, tmp_path / "o.dcm", model.info)
+    assert not (tmp_path / "o.dcm").exists()
+
+
+def test_exports_without_endings_are_found(tmp_path):
+    write(tmp_path / "IM0001", GREY, "MONOCHROME2")
+    write(tmp_path / "1.2.840.55", GREY, "MONOCHROME2")
+    write(tmp_path / "DICOMDIR", GREY, "MONOCHROME2")
+    (tmp_path / "README").write_text("no image")
+    found = collect([tmp_path])
+    assert sorted(s.path.name for s in found) == ["1.2.840.55", "IM0001"]
 
 
 def test_measures_are_in_millimetres_where_the_file_knows_them(tmp_path, model):

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from busnet.files import whole_file
+from busnet.files import sweep, whole_file
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -34,3 +34,21 @@ def test_on_an_error_the_old_file_stays(tmp_path, error):
         write()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path):
+    kept = [tmp_path / name for name in (".hidden", "a.png", ".a.png.settings")]
+    for path in kept:
+        path.touch()
+    (tmp_path / "masks").mkdir()
+    for target in (tmp_path / "a.png", tmp_path / "masks" / "b.nii.gz"):
+        child = os.fork()
+        if child == 0:
+            with whole_file(target) as part:
+                part.write_text("half")
+                os._exit(0)  # as SIGKILL does, without another word
+        os.waitpid(child, 0)
+    assert len(list(tmp_path.rglob("*"))) == 3 + 1 + 2
+    sweep(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([*kept, tmp_path / "masks"])
+    assert list((tmp_path / "masks").iterdir()) == []

@@ -8,7 +8,14 @@ from numpy_graph import NumpyGraph
 from random_weights import random_arrays, random_images
 
 from busnet import _core
-from busnet.networks import IMAGENET_MEAN, IMAGENET_STD, NETWORKS, build, network
+from busnet.networks import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    NETWORKS,
+    STAGES,
+    build,
+    network,
+)
 
 GOLDEN = Path(__file__).parent / "data" / "golden.npz"
 SHAPES = ((1, 224, 224), (3, 200, 312))
@@ -19,7 +26,7 @@ ROWS = {**NETWORKS, "resnet50_v1": network("resnet50", variant="v1")}
 
 def finished(row, threads=2, exact=False):
     graph = _core.Graph()
-    build(row, graph, classes=3)
+    build(row, graph, classes=3, features=True)
     weights = _core.Weights(graph, threads=threads, exact=exact)
     for name, array in random_arrays(row).items():
         weights.set(name, array)
@@ -61,7 +68,8 @@ def test_outputs_are_the_oracles(name, variant, shortcuts):
     row = network(name, variant=variant, stage_shortcuts=shortcuts)
     images = random_images((2, 43, 71, row.channels))
     oracle = NumpyGraph(random_arrays(row), images.transpose(0, 3, 1, 2))
-    build(row, oracle, classes=3, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    build(row, oracle, classes=3, mean=IMAGENET_MEAN, std=IMAGENET_STD, features=True)
+    assert set(oracle.outputs) == {*row.heads, *STAGES}
     outputs = _core.Plan(finished(row), 2, 43, 71, threads=2).run(images)
     for head, expected in oracle.outputs.items():
         assert_parity(outputs[head].transpose(0, 3, 1, 2), expected)

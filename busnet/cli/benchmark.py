@@ -14,7 +14,8 @@ from rich.table import Table
 
 from busnet import _core
 from busnet.cli.common import ModelOption, ThreadsOption, app, use
-from busnet.model import CHUNK, DEFAULT, load
+from busnet.inference import CHUNK
+from busnet.model import DEFAULT, load
 from busnet.threads import get_threads
 
 

@@ -14,9 +14,12 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from busnet.results import NOTICE
 from busnet.threads import set_threads
@@ -69,12 +72,22 @@ def track(items: Iterable[T], total: int, what: str) -> Iterable[T]:
             yield item
 
 
+class RateColumn(ProgressColumn):
+    """How many items are done a second."""
+
+    def render(self, task: Task) -> Text:
+        """Draw the rate, once there is one."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f}/s")
+
+
 def progress() -> Progress:
     """Return a progress bar on standard error; none where that is no terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        RateColumn(),
         TimeRemainingColumn(),
         console=messages,
         disable=not messages.is_terminal,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import enum
-import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,10 +25,18 @@ from busnet.cli.common import (
     track,
     use,
 )
-from busnet.files import whole_file
-from busnet.lesions import Spacing
+from busnet.files import sweep, whole_file
+from busnet.inference import Options
 from busnet.model import DEFAULT, Model, load
 from busnet.results import NOTICE
+
+Documents = list[dict[str, Any]]
+
+#: A source with the documents of its frames.
+Recorded = tuple[batch.Source, Documents]
+
+#: What computes and records sources, here or on a cluster.
+Work = Callable[[Sequence[batch.Source]], Iterable[Recorded]]
 
 
 class Format(str, enum.Enum):
@@ -40,16 +49,36 @@ class Format(str, enum.Enum):
 
 @app.command()
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Image files and folders.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Image files, folders, quoted patterns, and manifests: a .csv with a "
+            "column 'image' or a .txt with a path a line."
+        ),
+    ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the table, masks/ and overlays/."),
+        typer.Option(help="Folder for the table, masks/ and other outputs."),
     ] = None,
     form: Annotated[
         Format, typer.Option("--format", help="Form of the table.")
     ] = Format.csv,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Draw outlines (needs --out).")
+    ] = False,
+    gallery: Annotated[
+        bool,
+        typer.Option("--gallery", help="Overlays and an HTML page of them."),
+    ] = False,
+    nifti: Annotated[
+        bool, typer.Option("--nifti", help="Masks as NIfTI too (extra 'nifti').")
+    ] = False,
+    dicom_seg: Annotated[
+        bool,
+        typer.Option(
+            "--dicom-seg",
+            help="DICOM segmentations of DICOM files of one frame (extra 'dicom').",
+        ),
     ] = False,
     pattern: Annotated[
         str | None,
@@ -63,6 +92,21 @@ def predict(
         float | None,
         typer.Option(help="Millimetres a pixel, for measures in millimetres."),
     ] = None,
+    crop: Annotated[
+        bool,
+        typer.Option(help="Look at the tissue regions alone that DICOM files name."),
+    ] = True,
+    jobs: Annotated[
+        int,
+        typer.Option(min=1, max=64, help="Threads that read, and that write, files."),
+    ] = 2,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler whose workers do it (extra 'dask'); "
+            "they must share the files and --out."
+        ),
+    ] = None,
     model: ModelOption = DEFAULT,
     threads: ThreadsOption = None,
 ) -> None:
@@ -72,8 +116,15 @@ def predict(
     status 1 if some files failed; the others are done and written. A run into --out
     that was stopped goes on where it was when it is started again.
     """
-    if overlay and out is None:
-        raise typer.BadParameter("needs --out", param_hint="--overlay")
+    wanted = {
+        "--overlay": overlay,
+        "--gallery": gallery,
+        "--nifti": nifti,
+        "--dicom-seg": dicom_seg,
+    }
+    for name, given in wanted.items():
+        if given and out is None:
+            raise typer.BadParameter("needs --out", param_hint=name)
     if spacing is not None and not 0 < spacing < 1000:
         raise typer.BadParameter("is not in 0..1000", param_hint="--spacing")
     use(threads)
@@ -81,29 +132,28 @@ def predict(
     if not sources:
         fail(f"no image files in {', '.join(map(str, paths))}", USAGE)
     loaded = load(model)
-    millimetres = (spacing, spacing) if spacing is not None else None
+    options = Options((spacing, spacing) if spacing is not None else None, crop)
+    outputs = batch.Outputs(
+        out, loaded.info, overlay=overlay or gallery, nifti=nifti, dicom_seg=dicom_seg
+    )
     settings = {
         "busnet": __version__,
         "model": model,
         "provenance": dict(loaded.info.provenance),
         "spacing": spacing,
-        "overlay": overlay,
+        "crop": crop,
+        "outputs": outputs.kinds(),
     }
-    journal = batch.Journal(out, settings) if out is not None else None
-    finished = False
-    try:
-        documents = _predict_all(
-            loaded, sources, journal, out, overlay=overlay, spacing=millimetres
-        )
-        table = batch.Table(loaded)
+    work = _work(loaded, options, outputs, jobs, scheduler)
+    with _journal(out, settings) as journal:
+        documents = _predict_all(sources, work, journal)
+        table = batch.Table(loaded.info)
         for source in sources:
             for document in documents[source]:
                 table.append(document)
+        if gallery and out is not None:
+            batch.write_gallery(out / "gallery.html", table)
         _write(table, out, form.value)
-        finished = True
-    finally:
-        if journal is not None:
-            journal.close(finished=finished)
     messages.print(f"[dim]{NOTICE}[/]")
     failed = [d["error"] for d in table.documents if "error" in d]
     if failed:
@@ -113,16 +163,58 @@ def predict(
         raise typer.Exit(FAILED)
 
 
-def _predict_all(
+def _work(
     model: Model,
-    sources: Sequence[batch.Source],
-    journal: batch.Journal | None,
-    out: Path | None,
-    *,
-    overlay: bool,
-    spacing: Spacing | None,
-) -> dict[batch.Source, list[dict[str, Any]]]:
-    """Predict what the journal lacks, write its pictures, and return all documents."""
+    options: Options,
+    outputs: batch.Outputs,
+    jobs: int,
+    scheduler: str | None,
+) -> Work:
+    """Return what predicts and records sources: this process, or a cluster."""
+    if scheduler is None:
+
+        def here(sources: Sequence[batch.Source]) -> Iterator[Recorded]:
+            found = batch.predict_files(model, sources, options=options, jobs=jobs)
+            return batch.record_all(found, outputs.record, jobs=jobs)
+
+        return here
+
+    from busnet import distributed
+
+    client = distributed.connect(scheduler)
+
+    def there(sources: Sequence[batch.Source]) -> Iterator[Recorded]:
+        # Workers may run in other folders.
+        absolute = {s: dataclasses.replace(s, path=s.path.absolute()) for s in sources}
+        found = distributed.recorded(client, model, absolute.values(), options, outputs)
+        for source, (_, documents) in zip(sources, found, strict=True):
+            yield source, [{**d, "file": str(source.path)} for d in documents]
+
+    return there
+
+
+@contextlib.contextmanager
+def _journal(
+    out: Path | None, settings: Mapping[str, Any]
+) -> Iterator[batch.Journal | None]:
+    """Open the journal of an output folder; it goes when the block succeeds."""
+    if out is None:
+        yield None
+        return
+    sweep(out)
+    journal = batch.Journal(out, settings)
+    finished = False
+    try:
+        yield journal
+        finished = True
+    finally:
+        journal.close(finished=finished)
+
+
+def _predict_all(
+    sources: Sequence[batch.Source], work: Work, journal: batch.Journal | None
+) -> dict[batch.Source, Documents]:
+    """Predict what the journal lacks, and return the documents of all sources."""
     documents = {}
     for source in sources:
         if journal is not None and (found := journal.find(source)):
@@ -130,18 +222,7 @@ def _predict_all(
     if documents:
         messages.print(f"{len(documents)} files were done before")
     rest = [source for source in sources if source not in documents]
-    outcomes = batch.predict_files(model, rest, spacing=spacing)
-    by_source = itertools.groupby(outcomes, key=lambda outcome: outcome.source)
-    for source, group in track(by_source, len(rest), "predicting"):
-        described = []
-        for outcome in group:
-            described.append(batch.describe(outcome))
-            if out is not None and outcome.error is None:
-                batch.save_mask(outcome, out / "masks")
-                if overlay:
-                    batch.save_overlay(outcome, out / "overlays")
-        if summary := batch.summarise(described):
-            described.append(summary)
+    for source, described in track(work(rest), len(rest), "predicting"):
         documents[source] = described
         if journal is not None and not any("error" in d for d in described):
             journal.add(source, described)

@@ -11,13 +11,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from busnet import __version__
 from busnet.data import CLASSES, protocol
 from busnet.errors import DataError
 from busnet.evaluation.intervals import Interval, intervals
 from busnet.evaluation.metrics import confusion
 from busnet.evaluation.scores import CaseScore, Scores
 from busnet.results import NOTICE
+from busnet.version import __version__
 from busnet.weights import ModelInfo
 
 __all__ = ["Evaluation", "evaluate", "read_evaluation", "to_csv"]

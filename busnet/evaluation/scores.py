@@ -13,7 +13,8 @@ from busnet.data import CLASSES, Case
 from busnet.errors import DataError
 from busnet.evaluation.overlap import compare_masks
 from busnet.images import Picture
-from busnet.model import CHUNK, Model
+from busnet.inference import CHUNK
+from busnet.model import Model
 from busnet.results import Classification, Prediction, Segmentation
 
 __all__ = ["CaseScore", "Scores", "score_cases"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from busnet.networks import Network, build
+from busnet.weights import ModelInfo
 
-__all__ = ["TorchGraph", "module"]
+__all__ = ["TorchGraph", "from_arrays", "module"]
 
 #: A step finds its layers in the module that runs it, so that copies of a module
 #: compute with their own.
@@ -145,3 +148,17 @@ def module(
     graph = TorchGraph()
     build(network, graph, classes=classes, mean=mean, std=std)
     return graph
+
+
+def from_arrays(
+    info: ModelInfo, arrays: Mapping[str, npt.NDArray[np.float32]]
+) -> TorchGraph:
+    """Return a model's network with its weights, in evaluation mode."""
+    graph = module(
+        info.network, classes=len(info.classes), mean=info.mean, std=info.std
+    )
+    state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    for name, value in graph.state_dict().items():  # counters, which no file holds
+        state.setdefault(name, value)
+    graph.load_state_dict(state)
+    return graph.eval()

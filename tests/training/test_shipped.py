@@ -5,26 +5,18 @@ import pytest
 import torch
 
 import busnet
-from busnet import weights
 from busnet.data import read_busi
 from busnet.evaluation.overlap import compare_masks
 from busnet.images import Letterbox
 from busnet.model import shipped
 from busnet.results import Prediction
-from busnet.training.graph import module
 
 
 @pytest.mark.parametrize("name", shipped())
 def test_classes_and_masks_are_pytorchs(busi, name):
     model = busnet.load(name)
     info = model.info
-    graph = module(
-        info.network, classes=len(info.classes), mean=info.mean, std=info.std
-    ).eval()
-    arrays = weights.read_arrays(shipped()[name])
-    graph.load_state_dict(
-        {key: torch.from_numpy(array) for key, array in arrays.items()}, strict=False
-    )
+    graph = model.to_torch()
     cases = read_busi(busi)
     assert len(cases) == 780
     dices = []

@@ -1,0 +1,162 @@
+"""Predicting on the workers of a Dask cluster (the extra ``busnet[dask]``).
+
+Every worker gets the model once, by a plugin, also one that joins or starts again
+later; tasks hold paths, which all workers must be able to read. What a worker that dies
+had begun, another does.
+"""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import itertools
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from busnet.batch.outcomes import Outcome, predict_files, record_all
+from busnet.batch.outputs import Outputs
+from busnet.batch.sources import Source
+from busnet.errors import MissingExtraError, WorkerError
+from busnet.inference import CHUNK, Options
+from busnet.model import Model, load
+from busnet.threads import set_threads
+
+try:
+    from distributed import Client, Future, KilledWorker, WorkerPlugin, get_worker
+except ImportError as error:
+    raise MissingExtraError(
+        f"a cluster needs the extra: pip install 'busnet[dask]' ({error})"
+    ) from None
+
+__all__ = ["connect", "outcomes", "recorded"]
+
+T = TypeVar("T")
+Documents = tuple[Source, list[dict[str, Any]]]
+
+#: Seconds in which a scheduler must answer.
+TIMEOUT = 10
+
+#: Tasks that wait at each worker, so that none idles while results travel.
+AHEAD = 3
+
+
+class ModelPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
+    """The model as a worker has it: sent as the bytes of its file, loaded once."""
+
+    def __init__(self, path: Path) -> None:
+        self.data = path.read_bytes()
+        self.name = f"busnet-{hashlib.sha256(self.data).hexdigest()[:16]}"
+
+    def setup(self, worker: Any) -> None:
+        """Load the model; the engine uses as many threads as the worker has."""
+        set_threads(worker.state.nthreads)
+        self.folder = tempfile.TemporaryDirectory(prefix="busnet-")
+        path = Path(self.folder.name) / "model.safetensors"
+        path.write_bytes(self.data)
+        self.model = load(path)
+
+    def teardown(self, worker: Any) -> None:
+        """Remove the worker's copy of the file."""
+        self.folder.cleanup()
+
+
+def connect(address: str) -> Client:
+    """Return a client of the scheduler at an address such as ``tcp://host:8786``.
+
+    Raises
+    ------
+    WorkerError
+        If none answers.
+    """
+    try:
+        return Client(address, timeout=TIMEOUT)
+    except (OSError, ValueError) as error:
+        raise WorkerError(f"no Dask scheduler answers at {address}: {error}") from None
+
+
+def outcomes(
+    client: Client, model: Model, sources: Iterable[Source], options: Options
+) -> Iterator[Outcome]:
+    """Yield what :func:`busnet.batch.predict_files` does, computed by the cluster."""
+
+    def lost(sources: list[Source], error: WorkerError) -> list[Outcome]:
+        return [Outcome(source, error=error) for source in sources]
+
+    for group in _map(client, model, sources, lost, _predict, options):
+        yield from group
+
+
+def recorded(
+    client: Client,
+    model: Model,
+    sources: Iterable[Source],
+    options: Options,
+    outputs: Outputs,
+) -> Iterator[Documents]:
+    """Yield what :func:`busnet.batch.record_all` does, computed by the cluster.
+
+    The workers write the outputs: they and the caller must share the folder.
+    """
+
+    def lost(sources: list[Source], error: WorkerError) -> list[Documents]:
+        return [(s, [outputs.record(Outcome(s, error=error))]) for s in sources]
+
+    for group in _map(client, model, sources, lost, _record, options, outputs):
+        yield from group
+
+
+def _predict(name: str, sources: list[Source], options: Options) -> list[Outcome]:
+    model = get_worker().plugins[name].model
+    return list(predict_files(model, sources, options=options))
+
+
+def _record(
+    name: str, sources: list[Source], options: Options, outputs: Outputs
+) -> list[Documents]:
+    model = get_worker().plugins[name].model
+    found = predict_files(model, sources, options=options)
+    return list(record_all(found, outputs.record))
+
+
+def _map(
+    client: Client,
+    model: Model,
+    sources: Iterable[Source],
+    lost: Callable[[list[Source], WorkerError], list[T]],
+    task: Callable[..., list[T]],
+    *arguments: Any,
+) -> Iterator[list[T]]:
+    """Yield a task's results for a few sources at a time, in order.
+
+    ``lost`` stands in for the results of a task that killed worker after worker.
+    """
+    plugin = ModelPlugin(model.path)
+    client.register_plugin(plugin)
+    waiting: collections.deque[tuple[list[Source], Future]] = collections.deque()
+    remaining = iter(sources)
+    try:
+        while True:
+            most = AHEAD * max(1, len(client.ncores()))
+            while len(waiting) < most:
+                chunk = list(itertools.islice(remaining, CHUNK))
+                if not chunk:
+                    break
+                future = client.submit(task, plugin.name, chunk, *arguments, pure=False)
+                waiting.append((chunk, future))
+            if not waiting:
+                return
+            chunk, future = waiting.popleft()
+            try:
+                result: list[T] = future.result()
+            except KilledWorker as error:
+                result = lost(chunk, WorkerError(_told(chunk, error)))
+            yield result
+    finally:
+        client.cancel([future for _, future in waiting])
+
+
+def _told(sources: list[Source], error: Exception) -> str:
+    names = ", ".join(str(source.path) for source in sources)
+    return f"{names}: every worker that computed it died: {error}"

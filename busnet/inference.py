@@ -1,0 +1,190 @@
+"""From pictures to results: letterboxes, forward passes, what their outputs mean."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from busnet.errors import ImageValueError
+from busnet.images import Letterbox, Picture, Region
+from busnet.lesions import Spacing
+from busnet.results import MALIGNANT, NORMAL, Classification, Segmentation
+from busnet.weights import ModelInfo
+
+__all__ = ["CHUNK", "Options", "check_spacing", "forward", "heads_of", "results"]
+
+#: Images that go through the network together: few, since activations that fall out of
+#: the cache cost more than the larger matrices gain.
+CHUNK = 4
+
+FloatArray = npt.NDArray[np.float32]
+Outputs = dict[str, FloatArray]
+
+#: What computes outputs, by name, of a batch (N, H, W, C): ``Model.run``.
+Run = Callable[..., Outputs]
+Kind = type[Classification] | type[Segmentation]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How pictures are looked at.
+
+    Attributes
+    ----------
+    spacing
+        Millimetres a row and a column; None for what each file says.
+    crop
+        Whether only the tissue regions of a frame are looked at, where its file names
+        them.
+    """
+
+    spacing: Spacing | None = None
+    crop: bool = True
+
+    def views(self, picture: Picture) -> tuple[Region, ...]:
+        """Return the parts of a picture to look at, the largest first."""
+        return picture.views() if self.crop else (picture.whole(),)
+
+
+def check_spacing(spacing: Spacing) -> Spacing:
+    """Return the spacing as two positive floats.
+
+    Raises
+    ------
+    ImageValueError
+        If it is not.
+    """
+    try:
+        row, column = (float(value) for value in spacing)
+    except (TypeError, ValueError):
+        row = column = float("nan")
+    if not (0 < row < float("inf") and 0 < column < float("inf")):
+        raise ImageValueError(
+            f"spacing is two positive numbers, millimetres a row and a column, "
+            f"not {spacing!r}"
+        )
+    return row, column
+
+
+def heads_of(kind: Kind) -> tuple[str, ...]:
+    """Return the heads that a kind of result needs."""
+    heads = []
+    if issubclass(kind, Classification):
+        heads.append("class")
+    if issubclass(kind, Segmentation):
+        heads.append("mask")
+    return tuple(heads)
+
+
+def forward(
+    info: ModelInfo, run: Run, pictures: Iterable[Picture], outputs: Sequence[str]
+) -> Iterator[tuple[list[Letterbox], Outputs]]:
+    """Yield letterboxes and raw outputs, a few pictures at a time."""
+    channels, size = info.network.channels, info.image_size
+    remaining = iter(pictures)
+    while chunk := list(itertools.islice(remaining, CHUNK)):
+        boxes = [Letterbox(*picture.shape, size) for picture in chunk]
+        batch = np.zeros((len(chunk), size, size, channels), np.float32)
+        for square, box, picture in zip(batch, boxes, chunk, strict=True):
+            pixels = picture.channels(1) if channels == 1 else picture.pixels
+            box.apply(pixels, square)
+        yield boxes, run(batch, outputs=outputs)
+
+
+def results(
+    info: ModelInfo,
+    run: Run,
+    pictures: Sequence[Picture],
+    kind: Kind,
+    options: Options,
+) -> Iterator[Any]:
+    """Yield the result of each picture, of the given kind, in their order.
+
+    Of a frame with several tissue regions it is the result of the one with the largest
+    lesion, or the one that is least like normal where no mask is computed.
+    """
+    views = [
+        (index, region)
+        for index, picture in enumerate(pictures)
+        for region in options.views(picture)
+    ]
+    parts = (pictures[index].part(region) for index, region in views)
+    computed = (
+        _fields(info, outputs, i, box)
+        for boxes, outputs in forward(info, run, parts, heads_of(kind))
+        for i, box in enumerate(boxes)
+    )
+    seen = zip(views, computed, strict=True)
+    for index, group in itertools.groupby(seen, key=lambda item: item[0][0]):
+        picture, candidates = pictures[index], list(group)
+        if len(candidates) > 1:
+            warnings.warn(
+                f"{picture.name}: {len(candidates)} tissue regions; the result is of "
+                f"the one with the largest lesion",
+                stacklevel=2,
+            )
+        (_, region), fields = max(candidates, key=lambda item: _evidence(item[1]))
+        if region.box != picture.whole().box:
+            fields["region"] = region.box
+            for name in fields.keys() & {"mask", "lesion_probability"}:
+                fields[name] = _in_place(fields[name], region, picture.shape)
+        if "mask" in fields:
+            fields["spacing"] = options.spacing or region.spacing
+        yield kind(name=picture.name, image=picture.pixels, **fields)
+
+
+def _fields(
+    info: ModelInfo, outputs: Outputs, i: int, box: Letterbox
+) -> dict[str, Any]:
+    """Return the fields that results take from image ``i`` of the outputs."""
+    fields: dict[str, Any] = {}
+    if "class" in outputs:
+        shares = _softmax(outputs["class"][i] / info.temperature)
+        fields["label"] = info.classes[int(shares.argmax())]
+        named = dict(zip(info.classes, shares.tolist(), strict=True))
+        fields["probabilities"] = named
+        fields["abstains"] = bool(shares.max() < info.abstain_below)
+        fields["exceeds"] = {
+            name: named.get(MALIGNANT, 0.0) >= threshold
+            for name, threshold in info.operating_points.items()
+        }
+    if "mask" in outputs:
+        probability = box.restore(_sigmoid(outputs["mask"][i]))
+        fields["lesion_probability"] = probability
+        fields["mask"] = probability >= info.mask_threshold
+    return fields
+
+
+def _evidence(fields: dict[str, Any]) -> float:
+    """Return how much of a lesion a view shows: pixels, or what is not normal."""
+    if "mask" in fields:
+        return float(np.count_nonzero(fields["mask"]))
+    return -float(fields["probabilities"].get(NORMAL, 0.0))
+
+
+def _in_place(
+    part: npt.NDArray[Any], region: Region, shape: tuple[int, int]
+) -> npt.NDArray[Any]:
+    whole = np.zeros(shape, part.dtype)
+    top, left, bottom, right = region.box
+    whole[top:bottom, left:right] = part
+    return whole
+
+
+def _softmax(logits: FloatArray) -> npt.NDArray[np.float64]:
+    powers = np.exp(logits.astype(np.float64) - logits.max())
+    return np.asarray(powers / powers.sum())
+
+
+def _sigmoid(logits: FloatArray) -> FloatArray:
+    """Logistic function by way of tanh, which never overflows."""
+    half = np.tanh(logits * np.float32(0.5))
+    half += np.float32(1)
+    half *= np.float32(0.5)
+    return half

@@ -1,0 +1,122 @@
+"""The same predictions on a cluster of processes, one of which is killed."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_cli import rows, run
+
+import busnet
+from busnet.data.phantom import phantom
+
+distributed = pytest.importorskip("distributed", reason="needs busnet[dask]")
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "in"
+    root.mkdir()
+    for i in range(40):
+        Image.fromarray(phantom(150, 120, seed=i)[0]).save(root / f"{i:02}.png")
+    (root / "20.png").write_bytes(b"broken")
+    return root
+
+
+def test_results_are_those_of_one_process(client, folder, weights_file):
+    here = list(busnet.predict_many([folder], model=weights_file))
+    there = list(busnet.predict_many([folder], model=weights_file, client=client))
+    assert [o.source for o in there] == [o.source for o in here]
+    for a, b in zip(here, there, strict=True):
+        assert (a.error is None) == (b.error is None)
+        if a.error is not None:
+            assert str(a.error) == str(b.error)
+            assert "20.png" in str(b.error)
+            continue
+        assert b.prediction.probabilities == pytest.approx(
+            a.prediction.probabilities, abs=1e-6
+        )
+        assert (a.prediction.mask != b.prediction.mask).mean() < 1e-3
+        np.testing.assert_array_equal(b.prediction.image, a.prediction.image)
+
+
+def test_a_killed_worker_loses_nothing(client, folder, weights_file):
+    pids = list(client.run(os.getpid).values())
+    outcomes = busnet.predict_many([folder], model=weights_file, client=client)
+    names = [next(outcomes).name for _ in range(3)]
+    os.kill(pids[0], signal.SIGKILL)
+    names += [outcome.name for outcome in outcomes]
+    assert names == [f"{i:02}" for i in range(40)]
+    # The nanny starts another in its place, which gets the model too.
+    end = time.monotonic() + 60
+    while len(client.ncores()) < 2 and time.monotonic() < end:
+        time.sleep(0.1)
+    assert set(client.run(os.getpid).values()) != set(pids)
+    again = list(busnet.predict_many([folder], model=weights_file, client=client))
+    assert sum(o.error is None for o in again) == 39
+
+
+def test_a_file_that_kills_every_worker_is_one_failure(
+    client, folder, weights_file, monkeypatch
+):
+    """The task dies with its process, three times and once more."""
+    from busnet import distributed as cluster
+
+    def deadly(name, sources, options):
+        if any(source.name == "05" for source in sources):
+            os._exit(1)
+        return original(name, sources, options)
+
+    original = cluster._predict
+    monkeypatch.setattr(cluster, "_predict", deadly)
+    outcomes = list(busnet.predict_many([folder], model=weights_file, client=client))
+    lost = [o for o in outcomes if isinstance(o.error, busnet.WorkerError)]
+    assert "05" in [o.name for o in lost]
+    assert len(outcomes) == 40
+    assert sum(o.error is None for o in outcomes) == 39 - len(lost)
+
+
+def test_the_command_writes_the_same_outputs(client, folder, tmp_path, weights_file):
+    address = client.scheduler.address
+    outs = [tmp_path / "here", tmp_path / "there"]
+    for out, options in zip(outs, ([], ["--scheduler", address]), strict=True):
+        run(
+            "predict", folder, "--out", out, "--overlay", "--model", weights_file,
+            *options, check=1,
+        )  # fmt: skip
+    tables = [rows((out / "predictions.csv").read_text()) for out in outs]
+    for a, b in zip(*tables, strict=True):
+        for column in ("file", "label", "mask", "error"):
+            assert a[column] == b[column]
+    files = [sorted(p.relative_to(out) for p in out.rglob("*")) for out in outs]
+    assert files[0] == files[1]
+    assert len(files[0]) == 1 + 2 + 2 * 39
+
+
+def test_no_scheduler_is_a_clear_error(folder, weights_file, monkeypatch):
+    from busnet import distributed as cluster
+
+    threads = threading.active_count()
+    monkeypatch.setattr(cluster, "TIMEOUT", 1)
+    with pytest.raises(busnet.WorkerError, match=r"tcp://127\.0\.0\.1:9"):
+        cluster.connect("tcp://127.0.0.1:9")
+    assert threading.active_count() <= threads + 2
