@@ -60,11 +60,16 @@ class Model:
         The engine's weights, finished.
     path
         The file that both came from.
+    exact
+        Whether every layer is computed directly.
     """
 
-    def __init__(self, info: ModelInfo, arrays: _core.Weights, path: Path) -> None:
+    def __init__(
+        self, info: ModelInfo, arrays: _core.Weights, path: Path, *, exact: bool = False
+    ) -> None:
         self.info = info
         self.path = path
+        self.exact = exact
         self._weights = arrays
         self._plans: collections.OrderedDict[Any, _core.Plan] = (
             collections.OrderedDict()
@@ -77,6 +82,12 @@ class Model:
             f"Model({self.info.network.name}, classes={list(self.info.classes)}, "
             f"image_size={self.info.image_size})"
         )
+
+    def __reduce__(self) -> Any:
+        """Pickle what the model was loaded from: its shipped name, or its path."""
+        name = self.path.stem
+        known = shipped().get(name) == self.path
+        return _load_again, (name if known else os.fspath(self.path), self.exact)
 
     def predict(
         self,
@@ -407,7 +418,12 @@ def load(model: str | os.PathLike[str] = DEFAULT, *, exact: bool = False) -> Mod
             f"no model is called {name!r}; shipped are {', '.join(known) or 'none'}, "
             f"anything else is a path to a .safetensors file"
         )
-    return Model(*weights.load(path, threads=take_threads(), exact=exact), path)
+    info, arrays = weights.load(path, threads=take_threads(), exact=exact)
+    return Model(info, arrays, path, exact=exact)
+
+
+def _load_again(model: str, exact: bool) -> Model:
+    return load(model, exact=exact)
 
 
 @functools.cache
