@@ -6,15 +6,17 @@ BIN = $(VENV)/bin
 
 CORE = $(wildcard csrc/core/*.c)
 CORE_TESTS = $(wildcard tests/core/*.c)
-C_FILES = $(wildcard csrc/*/*.[ch] tests/core/*.[ch])
+FUZZERS = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 30
+FUZZ_EXAMPLES ?= 300
+C_FILES = $(wildcard csrc/*/*.[ch] tests/core/*.[ch] tests/fuzz/*.[ch])
 WARNINGS = -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion
 WRAPPED = malloc calloc realloc strdup mmap pthread_mutex_init
 WRAP = $(foreach name,$(WRAPPED),-Wl,--wrap=$(name))
-SANITIZERS ?= address,undefined
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-core test-train notebooks wheel bench format lint types layers \
-	check clean
+.PHONY: help build demo test test-core test-threads test-train sanitize fuzz notebooks wheel \
+	bench format lint types layers check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,15 +61,54 @@ $(VENV)/onednn: $(BIN)/python
 	$(BIN)/python -m pip install --quiet onednn-devel-cpu-gomp==2023.2.0
 	@touch $@
 
-build/test-core: $(VENV)/onednn $(CORE) $(CORE_TESTS) $(wildcard csrc/core/*.h tests/core/*.h)
+ONEDNN = -I$(VENV)/include -I$(VENV)/include/oneapi/dnnl $(VENV)/lib/libdnnl.so.3 \
+	-Wl,-rpath,$(abspath $(VENV)/lib)
+COMPILE_TESTS = $(CC) $(WARNINGS) -Werror -g -O1 -fopenmp -fno-omit-frame-pointer \
+	-fno-sanitize-recover=undefined -Icsrc/core $(CORE) $(CORE_TESTS) $(WRAP) $(ONEDNN) -lm
+CORE_SOURCES = $(CORE) $(CORE_TESTS) $(wildcard csrc/core/*.h tests/core/*.h)
+
+build/test-core: $(VENV)/onednn $(CORE_SOURCES)
 	@mkdir -p build
-	$(CC) $(WARNINGS) -Werror -g -O1 -fopenmp -fsanitize=$(SANITIZERS) \
-	  -fno-omit-frame-pointer -fno-sanitize-recover=undefined -Icsrc/core \
-	  -I$(VENV)/include -I$(VENV)/include/oneapi/dnnl $(CORE) $(CORE_TESTS) \
-	  $(WRAP) $(VENV)/lib/libdnnl.so.3 -Wl,-rpath,$(abspath $(VENV)/lib) -lm -o $@
+	$(COMPILE_TESTS) -fsanitize=address,undefined -o $@
+
+build/test-core-threads: $(VENV)/onednn $(CORE_SOURCES)
+	@mkdir -p build
+	$(COMPILE_TESTS) -fsanitize=thread -o $@
 
 test-core: build/test-core ## run the C tests under sanitizers
 	build/test-core
+
+# The thread sanitizer cannot see how libgomp's threads wait for each other: with teams
+# of one it watches the callers' threads, which is what the locks are for.
+test-threads: build/test-core-threads ## run the C tests under the thread sanitizer
+	OMP_THREAD_LIMIT=1 TSAN_OPTIONS=halt_on_error=1 build/test-core-threads
+
+# The extension, built with sanitizers beside the other, under the tests that try it.
+build/sanitized/busnet/_core.abi3.so: $(VENV)/tested $(VENV)/onednn $(wildcard csrc/*/*.[ch])
+	BUSNET_SANITIZE=address,undefined $(BIN)/python setup.py --quiet build \
+	  --build-base build/sanitized-objects --build-lib build/sanitized
+
+sanitize: test-core test-threads build/sanitized/busnet/_core.abi3.so ## sanitizers, all
+	cd build && PYTHONPATH=sanitized ASAN_OPTIONS=detect_leaks=0 \
+	  LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+	  $(abspath $(BIN))/pytest -q --rootdir=.. -c ../pyproject.toml \
+	  $(addprefix ../tests/,test_operators.py test_weights.py test_model.py test_lesions.py \
+	  test_hard_use.py) -k "not memory and not leak and not gives_memory_back"
+
+build/fuzz-%: tests/fuzz/fuzz_%.c tests/fuzz/input.h $(VENV)/onednn $(CORE) $(wildcard csrc/core/*.h)
+	@mkdir -p build
+	clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -Wno-unknown-pragmas \
+	  -fno-sanitize-recover=undefined -Icsrc/core $< $(CORE) $(ONEDNN) \
+	  $(shell $(CC) -print-file-name=libgomp.so) -lm -o $@
+
+# What is found anew goes to .fuzz, which git ignores; the corpus that is kept is small.
+fuzz: $(addprefix build/fuzz-,$(FUZZERS)) $(VENV)/tested ## fuzz the core and the readers
+	for name in $(FUZZERS); do \
+	  mkdir -p .fuzz/$$name && \
+	  build/fuzz-$$name -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -timeout=20 \
+	    -print_final_stats=1 -artifact_prefix=.fuzz/$$name- \
+	    .fuzz/$$name tests/fuzz/corpus/$$name || exit 1; done
+	BUSNET_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -q tests/fuzz
 
 format: $(VENV)/checked ## format C and Python
 	$(BIN)/clang-format -i $(C_FILES)

@@ -80,8 +80,9 @@ class BuildWithOneDNN(build_ext):
     def run(self):
         super().run()
         # Python started in this folder finds the source before the installed package:
-        # it finds it whole. In a folder that cannot be written, it is left as it is.
-        if not self.inplace and os.access("busnet", os.W_OK):
+        # it finds it whole. In a folder that cannot be written, it is left as it is; a
+        # build with sanitizers stays apart, since it runs only where they are loaded.
+        if not self.inplace and not sanitizers and os.access("busnet", os.W_OK):
             self.copy_extensions_to_source()
 
     def build_extension(self, extension):

@@ -2,6 +2,12 @@
 
 import csv
 import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -165,3 +171,90 @@ def test_the_table_names_the_masks(folder, tmp_path, weights_file):
     for row in table:
         assert (out / row["mask"]).is_file()
     assert "mask" not in rows(run("predict", folder, "--model", weights_file).stdout)[0]
+
+
+def many(root, count):
+    root.mkdir()
+    for i in range(count):
+        Image.fromarray(phantom(200, 200, seed=i)[0]).save(root / f"{i:03}.png")
+    return root
+
+
+def start(*arguments, **options):
+    command = [sys.executable, "-m", "busnet", *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
+
+
+def wait_for_masks(out, count):
+    end = time.monotonic() + 60
+    while len(list(out.glob("masks/*_mask.png"))) < count and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def test_an_interrupted_run_leaves_nothing_in_half(tmp_path, weights_file):
+    root, out = many(tmp_path / "in", 200), tmp_path / "out"
+    arguments = ["predict", root, "--out", out, "--overlay", "--model", weights_file]
+    process = start(*arguments)
+    wait_for_masks(out, 10)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "goes on where it was" in told
+    assert "Traceback" not in told
+    assert not (out / "predictions.csv").exists()
+    assert not list(out.rglob(".*busnet-*"))
+    masks = list(out.glob("masks/*.png"))
+    assert 10 <= len(masks) < 200
+    for path in [*masks, *out.glob("overlays/*.png")]:
+        assert pixels(path).shape[:2] == (200, 200)
+    run(*arguments)
+    assert len(rows((out / "predictions.csv").read_text())) == 200
+
+
+def test_a_full_disk_loses_nothing(tmp_path, weights_file):
+    """A limit on the size of files stands for the disk."""
+    root, out = many(tmp_path / "in", 12), tmp_path / "out"
+    noise = np.random.RandomState(0).randint(0, 255, (400, 400), np.uint8)
+    Image.fromarray(noise).save(root / "006.png")  # its overlay is larger than others
+    arguments = ["predict", root, "--out", out, "--overlay", "--model", weights_file]
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+    process = start(*arguments, preexec_fn=limit)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "File too large" in told
+    assert "Traceback" not in told
+    assert not (out / "predictions.csv").exists()
+    assert not list(out.rglob(".*busnet-*"))
+    assert not (out / "overlays" / "006_overlay.png").exists()
+    done = run(*arguments)
+    assert "files were done before" in done.stderr
+    assert len(list(out.glob("overlays/*.png"))) == 12
+
+
+def test_an_output_that_cannot_be_written_is_named(folder, weights_file):
+    for out in ("/proc/none", "/dev/null/x"):
+        done = run("predict", folder, "--out", out, "--model", weights_file, check=1)
+        assert "error:" in done.stderr
+        assert out in done.stderr
+        assert "Traceback" not in done.stderr
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        process = start("predict", folder, "--model", weights_file, stdout=full)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "No space left" in told
+
+
+def test_a_file_that_vanishes_is_one_of_the_failures(tmp_path, model):
+    root = many(tmp_path / "in", 40)
+    sources = collect([root])
+    outcomes = predict_files(model, sources)
+    first = next(outcomes)
+    sources[-1].path.unlink()
+    rest = list(outcomes)
+    assert first.error is None
+    assert [o.source for o in rest] == sources[1:]
+    assert [o.source for o in rest if o.error] == [sources[-1]]
+    assert isinstance(rest[-1].error, MissingImageError)

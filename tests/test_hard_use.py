@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,14 +23,14 @@ def resident_kib():
         return int(file.read().split()[1]) * resource.getpagesize() // 1024
 
 
-def test_memory_is_flat_over_a_thousand_runs(model):
+def test_memory_is_flat_over_ten_thousand_runs(model):
     image = random_images((70, 90))
     for _ in range(50):
         model.predict(image)
     gc.collect()
     tracemalloc.start()
     traced, resident = tracemalloc.get_traced_memory()[0], resident_kib()
-    for _ in range(1000):
+    for _ in range(10_000):
         model.predict(image)
     gc.collect()
     grown = tracemalloc.get_traced_memory()[0] - traced
@@ -82,6 +83,29 @@ def test_many_threads_get_the_same_bits(model):
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(80)))
+
+
+def test_sixteen_threads_load_and_predict_at_once(model, weights_file):
+    """For a few seconds, or as many as BUSNET_SOAK_SECONDS says."""
+    end = time.monotonic() + float(os.environ.get("BUSNET_SOAK_SECONDS", "3"))
+    images = [random_images((50 + 7 * i, 80), seed=i) for i in range(4)]
+    expected = [model.predict(image) for image in images]
+    features = [model.features(image) for image in images]
+
+    def work(number):
+        rounds = 0
+        while time.monotonic() < end or rounds < 2:
+            i = (number + rounds) % 4
+            own = busnet.load(weights_file) if (number + rounds) % 5 == 0 else model
+            result = own.predict(images[i])
+            assert result.probabilities == expected[i].probabilities
+            assert (result.mask == expected[i].mask).all()
+            assert (own.features(images[i]) == features[i]).all()
+            rounds += 1
+        return rounds
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        assert min(pool.map(work, range(16))) >= 2
 
 
 def test_other_threads_run_while_the_engine_does(weights_file):
@@ -246,3 +270,37 @@ def test_a_plan_beyond_memory_is_a_memory_error(weights_file):
     with pytest.raises(MemoryError):
         _core.Plan(arrays, 65536, 16384, 16384)
     assert _core.Plan(arrays, 1, 64, 64).run(random_images((1, 64, 64)))
+
+
+INTERPRETERS = """
+import sys, warnings
+import busnet
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+model = busnet.load(sys.argv[1])
+before = model.predict(sys.argv[2]).probabilities
+second = interpreters.create()
+code = "import warnings\\nwarnings.simplefilter('ignore')\\n"
+code += "try:\\n    import busnet._core\\nexcept ImportError:\\n    pass"
+if hasattr(interpreters, "run_string"):
+    interpreters.run_string(second, code)
+else:
+    interpreters.exec(second, code)
+interpreters.destroy(second)
+assert model.predict(sys.argv[2]).probabilities == before
+assert busnet.load(sys.argv[1]).predict(sys.argv[2]).probabilities == before
+"""
+
+
+def test_a_second_interpreter_does_no_harm(weights_file):
+    """NumPy need not work in it; the first one must go on as it was."""
+    phantom = Path(__file__).parent / "data" / "phantom.png"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", INTERPRETERS, weights_file, phantom],
+        timeout=120,
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr.decode()

@@ -207,6 +207,9 @@ def _journal(
     try:
         yield journal
         finished = True
+    except KeyboardInterrupt:
+        messages.print("interrupted; the same command goes on where it was")
+        raise
     finally:
         journal.close(finished=finished)
 
