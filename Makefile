@@ -15,7 +15,7 @@ WRAPPED = malloc calloc realloc strdup mmap pthread_mutex_init
 WRAP = $(foreach name,$(WRAPPED),-Wl,--wrap=$(name))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-core test-threads test-train sanitize fuzz notebooks wheel \
+.PHONY: help build demo test test-core test-threads test-train sanitize fuzz notebooks docs wheel \
 	bench format lint types layers check clean
 
 help: ## list the targets
@@ -36,6 +36,10 @@ $(VENV)/tested: $(VENV)/built
 
 $(VENV)/checked: $(VENV)/built
 	$(BIN)/python -m pip install --quiet --group test --group check
+	@touch $@
+
+$(VENV)/documented: $(VENV)/tested
+	$(BIN)/python -m pip install --quiet --group docs
 	@touch $@
 
 $(VENV)/trained: $(VENV)/tested
@@ -131,10 +135,13 @@ types: $(VENV)/trained $(VENV)/checked ## check types, and the stub against the 
 
 check: lint types test test-core test-train notebooks wheel ## all of the checks
 
-notebooks: $(VENV)/checked ## execute the notebooks
+notebooks: $(VENV)/checked $(VENV)/trained ## execute the notebooks
 	mkdir -p build/notebooks
 	$(BIN)/jupyter nbconvert --to notebook --execute --output-dir build/notebooks \
 	  notebooks/*.ipynb
+
+docs: $(VENV)/documented ## build the documentation, warnings as errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml
 
 wheel: ## build the wheel and try it in an empty environment
 	rm -rf build/wheel build/empty

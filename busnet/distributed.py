@@ -19,7 +19,7 @@ from busnet.batch.outcomes import Outcome, predict_files, record_all
 from busnet.batch.outputs import Outputs
 from busnet.batch.sources import Source
 from busnet.errors import MissingExtraError, WorkerError
-from busnet.inference import CHUNK, Options
+from busnet.inference import Options
 from busnet.model import Model, load
 from busnet.threads import set_threads
 
@@ -37,6 +37,9 @@ Documents = tuple[Source, list[dict[str, Any]]]
 
 #: Seconds in which a scheduler must answer.
 TIMEOUT = 10
+
+#: Files of a task: enough to read some while others are computed.
+FILES = 16
 
 #: Tasks that wait at each worker, so that none idles while results travel.
 AHEAD = 3
@@ -140,7 +143,7 @@ def _map(
         while True:
             most = AHEAD * max(1, len(client.ncores()))
             while len(waiting) < most:
-                chunk = list(itertools.islice(remaining, CHUNK))
+                chunk = list(itertools.islice(remaining, FILES))
                 if not chunk:
                     break
                 future = client.submit(task, plugin.name, chunk, *arguments, pure=False)

@@ -36,9 +36,9 @@ def client():
 def folder(tmp_path):
     root = tmp_path / "in"
     root.mkdir()
-    for i in range(40):
-        Image.fromarray(phantom(150, 120, seed=i)[0]).save(root / f"{i:02}.png")
-    (root / "20.png").write_bytes(b"broken")
+    for i in range(100):
+        Image.fromarray(phantom(150, 120, seed=i)[0]).save(root / f"{i:03}.png")
+    (root / "020.png").write_bytes(b"broken")
     return root
 
 
@@ -50,7 +50,7 @@ def test_results_are_those_of_one_process(client, folder, weights_file):
         assert (a.error is None) == (b.error is None)
         if a.error is not None:
             assert str(a.error) == str(b.error)
-            assert "20.png" in str(b.error)
+            assert "020.png" in str(b.error)
             continue
         assert b.prediction.probabilities == pytest.approx(
             a.prediction.probabilities, abs=1e-6
@@ -65,14 +65,14 @@ def test_a_killed_worker_loses_nothing(client, folder, weights_file):
     names = [next(outcomes).name for _ in range(3)]
     os.kill(pids[0], signal.SIGKILL)
     names += [outcome.name for outcome in outcomes]
-    assert names == [f"{i:02}" for i in range(40)]
+    assert names == [f"{i:03}" for i in range(100)]
     # The nanny starts another in its place, which gets the model too.
     end = time.monotonic() + 60
     while len(client.ncores()) < 2 and time.monotonic() < end:
         time.sleep(0.1)
     assert set(client.run(os.getpid).values()) != set(pids)
     again = list(busnet.predict_many([folder], model=weights_file, client=client))
-    assert sum(o.error is None for o in again) == 39
+    assert sum(o.error is None for o in again) == 99
 
 
 def test_a_file_that_kills_every_worker_is_one_failure(
@@ -82,7 +82,7 @@ def test_a_file_that_kills_every_worker_is_one_failure(
     from busnet import distributed as cluster
 
     def deadly(name, sources, options):
-        if any(source.name == "05" for source in sources):
+        if any(source.name == "005" for source in sources):
             os._exit(1)
         return original(name, sources, options)
 
@@ -90,9 +90,9 @@ def test_a_file_that_kills_every_worker_is_one_failure(
     monkeypatch.setattr(cluster, "_predict", deadly)
     outcomes = list(busnet.predict_many([folder], model=weights_file, client=client))
     lost = [o for o in outcomes if isinstance(o.error, busnet.WorkerError)]
-    assert "05" in [o.name for o in lost]
-    assert len(outcomes) == 40
-    assert sum(o.error is None for o in outcomes) == 39 - len(lost)
+    assert "005" in [o.name for o in lost]
+    assert len(outcomes) == 100
+    assert sum(o.error is None for o in outcomes) == 99 - len(lost)
 
 
 def test_the_command_writes_the_same_outputs(client, folder, tmp_path, weights_file):
@@ -109,7 +109,7 @@ def test_the_command_writes_the_same_outputs(client, folder, tmp_path, weights_f
             assert a[column] == b[column]
     files = [sorted(p.relative_to(out) for p in out.rglob("*")) for out in outs]
     assert files[0] == files[1]
-    assert len(files[0]) == 1 + 2 + 2 * 39
+    assert len(files[0]) == 1 + 2 + 2 * 99
 
 
 def test_no_scheduler_is_a_clear_error(folder, weights_file, monkeypatch):

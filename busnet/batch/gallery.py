@@ -75,7 +75,8 @@ def _card(document: Mapping[str, Any], index: int) -> str:
     if "frame" in document:
         name += f", frame {document['frame']}"
     shares = ", ".join(f"{k} {p:.2f}" for k, p in document["probabilities"].items())
-    facts = [shares, f"{len(document['lesions'])} lesions"]
+    count = len(document["lesions"])
+    facts = [shares, f"{count} lesion{'s' if count != 1 else ''}"]
     flags = [
         text
         for flag, text in (
