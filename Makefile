@@ -58,7 +58,7 @@ test: $(VENV)/tested ## run the test suite
 	$(BIN)/python -m pytest --ignore=tests/training
 
 test-train: $(VENV)/trained ## run the tests that need PyTorch
-	$(BIN)/python -m pytest tests/training
+	$(BIN)/python -m pytest tests/training tests/test_docs.py
 
 # oneDNN for the C tests lies in the environment, headers and library.
 $(VENV)/onednn: $(BIN)/python
@@ -133,7 +133,7 @@ types: $(VENV)/trained $(VENV)/checked ## check types, and the stub against the 
 	$(BIN)/mypy
 	$(BIN)/stubtest busnet._core
 
-check: lint types test test-core test-train notebooks wheel ## all of the checks
+check: lint types test sanitize fuzz test-train notebooks docs wheel ## all of the checks
 
 notebooks: $(VENV)/checked $(VENV)/trained ## execute the notebooks
 	mkdir -p build/notebooks
@@ -143,11 +143,15 @@ notebooks: $(VENV)/checked $(VENV)/trained ## execute the notebooks
 docs: $(VENV)/documented ## build the documentation, warnings as errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml
 
-wheel: ## build the wheel and try it in an empty environment
+# A wheel for any Linux of its age carries the OpenMP library that it was built with.
+wheel: $(VENV)/checked ## build the wheel, check it, and try it in an empty environment
 	rm -rf build/wheel build/empty
 	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	PATH="$(abspath $(BIN)):$$PATH" auditwheel repair --wheel-dir build/wheel/repaired \
+	  build/wheel/*.whl
+	$(BIN)/auditwheel show build/wheel/repaired/*.whl | grep -A1 consistent | grep manylinux
 	$(PYTHON) -m venv build/empty
-	build/empty/bin/python -m pip install --quiet build/wheel/*.whl
+	build/empty/bin/python -m pip install --quiet build/wheel/repaired/*.whl
 	cd build && empty/bin/python -c "import busnet, numpy as np; \
 	  print(busnet.classify(np.zeros((300, 400), 'uint8')))"
 	cd build && empty/bin/busnet info
