@@ -16,7 +16,7 @@ WRAP = $(foreach name,$(WRAPPED),-Wl,--wrap=$(name))
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-core test-threads test-train sanitize fuzz notebooks docs wheel \
-	bench format lint types layers check clean
+	bench bench-peers format lint types layers check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -159,5 +159,19 @@ wheel: $(VENV)/checked ## build the wheel, check it, and try it in an empty envi
 bench: $(VENV)/tested ## time the forward passes
 	$(BIN)/python benchmarks/forward.py
 
+PEERS = .venv-peers
+PEERS_onnxruntime = onnxruntime==1.32.0
+PEERS_openvino = openvino==2026.4.1
+PEERS_ncnn = ncnn==1.0.20261020 pnnx
+PEERS_mnn = MNN==3.6.1
+
+$(PEERS)/%/made:
+	$(PYTHON) -m venv $(PEERS)/$*
+	$(PEERS)/$*/bin/python -m pip install --quiet numpy $(PEERS_$*)
+	@touch $@
+
+bench-peers: $(VENV)/trained $(addprefix $(PEERS)/,$(addsuffix /made,onnxruntime openvino ncnn mnn)) ## time other engines beside busnet
+	$(BIN)/python benchmarks/peers.py --json build/peers.json
+
 clean: ## remove what was built
-	rm -rf build $(VENV) demo *.egg-info busnet/_core*.so busnet/_libs
+	rm -rf build $(VENV) $(PEERS) demo *.egg-info busnet/_core*.so busnet/_libs

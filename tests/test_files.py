@@ -18,6 +18,10 @@ def test_a_file_appears_whole(tmp_path):
     mask = os.umask(0)
     os.umask(mask)
     assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~mask
+    with whole_file(target) as part:
+        part.unlink()
+        part.touch(0o600)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~mask
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

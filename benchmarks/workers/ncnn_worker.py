@@ -1,0 +1,47 @@
+"""ncnn, converted from TorchScript by pnnx. It takes one image at a time."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import ncnn
+import numpy as np
+from worker import planes, serve
+
+
+def load(request):
+    """Convert the TorchScript file, unless that is done, and load it."""
+    source = Path(request["torchscript"])
+    stem = source.with_suffix("")
+    param, weights = f"{stem}.ncnn.param", f"{stem}.ncnn.bin"
+    if not Path(param).exists():
+        shape = ",".join(map(str, [1, *request["shape"][1:]]))
+        command = [Path(sys.executable).with_name("pnnx"), source]
+        command += [f"inputshape=[{shape}]", "fp16=0"]
+        command += [f"ncnnparam={param}", f"ncnnbin={weights}"]
+        subprocess.run(
+            command, check=True, stdout=subprocess.DEVNULL, cwd=source.parent
+        )
+    net = ncnn.Net()
+    net.opt.num_threads = request["threads"]
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = False
+    net.opt.use_fp16_arithmetic = False
+    net.opt.use_bf16_storage = request["precision"] == "bf16"
+    if net.load_param(param) or net.load_model(weights):
+        raise RuntimeError("the converted model cannot be loaded")
+    wanted = {f"out{i}": name for i, name in enumerate(request["outputs"])}
+
+    def run(images):
+        found = {name: [] for name in wanted.values()}
+        for image in planes(images):
+            extractor = net.create_extractor()
+            extractor.input("in0", ncnn.Mat(image).clone())
+            for key, name in wanted.items():
+                found[name].append(np.array(extractor.extract(key)[1]))
+        return {name: np.stack(arrays) for name, arrays in found.items()}
+
+    return run
+
+
+if __name__ == "__main__":
+    serve(load, lambda: ncnn.__version__)
