@@ -1,6 +1,6 @@
 """What computes each layer of a network, how long it takes, and how near the peak.
 
-    python benchmarks/layers.py [--batch N] [--size S] [--exact] NETWORK
+    python benchmarks/layers.py [--batch N] [--size S] [--precision P] NETWORK
 
 GFLOP/s counts the direct algorithm's operations; Winograd's does with fewer and may
 exceed the peak. The peak is what one large 1x1 convolution reaches in this run.
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("network")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--exact", action="store_true")
+    parser.add_argument("--precision", default="f32")
     options = parser.parse_args()
     row = network(options.network)
     counter = Counter(options.size, options.size)
@@ -58,7 +58,7 @@ def main() -> None:
     graph = _core.Graph()
     build(row, graph, classes=3)
     threads = busnet.get_threads()
-    weights = _core.Weights(graph, threads=threads, exact=options.exact)
+    weights = _core.Weights(graph, threads=threads, precision=options.precision)
     for name, array in random_arrays(row).items():
         weights.set(name, array)
     weights.finish()

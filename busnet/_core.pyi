@@ -41,7 +41,7 @@ class Graph:
 @final
 class Weights:
     def __new__(
-        cls, graph: Graph, *, threads: int = 1, exact: bool = False
+        cls, graph: Graph, *, threads: int = 1, precision: str = "f32"
     ) -> Weights: ...
     def set(
         self,

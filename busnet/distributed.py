@@ -48,9 +48,11 @@ AHEAD = 3
 class ModelPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
     """The model as a worker has it: sent as the bytes of its file, loaded once."""
 
-    def __init__(self, path: Path) -> None:
-        self.data = path.read_bytes()
-        self.name = f"busnet-{hashlib.sha256(self.data).hexdigest()[:16]}"
+    def __init__(self, model: Model) -> None:
+        self.data = model.path.read_bytes()
+        self.precision = model.precision
+        digest = hashlib.sha256(self.data).hexdigest()[:16]
+        self.name = f"busnet-{digest}-{self.precision}"
 
     def setup(self, worker: Any) -> None:
         """Load the model; the engine uses as many threads as the worker has."""
@@ -58,7 +60,7 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no typ
         self.folder = tempfile.TemporaryDirectory(prefix="busnet-")
         path = Path(self.folder.name) / "model.safetensors"
         path.write_bytes(self.data)
-        self.model = load(path)
+        self.model = load(path, precision=self.precision)
 
     def teardown(self, worker: Any) -> None:
         """Remove the worker's copy of the file."""
@@ -135,7 +137,7 @@ def _map(
 
     ``lost`` stands in for the results of a task that killed worker after worker.
     """
-    plugin = ModelPlugin(model.path)
+    plugin = ModelPlugin(model)
     client.register_plugin(plugin)
     waiting: collections.deque[tuple[list[Source], Future]] = collections.deque()
     remaining = iter(sources)

@@ -263,11 +263,11 @@ def read_info(path: str | os.PathLike[str]) -> ModelInfo:
 
 
 def load(
-    path: str | os.PathLike[str], *, threads: int = 1, exact: bool = False
+    path: str | os.PathLike[str], *, threads: int = 1, precision: str = "f32"
 ) -> tuple[ModelInfo, _core.Weights]:
     """Read a weights file into the engine, with so many threads.
 
-    ``exact`` keeps the engine from Winograd's algorithm.
+    ``precision`` is ``"f32"``, ``"exact"`` or ``"bf16"``; see ``_core.Weights``.
 
     Raises
     ------
@@ -290,7 +290,7 @@ def load(
         std=info.std,
         features=True,
     )
-    weights = _core.Weights(graph, threads=threads, exact=exact)
+    weights = _core.Weights(graph, threads=threads, precision=precision)
     try:
         for key, array, scale in _stored(name, info):
             if scale is None:

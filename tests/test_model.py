@@ -259,3 +259,22 @@ def test_every_public_name_is_there():
     for name in busnet.__all__:
         assert hasattr(busnet, name), name
     assert busnet.__version__.count(".") == 2
+
+
+def test_precisions(weights_file, monkeypatch):
+    assert busnet.load(weights_file).precision == "f32"
+    assert busnet.load(weights_file, exact=True).precision == "exact"
+    with pytest.raises(busnet.ModelError, match=r"'f16'.*f32, exact, bf16"):
+        busnet.load(weights_file, precision="f16")
+    with pytest.raises(busnet.ModelError, match=r"exact.*bf16"):
+        busnet.load(weights_file, exact=True, precision="bf16")
+    image, _ = phantom()
+    if busnet._core.engine()["bf16"]:
+        narrow = busnet.load(weights_file, precision="bf16")
+        expected = busnet.load(weights_file).predict(image).probabilities
+        got = narrow.predict(image).probabilities
+        assert got != expected
+        assert got == pytest.approx(expected, abs=1e-2)
+    monkeypatch.setattr(busnet._core, "engine", lambda: {"bf16": False})
+    with pytest.raises(busnet.ModelError, match="does not compute in bfloat16"):
+        busnet.load(weights_file, precision="bf16")

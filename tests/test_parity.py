@@ -24,10 +24,10 @@ STEP = 8
 ROWS = {**NETWORKS, "resnet50_v1": network("resnet50", variant="v1")}
 
 
-def finished(row, threads=2, exact=False):
+def finished(row, threads=2, precision="f32"):
     graph = _core.Graph()
     build(row, graph, classes=3, features=True)
-    weights = _core.Weights(graph, threads=threads, exact=exact)
+    weights = _core.Weights(graph, threads=threads, precision=precision)
     for name, array in random_arrays(row).items():
         weights.set(name, array)
     weights.finish()
@@ -41,11 +41,11 @@ def assert_parity(got, expected):
     assert np.linalg.norm(difference) <= 1e-5 * np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("precision", ["f32", "exact"])
 @pytest.mark.parametrize("name", ROWS)
-def test_outputs_are_pytorchs(name, exact):
+def test_outputs_are_pytorchs(name, precision):
     row = ROWS[name]
-    weights = finished(row, exact=exact)
+    weights = finished(row, precision=precision)
     with np.load(GOLDEN) as golden:
         for batch, height, width in SHAPES:
             images = random_images((batch, height, width, row.channels))
@@ -108,7 +108,7 @@ def test_too_small_an_image_is_refused():
 def test_plans_tell_what_computes_them():
     row = network("resnet18")
     images = random_images((1, 64, 64, 3))
-    exact = _core.Plan(finished(row, exact=True), 1, 64, 64)
+    exact = _core.Plan(finished(row, precision="exact"), 1, 64, 64)
     fast = _core.Plan(finished(row), 1, 64, 64)
     assert [layer for layer, _ in exact.steps] == [layer for layer, _ in fast.steps]
     assert not any("winograd" in kernel for _, kernel in exact.steps)
@@ -122,3 +122,47 @@ def test_plans_tell_what_computes_them():
     assert all(s >= 0 for s in seconds)
     with pytest.raises(ValueError, match="images"):
         fast.time(images[:, :5])
+
+
+needs_bf16 = pytest.mark.skipif(
+    not _core.engine()["bf16"], reason="the CPU has no bfloat16"
+)
+
+
+@needs_bf16
+@pytest.mark.parametrize("name", ROWS)
+def test_bfloat16_is_near(name):
+    row = ROWS[name]
+    images = random_images((2, 96, 160, row.channels))
+    exact = _core.Plan(finished(row, precision="exact"), 2, 96, 160).run(images)
+    narrow = _core.Plan(finished(row, precision="bf16"), 2, 96, 160, threads=2)
+    got = narrow.run(images)
+    for output, expected in exact.items():
+        error = np.linalg.norm(got[output] - expected) / np.linalg.norm(expected)
+        assert 1e-5 < error < 3e-2, output
+    for output, array in narrow.run(images).items():
+        np.testing.assert_array_equal(array, got[output])
+    assert not any("winograd" in kernel for _, kernel in narrow.steps)
+
+
+@needs_bf16
+def test_bfloat16_outputs_alone_are_those_together():
+    row = network("resnet50", stage_shortcuts=True)
+    weights = finished(row, precision="bf16")
+    images = random_images((1, 64, 64, 3))
+    together = _core.Plan(weights, 1, 64, 64).run(images)
+    for i, (output, array) in enumerate(together.items()):
+        alone = _core.Plan(weights, 1, 64, 64, outputs=[output]).run(images)
+        assert list(alone) == [output]
+        # A map that is read by other layers is rounded, one that is not need not be.
+        np.testing.assert_allclose(
+            alone[output], array, rtol=1e-2, atol=1e-2 * np.abs(array).max()
+        )
+        assert i < len(together)
+
+
+def test_there_are_no_other_precisions():
+    graph = _core.Graph()
+    build(network("resnet18"), graph, classes=3)
+    with pytest.raises(ValueError, match=r"'f16'.*f32, exact and bf16"):
+        _core.Weights(graph, precision="f16")

@@ -121,7 +121,7 @@ def test_wrong_input(images, small):
 def test_models_are_pickled_by_where_they_came_from(small):
     model = busnet.load(small, exact=True)
     again = pickle.loads(pickle.dumps(model))
-    assert (again.path, again.exact) == (model.path, True)
+    assert (again.path, again.precision) == (model.path, "exact")
     image, _ = phantom()
     assert again.predict(image).probabilities == model.predict(image).probabilities
     named = pickle.dumps(busnet.load("resnet18"))

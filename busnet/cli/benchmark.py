@@ -13,7 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from busnet import _core
-from busnet.cli.common import ModelOption, ThreadsOption, app, use
+from busnet.cli.common import (
+    ModelOption,
+    Precision,
+    PrecisionOption,
+    ThreadsOption,
+    app,
+    use,
+)
 from busnet.inference import CHUNK
 from busnet.model import DEFAULT, load
 from busnet.threads import get_threads
@@ -25,11 +32,12 @@ def benchmark(
     seconds: Annotated[
         float, typer.Option(min=0.1, max=600, help="Time for each row.")
     ] = 3.0,
+    precision: PrecisionOption = Precision.f32,
     threads: ThreadsOption = None,
 ) -> None:
     """Time a model on this machine, from array to result."""
     use(threads)
-    loaded = load(model)
+    loaded = load(model, precision=precision.value)
     size = loaded.info.image_size
     generator = np.random.default_rng(0)
     images = list(generator.random((CHUNK, size, size), np.float32))
@@ -47,8 +55,8 @@ def benchmark(
         "ms an image, minimum",
         "median",
         "images a second",
-        title=f"{loaded.info.network.name}, {size} px, {get_threads()} threads, "
-        f"oneDNN {engine['version']}, {engine['isa']}",
+        title=f"{loaded.info.network.name}, {size} px, {precision.value}, "
+        f"{get_threads()} threads, oneDNN {engine['version']}, {engine['isa']}",
     )
     for name, call in calls.items():
         for count in (1, CHUNK):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,6 +40,23 @@ messages = Console(stderr=True)
 
 ModelOption = Annotated[
     str, typer.Option("--model", help="Shipped model or path to a .safetensors file.")
+]
+
+
+class Precision(str, enum.Enum):
+    """How layers are computed; see ``busnet.load``."""
+
+    f32 = "f32"
+    exact = "exact"
+    bf16 = "bf16"
+
+
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        help="f32, exact (no Winograd), or bf16 (nearly twice as fast, where the CPU "
+        "has it)."
+    ),
 ]
 DataOption = Annotated[Path, typer.Option(help="Folder or CSV table of the data set.")]
 ProtocolOption = Annotated[

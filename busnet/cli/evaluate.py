@@ -16,6 +16,8 @@ from busnet.cli.common import (
     DataOption,
     JsonOption,
     ModelOption,
+    Precision,
+    PrecisionOption,
     ProtocolOption,
     TestFoldOption,
     ThreadsOption,
@@ -52,6 +54,7 @@ def evaluate(
         bool,
         typer.Option("--allow-leak", help="Evaluate on images that were trained on."),
     ] = False,
+    precision: PrecisionOption = Precision.f32,
     threads: ThreadsOption = None,
 ) -> None:
     """Measure a model on labelled images (needs the extra busnet[evaluate])."""
@@ -61,7 +64,7 @@ def evaluate(
     from busnet.evaluation.scores import Scores, score_cases
 
     use(threads)
-    loaded = load(model)
+    loaded = load(model, precision=precision.value)
     cases, fold, leak = unseen_cases(
         loaded, data, protocol, fold, allow_leak=allow_leak
     )
@@ -69,7 +72,8 @@ def evaluate(
     result = evaluation.evaluate(
         loaded.info,
         scores,
-        model=Path(model).name,
+        model=Path(model).name
+        + ("" if precision == "f32" else f" in {precision.value}"),
         name=protocol,
         fold=fold,
         leak=leak,

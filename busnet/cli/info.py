@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from busnet import __version__, _core
-from busnet.cli.common import app
+from busnet.cli.common import Precision, PrecisionOption, app
 from busnet.model import DEFAULT, Model, load, shipped
 from busnet.networks import NETWORKS, Counter, build, network
 from busnet.results import NOTICE
@@ -37,13 +37,14 @@ def info(
         bool,
         typer.Option("--plan", help="Print what computes each layer of the model."),
     ] = False,
+    precision: PrecisionOption = Precision.f32,
 ) -> None:
     """Tell about the engine, the networks and the shipped models."""
     console = Console()
     if name is not None:
         _print_network(console, name, size)
     elif plan:
-        _print_plan(console, load(model or DEFAULT))
+        _print_plan(console, load(model or DEFAULT, precision=precision.value))
     elif model is not None:
         _print_model(console, load(model))
     else:

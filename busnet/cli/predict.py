@@ -18,6 +18,8 @@ from busnet.cli.common import (
     FAILED,
     USAGE,
     ModelOption,
+    Precision,
+    PrecisionOption,
     ThreadsOption,
     app,
     fail,
@@ -108,6 +110,7 @@ def predict(
         ),
     ] = None,
     model: ModelOption = DEFAULT,
+    precision: PrecisionOption = Precision.f32,
     threads: ThreadsOption = None,
 ) -> None:
     """Predict class and lesions of images.
@@ -131,7 +134,7 @@ def predict(
     sources = batch.collect(paths, pattern)
     if not sources:
         fail(f"no image files in {', '.join(map(str, paths))}", USAGE)
-    loaded = load(model)
+    loaded = load(model, precision=precision.value)
     options = Options((spacing, spacing) if spacing is not None else None, crop)
     outputs = batch.Outputs(
         out, loaded.info, overlay=overlay or gallery, nifti=nifti, dicom_seg=dicom_seg
@@ -140,6 +143,7 @@ def predict(
         "busnet": __version__,
         "model": model,
         "provenance": dict(loaded.info.provenance),
+        "precision": precision.value,
         "spacing": spacing,
         "crop": crop,
         "outputs": outputs.kinds(),

@@ -76,6 +76,25 @@ static void mark_needed(struct bus_plan *plan)
     }
 }
 
+/* In bfloat16 all maps are, but for results that no layer reads: these are what the
+ * caller gets. */
+static void choose_types(struct bus_plan *plan, const struct bus_weights *weights)
+{
+    const bool narrow = bus_weights_precision(weights) == BUS_BF16;
+    for (size_t i = 0; i < plan->graph->count; i++)
+        plan->values[i].type = narrow ? dnnl_bf16 : dnnl_f32;
+    for (size_t i = 0; i < plan->output_count; i++)
+        plan->values[plan->graph->outputs[plan->outputs[i]].value].type = dnnl_f32;
+    for (size_t i = 1; narrow && i < plan->graph->count; i++) {
+        const struct bus_node *node = &plan->graph->nodes[i];
+        if (!plan->values[i].needed)
+            continue;
+        plan->values[node->src].type = dnnl_bf16;
+        if (node->add != BUS_NONE)
+            plan->values[node->add].type = dnnl_bf16;
+    }
+}
+
 /* A sum is computed in the place of its operand where nothing reads that any more;
  * elsewhere the operand is copied first. Spans get their lives. */
 static void assign_buffers(struct bus_plan *plan)
@@ -87,7 +106,8 @@ static void assign_buffers(struct bus_plan *plan)
             continue;
         value->buffer = (int)i;
         if (node->add != BUS_NONE && node->add != node->src &&
-            plan->values[node->add].last_use == i)
+            plan->values[node->add].last_use == i &&
+            plan->values[node->add].type == value->type)
             value->buffer = plan->values[node->add].buffer;
         struct bus_span *span = &plan->spans[value->buffer];
         if (value->buffer == (int)i)
@@ -105,7 +125,7 @@ static int describe_values(struct bus_plan *plan, struct bus_error *error)
         struct bus_value *value = &plan->values[i];
         if (!value->needed)
             continue;
-        if (bus_onednn_map_desc(&value->desc, &value->shape, error) < 0)
+        if (bus_onednn_map_desc(&value->desc, &value->shape, value->type, error) < 0)
             return -1;
         plan->spans[i].size =
             value->buffer == (int)i ? dnnl_memory_desc_get_size(value->desc) : 0;
@@ -121,11 +141,12 @@ const char *bus_plan_node_label(const struct bus_node *node)
 /* Describes the copy of a sum's operand to where the sum is computed. */
 static int describe_copy(struct bus_plan *plan, int node, struct bus_error *error)
 {
-    const_dnnl_memory_desc_t desc = plan->values[node].desc;
+    const_dnnl_memory_desc_t from = plan->values[plan->graph->nodes[node].add].desc;
+    const_dnnl_memory_desc_t to = plan->values[node].desc;
     struct bus_step *step = &plan->steps[plan->step_count];
     step->node = node;
     if (bus_onednn_check(
-            dnnl_reorder_primitive_desc_create(&step->desc, desc, plan->engine, desc,
+            dnnl_reorder_primitive_desc_create(&step->desc, from, plan->engine, to,
                                                plan->engine, plan->attributes),
             "a copy", error) < 0)
         return -1;
@@ -364,6 +385,7 @@ int bus_plan_compile(struct bus_plan *plan, struct bus_weights *weights,
         infer_shapes(plan, options, error) < 0)
         return -1;
     mark_needed(plan);
+    choose_types(plan, weights);
     assign_buffers(plan);
     if (describe_values(plan, error) < 0 || describe_steps(plan, weights, error) < 0 ||
         allocate(plan, error) < 0 || prepare_input(plan, error) < 0)

@@ -18,6 +18,7 @@ struct bus_value {
     size_t last_use; /* index of the last node that reads it */
     int buffer;      /* node whose span it lies in: itself, or what it is summed onto */
     bool needed;
+    dnnl_data_type_t type; /* f32 or bf16 */
     dnnl_memory_desc_t desc;
     dnnl_memory_t memory;
 };

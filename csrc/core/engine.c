@@ -36,11 +36,13 @@ static const char *isa_name(dnnl_cpu_isa_t isa)
 struct bus_engine_info bus_engine_info(void)
 {
     const dnnl_version_t *version = dnnl_version();
+    const int isa = (int)dnnl_get_effective_cpu_isa();
     return (struct bus_engine_info){
         .major = version->major,
         .minor = version->minor,
         .patch = version->patch,
-        .isa = isa_name(dnnl_get_effective_cpu_isa()),
+        .isa = isa_name((dnnl_cpu_isa_t)isa),
+        .bf16 = (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16,
     };
 }
 

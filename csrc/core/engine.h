@@ -2,6 +2,8 @@
 #ifndef BUS_ENGINE_H
 #define BUS_ENGINE_H
 
+#include <stdbool.h>
+
 #include "error.h"
 
 #define BUS_MAX_THREADS 1024
@@ -9,6 +11,7 @@
 struct bus_engine_info {
     int major, minor, patch; /* version of oneDNN */
     const char *isa;         /* instruction set that it will use of this CPU */
+    bool bf16;               /* whether that has bfloat16 */
 };
 
 struct bus_engine_info bus_engine_info(void);

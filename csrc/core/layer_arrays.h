@@ -48,6 +48,7 @@ struct bus_weights {
     dnnl_stream_t stream;
     pthread_mutex_t lock; /* of packed, blocks and the stream */
     int threads;
+    enum bus_precision precision;
     bool lock_made, finished;
 };
 

@@ -1,6 +1,7 @@
 /* Convolution; its batch norm is folded into weights and bias when those are set, the
  * sum and the ReLU are post-operations of the primitive. */
 #include "layer.h"
+#include "onednn.h"
 
 static int check(const struct bus_graph *graph, const struct bus_node *node,
                  struct bus_node *completed, struct bus_error *error)
@@ -33,7 +34,8 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *desc,
     dnnl_post_ops_t post_ops = NULL;
     dnnl_status_t status;
 
-    if ((status = dnnl_memory_desc_create_with_tag(&weights, 4, weight_dims, dnnl_f32,
+    if ((status = dnnl_memory_desc_create_with_tag(&weights, 4, weight_dims,
+                                                   bus_onednn_type(request->src_desc),
                                                    dnnl_format_tag_any)) ||
         (status =
              dnnl_memory_desc_create_with_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a)) ||
@@ -41,7 +43,7 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *desc,
         (status = dnnl_post_ops_create(&post_ops)))
         goto done;
     if (node->add != BUS_NONE &&
-        (status = dnnl_post_ops_append_sum(post_ops, 1.0F, 0, dnnl_f32)))
+        (status = dnnl_post_ops_append_sum(post_ops, 1.0F, 0, dnnl_data_type_undef)))
         goto done;
     if (node->relu && (status = dnnl_post_ops_append_eltwise(
                            post_ops, dnnl_eltwise_relu, 0.0F, 0.0F)))

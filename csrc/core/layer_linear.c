@@ -1,5 +1,6 @@
 /* Fully connected layer with bias, on maps of one pixel. */
 #include "layer.h"
+#include "onednn.h"
 
 static int check(const struct bus_graph *graph, const struct bus_node *node,
                  struct bus_node *completed, struct bus_error *error)
@@ -34,13 +35,13 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *desc,
     const dnnl_dims_t weight_dims = {node->channels, node->src_channels};
     const dnnl_dims_t bias_dims = {node->channels};
     dnnl_memory_desc_t src = NULL, dst = NULL, weights = NULL, bias = NULL;
+    const dnnl_data_type_t type = bus_onednn_type(request->src_desc);
     dnnl_status_t status;
 
-    if ((status =
-             dnnl_memory_desc_create_with_tag(&src, 2, src_dims, dnnl_f32, dnnl_ab)) ||
-        (status =
-             dnnl_memory_desc_create_with_tag(&dst, 2, dst_dims, dnnl_f32, dnnl_ab)) ||
-        (status = dnnl_memory_desc_create_with_tag(&weights, 2, weight_dims, dnnl_f32,
+    if ((status = dnnl_memory_desc_create_with_tag(&src, 2, src_dims, type, dnnl_ab)) ||
+        (status = dnnl_memory_desc_create_with_tag(
+             &dst, 2, dst_dims, bus_onednn_type(request->dst_desc), dnnl_ab)) ||
+        (status = dnnl_memory_desc_create_with_tag(&weights, 2, weight_dims, type,
                                                    dnnl_format_tag_any)) ||
         (status =
              dnnl_memory_desc_create_with_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a)))

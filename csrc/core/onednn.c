@@ -31,10 +31,17 @@ int bus_onednn_check(dnnl_status_t status, const char *what, struct bus_error *e
 }
 
 int bus_onednn_map_desc(dnnl_memory_desc_t *desc, const struct bus_shape *shape,
-                        struct bus_error *error)
+                        dnnl_data_type_t type, struct bus_error *error)
 {
     const dnnl_dims_t dims = {shape->n, shape->c, shape->h, shape->w};
     return bus_onednn_check(
-        dnnl_memory_desc_create_with_tag(desc, 4, dims, dnnl_f32, dnnl_nhwc),
+        dnnl_memory_desc_create_with_tag(desc, 4, dims, type, dnnl_nhwc),
         "describing a map", error);
+}
+
+dnnl_data_type_t bus_onednn_type(const_dnnl_memory_desc_t desc)
+{
+    dnnl_data_type_t type = dnnl_data_type_undef;
+    dnnl_memory_desc_query(desc, dnnl_query_data_type, &type);
+    return type;
 }

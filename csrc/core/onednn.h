@@ -10,8 +10,11 @@
 /* Turns a status into an error that names what failed; 0 for dnnl_success. */
 int bus_onednn_check(dnnl_status_t status, const char *what, struct bus_error *error);
 
-/* Descriptor of a map of f32 numbers, nhwc. */
+/* Descriptor of a map, nhwc. */
 int bus_onednn_map_desc(dnnl_memory_desc_t *desc, const struct bus_shape *shape,
-                        struct bus_error *error);
+                        dnnl_data_type_t type, struct bus_error *error);
+
+/* Type of the numbers that a descriptor is of. */
+dnnl_data_type_t bus_onednn_type(const_dnnl_memory_desc_t desc);
 
 #endif

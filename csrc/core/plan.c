@@ -111,6 +111,22 @@ static size_t numbers(const struct bus_shape *shape)
     return (size_t)shape->n * (size_t)shape->c * (size_t)shape->h * (size_t)shape->w;
 }
 
+/* The nearest bfloat16 of a finite number, ties to even. */
+static uint16_t to_bf16(float number)
+{
+    uint32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static float from_bf16(uint16_t number)
+{
+    const uint32_t bits = (uint32_t)number << 16;
+    float wide;
+    memcpy(&wide, &bits, sizeof wide);
+    return wide;
+}
+
 /* Writes the normalised image into the arena. */
 static void load_input(const struct bus_plan *plan, const float *src)
 {
@@ -118,14 +134,34 @@ static void load_input(const struct bus_plan *plan, const float *src)
     const size_t rows = (size_t)(shape->n * shape->h);
     const size_t columns = (size_t)(shape->w * shape->c);
     const float *scale = plan->scale, *shift = plan->scale + columns;
-    float *dst = (float *)(void *)(plan->arena.data + plan->spans[0].offset);
+    void *dst = plan->arena.data + plan->spans[0].offset;
+    const bool narrow = plan->values[0].type == dnnl_bf16;
 #pragma omp parallel for schedule(static) num_threads(plan->threads)
     for (size_t row = 0; row < rows; row++) {
         const float *from = src + row * columns;
-        float *to = dst + row * columns;
-        for (size_t i = 0; i < columns; i++)
-            to[i] = from[i] * scale[i] + shift[i];
+        if (narrow) {
+            uint16_t *to = (uint16_t *)dst + row * columns;
+            for (size_t i = 0; i < columns; i++)
+                to[i] = to_bf16(from[i] * scale[i] + shift[i]);
+        } else {
+            float *to = (float *)dst + row * columns;
+            for (size_t i = 0; i < columns; i++)
+                to[i] = from[i] * scale[i] + shift[i];
+        }
     }
+}
+
+static void give_output(const struct bus_plan *plan, size_t index, float *dst)
+{
+    const int node = plan->graph->outputs[plan->outputs[index]].value;
+    const struct bus_value *value = &plan->values[node];
+    const void *src = plan->arena.data + plan->spans[value->buffer].offset;
+    const size_t count = numbers(&value->shape);
+    if (value->type == dnnl_bf16)
+        for (size_t i = 0; i < count; i++)
+            dst[i] = from_bf16(((const uint16_t *)src)[i]);
+    else
+        memcpy(dst, src, count * sizeof *dst);
 }
 
 static int execute_step(const struct bus_plan *plan, const struct bus_step *step,
@@ -155,12 +191,8 @@ int bus_plan_run(struct bus_plan *plan, const float *src, float *const *dst,
     load_input(plan, src);
     for (size_t i = 0; result == 0 && i < plan->step_count; i++)
         result = execute_step(plan, &plan->steps[i], error);
-    for (size_t i = 0; result == 0 && i < plan->output_count; i++) {
-        const struct bus_output *output = &plan->graph->outputs[plan->outputs[i]];
-        const struct bus_value *value = &plan->values[output->value];
-        memcpy(dst[i], plan->arena.data + plan->spans[value->buffer].offset,
-               numbers(&value->shape) * sizeof(float));
-    }
+    for (size_t i = 0; result == 0 && i < plan->output_count; i++)
+        give_output(plan, i, dst[i]);
     if (plan->runs < SETTLING_RUNS)
         plan->runs++;
     else

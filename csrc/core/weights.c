@@ -84,15 +84,19 @@ static void choose_winograd(struct bus_weights *weights)
 }
 
 int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
-                    int threads, bool exact, struct bus_error *error)
+                    int threads, enum bus_precision precision, struct bus_error *error)
 {
     if (bus_engine_check_threads(threads, error) < 0)
         return -1;
+    if (precision == BUS_BF16 && !bus_engine_info().bf16)
+        return bus_error_set(error, BUS_ERROR_VALUE,
+                             "this CPU does not compute in bfloat16");
     struct bus_weights *made = calloc(1, sizeof *made);
     if (made == NULL)
         return bus_error_memory(error, "weights");
     made->graph = graph;
     made->threads = threads;
+    made->precision = precision;
     made->layer_count = graph->count;
     made->layers = calloc(graph->count + 1, sizeof *made->layers);
     if (made->layers == NULL) {
@@ -120,7 +124,7 @@ int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
         for (enum bus_part part = BUS_GAMMA; part < BUS_PART_COUNT; part++)
             layer->needed[part] = node->norm != NULL;
     }
-    if (!exact && bus_winograd_isa() != BUS_ISA_PLAIN)
+    if (precision == BUS_F32 && bus_winograd_isa() != BUS_ISA_PLAIN)
         choose_winograd(made);
     if (lay_out(made, error) < 0)
         goto error;
@@ -319,4 +323,9 @@ int bus_weights_finish(struct bus_weights *weights, struct bus_error *error)
 bool bus_weights_finished(const struct bus_weights *weights)
 {
     return weights->finished;
+}
+
+enum bus_precision bus_weights_precision(const struct bus_weights *weights)
+{
+    return weights->precision;
 }

@@ -21,11 +21,20 @@ struct bus_array {
     const float *scales;      /* with bytes: shape[0] of them */
 };
 
+/* How plans of weights compute. */
+enum bus_precision {
+    BUS_F32,   /* layers by Winograd's algorithm where that is faster; it rounds more */
+    BUS_EXACT, /* every layer directly */
+    BUS_BF16,  /* directly, maps and weights in bfloat16, sums in f32 */
+};
+
 /* Weights for graph, which must outlive them and not change. Setting and folding use so
- * many threads, 1 to BUS_MAX_THREADS. exact: every layer is computed directly, none by
- * Winograd's algorithm, which is faster and rounds more. */
+ * many threads, 1 to BUS_MAX_THREADS. BUS_ERROR_VALUE where the CPU has no bfloat16 and
+ * the precision is that. */
 int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
-                    int threads, bool exact, struct bus_error *error);
+                    int threads, enum bus_precision precision, struct bus_error *error);
+
+enum bus_precision bus_weights_precision(const struct bus_weights *weights);
 
 /* Frees what the weights hold; no plan may use them any more. NULL is fine. */
 void bus_weights_free(struct bus_weights *weights);

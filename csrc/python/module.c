@@ -33,7 +33,7 @@ void free_object(PyObject *object)
 PyDoc_STRVAR(engine_doc, "engine($module)\n--\n\n"
                          "Tell the oneDNN in use.\n\n"
                          "Returns\n-------\n"
-                         "dict\n    'version' and 'isa', both str.");
+                         "dict\n    'version' and 'isa', both str, and 'bf16', bool.");
 
 static PyObject *module_engine(PyObject *module, PyObject *unused)
 {
@@ -44,7 +44,8 @@ static PyObject *module_engine(PyObject *module, PyObject *unused)
         PyUnicode_FromFormat("%d.%d.%d", info.major, info.minor, info.patch);
     if (version == NULL)
         return NULL;
-    return Py_BuildValue("{s:N,s:s}", "version", version, "isa", info.isa);
+    return Py_BuildValue("{s:N,s:s,s:N}", "version", version, "isa", info.isa, "bf16",
+                         PyBool_FromLong(info.bf16));
 }
 
 PyDoc_STRVAR(label_doc,

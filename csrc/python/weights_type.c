@@ -2,16 +2,40 @@
 #include "arrays.h"
 #include "module.h"
 
+#include <string.h>
+
+static const char *const precision_names[] = {
+    [BUS_F32] = "f32",
+    [BUS_EXACT] = "exact",
+    [BUS_BF16] = "bf16",
+};
+
+static int read_precision(enum bus_precision *precision, const char *name)
+{
+    const size_t count = sizeof precision_names / sizeof *precision_names;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, precision_names[i]) == 0) {
+            *precision = (enum bus_precision)i;
+            return 0;
+        }
+    PyErr_Format(PyExc_ValueError,
+                 "there is no precision '%s'; there are f32, exact and bf16", name);
+    return -1;
+}
+
 static PyObject *weights_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"graph", "threads", "exact", NULL};
+    static char *names[] = {"graph", "threads", "precision", NULL};
     struct module_state *state = PyType_GetModuleState(type);
     struct bus_error error;
     PyObject *graph;
-    int threads = 1, exact = 0;
+    const char *name = "f32";
+    enum bus_precision precision = BUS_F32;
+    int threads = 1;
     if (state == NULL ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$ip:Weights", names,
-                                     state->graph_type, &graph, &threads, &exact))
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$is:Weights", names,
+                                     state->graph_type, &graph, &threads, &name) ||
+        read_precision(&precision, name) < 0)
         return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     struct weights_object *self = (struct weights_object *)allocate(type, 0);
@@ -19,7 +43,7 @@ static PyObject *weights_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         return NULL;
     Py_INCREF(graph);
     self->graph = (struct graph_object *)graph;
-    if (bus_weights_new(&self->weights, self->graph->graph, threads, exact != 0,
+    if (bus_weights_new(&self->weights, self->graph->graph, threads, precision,
                         &error) < 0) {
         raise_error(state, &error);
         Py_DECREF(self);
@@ -110,16 +134,18 @@ static PyMethodDef weights_methods[] = {
 
 PyDoc_STRVAR(
     weights_doc,
-    "Weights(graph, *, threads=1, exact=False)\n--\n\n"
+    "Weights(graph, *, threads=1, precision='f32')\n--\n\n"
     "The numbers of a graph's layers; the graph cannot change any more.\n\n"
     "Parameters\n----------\n"
     "graph : Graph\n    The layers.\n"
     "threads : int\n    Threads that set and finish use.\n"
-    "exact : bool\n"
-    "    Whether every layer is computed directly, none by Winograd's algorithm,\n"
-    "    which is faster and rounds more.\n\n"
+    "precision : str\n"
+    "    'f32': by Winograd's algorithm where that is faster; it rounds more.\n"
+    "    'exact': every layer directly. 'bf16': maps and weights in bfloat16.\n\n"
     "Raises\n------\n"
-    "ValueError\n    If the number of threads is out of range.\n"
+    "ValueError\n"
+    "    If the number of threads is out of range, there is no such precision, or the\n"
+    "    CPU has no bfloat16.\n"
     "MemoryError\n    If there is no memory for them.");
 
 static PyType_Slot weights_slots[] = {

@@ -84,7 +84,7 @@ int network_new(struct network *network, struct bus_error *error)
     *network = (struct network){NULL, NULL};
     if (bus_graph_new(&network->graph, error) < 0 ||
         describe(network->graph, error) < 0 ||
-        bus_weights_new(&network->weights, network->graph, 1, false, error) < 0) {
+        bus_weights_new(&network->weights, network->graph, 1, BUS_F32, error) < 0) {
         network_free(network);
         return -1;
     }

@@ -42,7 +42,7 @@ static void test_refusals(void)
     bus_weights_free(NULL);
 
     struct bus_weights *weights = NULL;
-    CHECK(bus_weights_new(&weights, NULL, 0, false, &error) < 0 && weights == NULL);
+    CHECK(bus_weights_new(&weights, NULL, 0, BUS_F32, &error) < 0 && weights == NULL);
     CHECK(error.code == BUS_ERROR_VALUE);
 }
 
@@ -108,7 +108,7 @@ static void test_eight_bit(void)
             .op = BUS_LINEAR, .name = "fc", .src = value, .channels = 3};
         CHECK(bus_graph_append(&value, graph, &node, &error) == 0);
         CHECK(bus_graph_output(graph, value, "class", &error) == 0);
-        CHECK(bus_weights_new(&weights, graph, 2, false, &error) == 0);
+        CHECK(bus_weights_new(&weights, graph, 2, BUS_F32, &error) == 0);
         const struct bus_array arrays[] = {
             {.name = "stem.weight",
              .rank = 4,

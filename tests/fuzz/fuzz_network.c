@@ -159,7 +159,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         bus_graph_output(graph, (int)graph->count - 1 - i, name, &error);
     }
     const uint8_t flags = take_byte(&input);
-    require(bus_weights_new(&weights, graph, 1, (flags & 1) != 0, &error) == 0);
+    const enum bus_precision precision = (enum bus_precision)(flags >> 2) % 3;
+    if (bus_weights_new(&weights, graph, 1, precision, &error) < 0) {
+        require(precision == BUS_BF16); /* a CPU without it */
+        require(bus_weights_new(&weights, graph, 1, BUS_F32, &error) == 0);
+    }
     fill(&input, graph, weights);
     if (bus_weights_finish(weights, &error) < 0)
         require(error.message[0] != '\0');
