@@ -131,7 +131,7 @@ layers: ## check that the layers of the code point one way
 
 types: $(VENV)/trained $(VENV)/checked ## check types, and the stub against the extension
 	$(BIN)/mypy
-	$(BIN)/stubtest busnet._core
+	$(BIN)/stubtest --mypy-config-file pyproject.toml busnet._core
 
 check: lint types test sanitize fuzz test-train notebooks docs wheel ## all of the checks
 

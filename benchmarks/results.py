@@ -1,6 +1,10 @@
 """Draw RESULTS.md from the evaluations under results/.
 
     python benchmarks/results.py
+    python benchmarks/results.py --add JSON --weights SAFETENSORS --code COMMIT
+
+The second form first takes in what `busnet evaluate --json` wrote of a model that the
+code of a commit trained, with the command that trains it again.
 
 Each file there is the JSON of one `busnet evaluate` on one held-out fold, named
 NETWORK[-VARIANT]-foldK-seedS.json, or of one `busnet robustness`, named
@@ -10,17 +14,23 @@ counted once, under the model that never saw its group.
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from busnet.evaluation.evaluation import Evaluation, read_evaluation
 from busnet.evaluation.intervals import Interval, compare, intervals
 from busnet.evaluation.scores import Scores
+from busnet.files import whole_file
+from busnet.networks import NETWORKS
+from busnet.weights import read_info
 
 HERE = Path(__file__).resolve().parent
 NAME = re.compile(r"(?P<row>.+)-fold(?P<fold>\d)-seed(?P<seed>\d+)\.json")
@@ -46,6 +56,74 @@ def read_all(folder: Path) -> Table:
             raise SystemExit(f"{path}: {evaluation.leak or 'another fold'}")
         table[match["row"], int(match["seed"])][evaluation.fold] = evaluation
     return table
+
+
+def row_name(network: dict[str, Any]) -> str:
+    """Return the name of a row: the network's, and what was switched off."""
+    name = str(network["name"])
+    if NETWORKS[name].stage_shortcuts and not network["stage_shortcuts"]:
+        name += "-plain"
+    if len(network["heads"]) == 1:
+        name += f"-{network['heads'][0]}"
+    return name
+
+
+def training_command(network: dict[str, Any], provenance: dict[str, Any]) -> str:
+    """Return what is typed to train a model again, as README names its data."""
+    words = ["busnet train", f"--network {network['name']}"]
+    words += ["--data Dataset_BUSI_with_GT", f"--protocol {provenance['protocol']}"]
+    words += [f"--fold {provenance['fold']}", f"--seed {provenance['recipe']['seed']}"]
+    words += ["--start weights", "--pretrain BUSBRA"]
+    if NETWORKS[network["name"]].stage_shortcuts and not network["stage_shortcuts"]:
+        words.append("--no-stage-shortcuts")
+    if len(network["heads"]) == 1:
+        words.append(f"--heads {network['heads'][0]}")
+    return " ".join(words)
+
+
+def add(path: Path, weights: Path, code: str) -> None:
+    """Take an evaluation in, with the command and the code that made its model."""
+    network = dataclasses.asdict(read_info(weights).network)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    provenance = document["provenance"]
+    seed = provenance["recipe"]["seed"]
+    document["made"] = {
+        "command": training_command(network, provenance),
+        "seed": seed,
+        "code": code,
+    }
+    target = f"{row_name(network)}-fold{document['fold']}-seed{seed}.json"
+    with whole_file(HERE / "results" / target) as part:
+        part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def told_apart(rows: dict[str, Scores], reference: str) -> list[str]:
+    """Return a sentence for each row on what differs by more than its interval."""
+    lines = []
+    for name, scores in rows.items():
+        if name == reference:
+            continue
+        found = compare(rows[reference], scores, count=DRAWS)
+        kinds: dict[str, list[str]] = {"better": [], "worse": [], "alike": []}
+        for figure in FIGURES:
+            if (interval := found.get(figure)) is None:
+                continue
+            sign = -1 if figure == "calibration error" else 1
+            clear = not interval.low <= 0 <= interval.high
+            better = sign * interval.value > 0
+            kind = ("better" if better else "worse") if clear else "alike"
+            kinds[kind].append(figure)
+        told = [
+            f"{word} in {', '.join(kinds[kind])}"
+            for kind, word in (
+                ("better", "better"),
+                ("worse", "worse"),
+                ("alike", "not to be told apart"),
+            )
+            if kinds[kind]
+        ]
+        lines.append(f"- `{name}` beside `{reference}`: {'; '.join(told)}.")
+    return lines
 
 
 def pooled(folds: dict[int, Evaluation], which: Iterable[int]) -> Scores:
@@ -127,7 +205,16 @@ def robustness_table(path: Path) -> list[str]:
 
 
 def main() -> None:
-    """Write the page."""
+    """Take in what is to be added, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--add", type=Path, help="JSON of an evaluation to take in")
+    parser.add_argument("--weights", type=Path, help="the weights file that it is of")
+    parser.add_argument("--code", help="commit of the code that trained the model")
+    options = parser.parse_args()
+    if options.add is not None:
+        if options.weights is None or options.code is None:
+            parser.error("--add needs --weights and --code")
+        add(options.add, options.weights, options.code)
     table = read_all(HERE / "results")
     first = {row: folds for (row, seed), folds in table.items() if seed == 0}
     if REFERENCE not in first:
@@ -161,6 +248,8 @@ def main() -> None:
                 "interval leaves out zero:",
                 "",
                 *comparison_table(rows, REFERENCE),
+                "",
+                *told_apart(rows, REFERENCE),
             ]
     for row, folds in first.items():
         for fold in folds:

@@ -33,6 +33,7 @@ __all__ = [
     "Region",
     "is_dicom",
     "is_single",
+    "iterate",
     "pictures",
     "read",
     "read_frames",
@@ -323,6 +324,16 @@ def pictures(
     ImageFileError
         If a file cannot be read.
     """
+    return list(iterate(images, value_range=value_range))
+
+
+def iterate(
+    images: ImageLike, *, value_range: tuple[float, float] | None = None
+) -> Iterator[Picture]:
+    """Yield what :func:`pictures` returns; each file is read when its turn comes.
+
+    What is wrong with the arguments themselves is raised at once.
+    """
     if value_range is not None:
         black, white = value_range
         if not (np.isfinite(black) and np.isfinite(white) and black < white):
@@ -330,20 +341,31 @@ def pictures(
                 f"value_range must be two finite numbers, the lower first, "
                 f"not {value_range!r}"
             )
-    if isinstance(images, (list, tuple)):
-        if not images:
-            raise ImageValueError("the list of images is empty")
-        nested: list[Picture] = []
-        for i, item in enumerate(images):
-            if isinstance(item, (list, tuple)):
-                raise ImageTypeError(
-                    f"image {i} of the list is itself a list; accepted is {ACCEPTED}"
-                )
-            try:
-                nested += pictures(item, value_range=value_range)
-            except (ImageTypeError, ImageValueError) as error:
-                raise type(error)(f"image {i} of the list: {error}") from None
-        return nested
+    if not isinstance(images, (list, tuple)):
+        return iter(_converted(images, value_range))
+    if not images:
+        raise ImageValueError("the list of images is empty")
+    return _each(images, value_range)
+
+
+def _each(
+    images: Sequence[Any], value_range: tuple[float, float] | None
+) -> Iterator[Picture]:
+    for i, item in enumerate(images):
+        if isinstance(item, (list, tuple)):
+            raise ImageTypeError(
+                f"image {i} of the list is itself a list; accepted is {ACCEPTED}"
+            )
+        try:
+            converted = _converted(item, value_range)
+        except (ImageTypeError, ImageValueError) as error:
+            raise type(error)(f"image {i} of the list: {error}") from None
+        yield from converted
+
+
+def _converted(
+    images: ImageLike, value_range: tuple[float, float] | None
+) -> list[Picture]:
     if isinstance(images, (str, os.PathLike)):
         return [read(images)]
     if isinstance(images, Picture):

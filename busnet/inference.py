@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
+import queue
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +18,7 @@ from busnet.errors import ImageValueError
 from busnet.images import Letterbox, Picture, Region
 from busnet.lesions import Spacing
 from busnet.results import MALIGNANT, NORMAL, Classification, Segmentation
+from busnet.threads import get_threads
 from busnet.weights import ModelInfo
 
 __all__ = ["CHUNK", "Options", "check_spacing", "forward", "heads_of", "results"]
@@ -26,7 +30,9 @@ CHUNK = 4
 FloatArray = npt.NDArray[np.float32]
 Outputs = dict[str, FloatArray]
 
-#: What computes outputs, by name, of a batch (N, H, W, C): ``Model.run``.
+T = TypeVar("T")
+
+#: What computes outputs, by name, of a batch (N, H, W, C): ``Model.compute``.
 Run = Callable[..., Outputs]
 Kind = type[Classification] | type[Segmentation]
 
@@ -83,60 +89,110 @@ def heads_of(kind: Kind) -> tuple[str, ...]:
 
 
 def forward(
-    info: ModelInfo, run: Run, pictures: Iterable[Picture], outputs: Sequence[str]
-) -> Iterator[tuple[list[Letterbox], Outputs]]:
-    """Yield letterboxes and raw outputs, a few pictures at a time."""
+    info: ModelInfo,
+    run: Run,
+    pictures: Iterable[Picture],
+    outputs: Sequence[str],
+    then: Callable[[list[Letterbox], Outputs], T],
+) -> Iterator[T]:
+    """Yield what ``then`` makes of letterboxes and raw outputs, some pictures at a time.
+
+    Few pictures have all threads to themselves. Of many, every thread takes a few at a
+    time, alone from letterbox to result: none waits for another at the end of a layer,
+    and reading files, which the caller's thread does, takes its share of the cores.
+    """
     channels, size = info.network.channels, info.image_size
     remaining = iter(pictures)
-    while chunk := list(itertools.islice(remaining, CHUNK)):
+
+    def compute(chunk: list[Picture], lane: int | None = None) -> T:
         boxes = [Letterbox(*picture.shape, size) for picture in chunk]
         batch = np.zeros((len(chunk), size, size, channels), np.float32)
         for square, box, picture in zip(batch, boxes, chunk, strict=True):
             pixels = picture.channels(1) if channels == 1 else picture.pixels
             box.apply(pixels, square)
-        yield boxes, run(batch, outputs=outputs)
+        return then(boxes, run(batch, outputs=outputs, lane=lane))
+
+    chunks = iter(lambda: list(itertools.islice(remaining, CHUNK)), [])
+    first = list(itertools.islice(chunks, 2))
+    threads = get_threads()
+    if len(first) < 2 or threads < 2:
+        yield from map(compute, itertools.chain(first, chunks))
+        return
+    lanes: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for lane in range(threads):
+        lanes.put(lane)
+
+    def compute_alone(chunk: list[Picture]) -> T:
+        lane = lanes.get()
+        try:
+            return compute(chunk, lane)
+        finally:
+            lanes.put(lane)
+
+    waiting: collections.deque[Future[T]] = collections.deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="busnet-lane")
+    try:
+        for chunk in itertools.chain(first, chunks):
+            waiting.append(pool.submit(compute_alone, chunk))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def results(
-    info: ModelInfo,
-    run: Run,
-    pictures: Sequence[Picture],
-    kind: Kind,
-    options: Options,
+    info: ModelInfo, run: Run, pictures: Iterable[Picture], kind: Kind, options: Options
 ) -> Iterator[Any]:
     """Yield the result of each picture, of the given kind, in their order.
 
     Of a frame with several tissue regions it is the result of the one with the largest
     lesion, or the one that is least like normal where no mask is computed.
     """
-    views = [
-        (index, region)
-        for index, picture in enumerate(pictures)
-        for region in options.views(picture)
-    ]
-    parts = (pictures[index].part(region) for index, region in views)
-    computed = (
-        _fields(info, outputs, i, box)
-        for boxes, outputs in forward(info, run, parts, heads_of(kind))
-        for i, box in enumerate(boxes)
-    )
-    seen = zip(views, computed, strict=True)
-    for index, group in itertools.groupby(seen, key=lambda item: item[0][0]):
-        picture, candidates = pictures[index], list(group)
-        if len(candidates) > 1:
-            warnings.warn(
-                f"{picture.name}: {len(candidates)} tissue regions; the result is of "
-                f"the one with the largest lesion",
-                stacklevel=2,
-            )
-        (_, region), fields = max(candidates, key=lambda item: _evidence(item[1]))
-        if region.box != picture.whole().box:
-            fields["region"] = region.box
-            for name in fields.keys() & {"mask", "lesion_probability"}:
-                fields[name] = _in_place(fields[name], region, picture.shape)
-        if "mask" in fields:
-            fields["spacing"] = options.spacing or region.spacing
-        yield kind(name=picture.name, image=picture.pixels, **fields)
+    waiting: collections.deque[tuple[Picture, tuple[Region, ...]]] = collections.deque()
+
+    def parts() -> Iterator[Picture]:
+        for picture in pictures:
+            regions = options.views(picture)
+            waiting.append((picture, regions))
+            yield from map(picture.part, regions)
+
+    def fields_of(boxes: list[Letterbox], outputs: Outputs) -> list[dict[str, Any]]:
+        return [_fields(info, outputs, i, box) for i, box in enumerate(boxes)]
+
+    computed = forward(info, run, parts(), heads_of(kind), fields_of)
+    candidates: list[dict[str, Any]] = []
+    for fields in itertools.chain.from_iterable(computed):
+        candidates.append(fields)
+        if len(candidates) == len(waiting[0][1]):
+            yield _result(*waiting.popleft(), candidates, kind, options)
+            candidates = []
+
+
+def _result(
+    picture: Picture,
+    regions: Sequence[Region],
+    candidates: Sequence[dict[str, Any]],
+    kind: Kind,
+    options: Options,
+) -> Any:
+    """Make a picture's result from the fields of its regions."""
+    if len(candidates) > 1:
+        warnings.warn(
+            f"{picture.name}: {len(candidates)} tissue regions; the result is of the "
+            f"one with the largest lesion",
+            stacklevel=2,
+        )
+    best = max(range(len(candidates)), key=lambda i: _evidence(candidates[i]))
+    region, fields = regions[best], candidates[best]
+    if region.box != picture.whole().box:
+        fields["region"] = region.box
+        for name in fields.keys() & {"mask", "lesion_probability"}:
+            fields[name] = _in_place(fields[name], region, picture.shape)
+    if "mask" in fields:
+        fields["spacing"] = options.spacing or region.spacing
+    return kind(name=picture.name, image=picture.pixels, **fields)
 
 
 def _fields(

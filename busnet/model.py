@@ -6,7 +6,7 @@ import collections
 import functools
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from busnet.errors import (
     MissingWeightsError,
     ModelError,
 )
-from busnet.images import ImageLike, Picture, is_single, pictures
+from busnet.images import ImageLike, Picture, is_single, iterate, pictures
 from busnet.inference import (
     Kind,
     Options,
@@ -33,7 +33,7 @@ from busnet.inference import (
 from busnet.lesions import Spacing
 from busnet.networks import STAGES
 from busnet.results import Classification, Prediction, Segmentation
-from busnet.threads import take_threads
+from busnet.threads import get_threads, take_threads
 from busnet.weights import ModelInfo
 
 __all__ = ["DEFAULT", "Model", "classify", "load", "predict", "segment", "shipped"]
@@ -193,11 +193,22 @@ class Model:
             stages: maps (N, H / s, W / s, C), s from 4 for ``"layer1"`` to 32.
         """
         names = tuple(outputs) if outputs is not None else self.info.network.heads
+        return self.compute(batch, outputs=names)
+
+    def compute(
+        self, batch: FloatArray, *, outputs: Sequence[str], lane: int | None = None
+    ) -> dict[str, FloatArray]:
+        """Compute as :meth:`run` does, in a lane as far as one is given.
+
+        Lanes compute beside each other, on one thread each.
+        """
         if batch.ndim not in (3, 4):
             raise ImageValueError(
                 f"got an array of shape {batch.shape}; expected (N, H, W, C)"
             )
-        computed = self.plan(batch.shape[0], batch.shape[1:3], names).run(batch)
+        computed = self.plan(batch.shape[0], batch.shape[1:3], outputs, lane=lane).run(
+            batch
+        )
         flat: dict[str, tuple[int, ...]] = {"class": (1, 2), "mask": (3,)}
         return {
             name: array.squeeze(flat[name]) if name in flat else array
@@ -247,15 +258,17 @@ class Model:
                 f"there is no stage {stage!r}; stages are {', '.join(STAGES)}"
             )
         maps = np.concatenate(
-            [
-                outputs[stage].mean((1, 2)) if pool else outputs[stage]
-                for _, outputs in forward(
+            list(
+                forward(
                     self.info,
-                    self.run,
-                    pictures(images, value_range=value_range),
+                    self.compute,
+                    iterate(images, value_range=value_range),
                     (stage,),
+                    lambda _, outputs: (
+                        outputs[stage].mean((1, 2)) if pool else outputs[stage]
+                    ),
                 )
-            ]
+            )
         )
         return maps[0] if is_single(images) else maps
 
@@ -304,7 +317,9 @@ class Model:
             )
         read = pictures(image, value_range=value_range)
         names = ("class", STAGES[-1])
-        (((box,), outputs),) = forward(self.info, self.run, read, names)
+        ((box, outputs),) = forward(
+            self.info, self.compute, read, names, lambda boxes, found: (boxes[0], found)
+        )
         index = (
             int(outputs["class"][0].argmax())
             if label is None
@@ -334,14 +349,19 @@ class Model:
         return from_arrays(self.info, weights.read_arrays(self.path))
 
     def plan(
-        self, batch: int, size: tuple[int, ...], outputs: Sequence[str]
+        self,
+        batch: int,
+        size: tuple[int, ...],
+        outputs: Sequence[str],
+        *,
+        lane: int | None = None,
     ) -> _core.Plan:
         """Return the engine's plan for a batch of images of (height, width).
 
-        The last few plans are kept.
+        The last few plans are kept, and those of lanes.
         """
-        threads = take_threads()
-        key = (batch, size, tuple(outputs), threads)
+        threads = take_threads() if lane is None else 1
+        key = (batch, size, tuple(outputs), threads, lane)
         with self._lock:
             plan = self._plans.pop(key, None)
             if plan is None:
@@ -355,19 +375,20 @@ class Model:
                     outputs=outputs,
                 )
             self._plans[key] = plan
-            while len(self._plans) > MOST_PLANS:
+            most = MOST_PLANS + (0 if lane is None else get_threads())
+            while len(self._plans) > most:
                 self._plans.popitem(last=False)
         return plan
 
     def stream(
         self,
-        images: Sequence[Picture],
+        images: Iterable[Picture],
         kind: Kind,
         options: Options = Options(),  # noqa: B008  frozen
     ) -> Iterator[Any]:
         """Yield the result of each picture, of the given kind, in their order."""
         self._check_heads(heads_of(kind))
-        return results(self.info, self.run, images, kind, options)
+        return results(self.info, self.compute, images, kind, options)
 
     def _check_heads(self, heads: Sequence[str]) -> None:
         missing = [head for head in heads if head not in self.info.network.heads]
@@ -384,7 +405,7 @@ class Model:
         value_range: tuple[float, float] | None,
         options: Options,
     ) -> Any:
-        read = pictures(images, value_range=value_range)
+        read = iterate(images, value_range=value_range)
         found = list(self.stream(read, kind, options))
         return found[0] if is_single(images) else found
 

@@ -218,7 +218,7 @@ def test_run_takes_any_size(model):
 def test_plans_are_bounded(model):
     for size in range(33, 33 + 3 * busnet.model.MOST_PLANS):
         model.run(random_images((1, size, size)))
-        assert len(model._plans) <= busnet.model.MOST_PLANS
+        assert len(model._plans) <= busnet.model.MOST_PLANS + busnet.get_threads()
 
 
 def test_temperature_softens(tmp_path):
@@ -278,3 +278,27 @@ def test_precisions(weights_file, monkeypatch):
     monkeypatch.setattr(busnet._core, "engine", lambda: {"bf16": False})
     with pytest.raises(busnet.ModelError, match="does not compute in bfloat16"):
         busnet.load(weights_file, precision="bf16")
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 8, 9, 23])
+def test_many_images_are_what_they_are_alone(model, count):
+    images = [random_images((40 + i, 60), seed=i) for i in range(count)]
+    together = model.predict(images)
+    features = model.features(images)
+    assert len(together) == len(features) == count
+    for image, result, feature in zip(images, together, features, strict=True):
+        alone = model.predict(image)
+        assert result.image.shape == image.shape
+        assert result.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+        np.testing.assert_allclose(
+            result.lesion_probability, alone.lesion_probability, atol=1e-5
+        )
+        np.testing.assert_allclose(feature, model.features(image), atol=1e-4)
+
+
+def test_one_bad_image_among_many_is_named(model):
+    images = [random_images((40, 60), seed=i) for i in range(30)]
+    images[17] = np.full((5, 5), np.nan)
+    with pytest.raises(busnet.ImageValueError, match="image 17 of the list"):
+        model.predict(images)
+    assert model.predict(images[:17])

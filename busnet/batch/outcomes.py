@@ -58,18 +58,29 @@ def predict_files(
     sources
         The files.
     options
-        See :class:`busnet.model.Options`.
+        See :class:`busnet.inference.Options`.
     jobs
         Threads that read files while the network computes.
     """
-    pending: list[tuple[Source, Picture | BusnetError]] = []
-    for source, frames in _read_ahead(sources, jobs):
-        for item in frames:
-            pending.append((source, item))
-            if len(pending) == CHUNK:
-                yield from _predict_pending(model, pending, options)
-                pending.clear()
-    yield from _predict_pending(model, pending, options)
+    read: collections.deque[Outcome] = collections.deque()
+
+    def pictures() -> Iterator[Picture]:
+        for source, frames in _read_ahead(sources, jobs):
+            for item in frames:
+                if isinstance(item, Picture):
+                    read.append(Outcome(source, frame=item.frame))
+                    yield item
+                else:
+                    read.append(Outcome(source, error=item))
+
+    def failures() -> Iterator[Outcome]:
+        while read and read[0].error is not None:
+            yield read.popleft()
+
+    for prediction in model.stream(pictures(), Prediction, options):
+        yield from failures()
+        yield dataclasses.replace(read.popleft(), prediction=prediction)
+    yield from failures()
 
 
 def _read_ahead(sources: Iterable[Source], jobs: int) -> Iterator[tuple[Source, Read]]:
@@ -100,20 +111,6 @@ def _open(source: Source) -> Read:
 
     found = items()
     return itertools.chain(list(itertools.islice(found, 1)), found)
-
-
-def _predict_pending(
-    model: Model,
-    pending: Sequence[tuple[Source, Picture | BusnetError]],
-    options: Options,
-) -> Iterator[Outcome]:
-    pictures = [item for _, item in pending if isinstance(item, Picture)]
-    predictions = iter(list(model.stream(pictures, Prediction, options)))
-    for source, item in pending:
-        if isinstance(item, Picture):
-            yield Outcome(source, prediction=next(predictions), frame=item.frame)
-        else:
-            yield Outcome(source, error=item)
 
 
 def record_all(
