@@ -1,15 +1,14 @@
 """Model.predict on a folder of PNG files, beside the bare passes of the same model.
 
-    python benchmarks/throughput.py [--files N] [--seconds S] [--precision P] [MODEL ...]
+    python benchmarks/throughput.py [--folder F] [--precision P] [MODEL ...]
 
-Files are phantoms of 600 x 500 pixels. Both take turns; the bare passes are of batches
-that are in memory already, as many images as there are files.
+Files are those of a folder, or phantoms of 600 x 500 pixels. Both take turns; the bare
+passes are of batches that are in memory already, as many images as there are files.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from common import both, cpu_name, times
 
 
 def main() -> None:
-    """Write the files, time both, and print the ratio of their throughputs."""
+    """Time both, and print the ratio of their throughputs."""
     import numpy as np
     from PIL import Image
 
@@ -27,24 +26,29 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("models", nargs="*", default=["resnet18", "mod_resnet101"])
-    parser.add_argument("--files", type=int, default=64)
+    parser.add_argument("--folder", type=Path, help="PNG files to predict")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--precision", default="f32")
     options = parser.parse_args()
-    if options.files % CHUNK:
-        sys.exit(f"--files is a multiple of {CHUNK}")
-    print(f"{cpu_name()}, {busnet.get_threads()} threads, {options.precision}")
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{i}.png" for i in range(options.files)]
-        for i, path in enumerate(paths):
-            Image.fromarray(phantom(500, 600, seed=i)[0]).convert("RGB").save(path)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        if options.folder is None:
+            for i in range(64):
+                image = Image.fromarray(phantom(500, 600, seed=i)[0]).convert("RGB")
+                image.save(folder / f"{i}.png")
+        paths = sorted(folder.glob("*.png"))
+        paths = paths[: len(paths) // CHUNK * CHUNK]
+        print(
+            f"{cpu_name()}, {busnet.get_threads()} threads, {options.precision}, "
+            f"{len(paths)} files"
+        )
         for name in options.models:
             model = busnet.load(name, precision=options.precision)
             size, channels = model.info.image_size, model.info.network.channels
             batch = np.zeros((CHUNK, size, size, channels), np.float32)
 
             def bare(model=model, batch=batch) -> None:
-                for _ in range(options.files // CHUNK):
+                for _ in range(len(paths) // CHUNK):
                     model.run(batch)
 
             taken = times(
@@ -52,14 +56,12 @@ def main() -> None:
                 options.seconds,
                 warm=1,
             )
-            low = {
-                key: both(found, 1e3 / options.files) for key, found in taken.items()
-            }
+            scale = 1e3 / len(paths)
+            plain, whole = (both(taken[key], scale) for key in ("bare", "predict"))
             print(
-                f"{name:14} bare {low['bare'][0]:6.2f} / {low['bare'][1]:6.2f} ms an image, "
-                f"predict {low['predict'][0]:6.2f} / {low['predict'][1]:6.2f}, throughput "
-                f"{low['bare'][0] / low['predict'][0]:.2f} / "
-                f"{low['bare'][1] / low['predict'][1]:.2f} of the bare one"
+                f"{name:14} ms an image: bare {plain[0]:.2f} / {plain[1]:.2f}, predict "
+                f"{whole[0]:.2f} / {whole[1]:.2f}; its throughput is "
+                f"{plain[0] / whole[0]:.2f} / {plain[1] / whole[1]:.2f} of the bare one"
             )
 
 

@@ -95,7 +95,7 @@ def forward(
     outputs: Sequence[str],
     then: Callable[[list[Letterbox], Outputs], T],
 ) -> Iterator[T]:
-    """Yield what ``then`` makes of letterboxes and raw outputs, some pictures at a time.
+    """Yield what ``then`` makes of letterboxes and outputs, a few pictures at a time.
 
     Few pictures have all threads to themselves. Of many, every thread takes a few at a
     time, alone from letterbox to result: none waits for another at the end of a layer,
