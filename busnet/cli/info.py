@@ -54,8 +54,9 @@ def info(
 def _print_engine(console: Console) -> None:
     engine = _core.engine()
     console.print(f"busnet {__version__}")
+    bf16 = "with" if engine["bf16"] else "without"
     console.print(
-        f"oneDNN {engine['version']}, instruction set {engine['isa']}, "
+        f"oneDNN {engine['version']}, instruction set {engine['isa']} {bf16} bfloat16, "
         f"{get_threads()} threads",
         highlight=False,
     )
