@@ -3,8 +3,8 @@
     python benchmarks/results.py
     python benchmarks/results.py --add JSON --weights SAFETENSORS --code COMMIT
 
-The second form first takes in what `busnet evaluate --json` wrote of a model that the
-code of a commit trained, with the command that trains it again.
+The second form takes in what `busnet evaluate --json` wrote of a model that the code of
+a commit trained, with the command that trains it again, and draws nothing.
 
 Each file there is the JSON of one `busnet evaluate` on one held-out fold, named
 NETWORK[-VARIANT]-foldK-seedS.json, or of one `busnet robustness`, named
@@ -205,7 +205,7 @@ def robustness_table(path: Path) -> list[str]:
 
 
 def main() -> None:
-    """Take in what is to be added, and write the page."""
+    """Take in what is to be added, or write the page."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--add", type=Path, help="JSON of an evaluation to take in")
     parser.add_argument("--weights", type=Path, help="the weights file that it is of")
@@ -215,6 +215,7 @@ def main() -> None:
         if options.weights is None or options.code is None:
             parser.error("--add needs --weights and --code")
         add(options.add, options.weights, options.code)
+        return
     table = read_all(HERE / "results")
     first = {row: folds for (row, seed), folds in table.items() if seed == 0}
     if REFERENCE not in first:
@@ -223,9 +224,10 @@ def main() -> None:
         "# Results",
         "",
         "Drawn by `python benchmarks/results.py` from the evaluations under",
-        "`results/`; each of them holds the protocol, the weights' provenance and",
-        "every image's scores. Protocol: `busi-group5`. Values with 95 % intervals",
-        "by bootstrap over duplicate groups. For research use only.",
+        "`results/`; each of them holds the protocol, the weights' provenance, the",
+        "command that trains the model again, and every image's scores. Protocol:",
+        "`busi-group5`. Values with 95 % intervals by bootstrap over duplicate groups.",
+        "For research use only.",
     ]
     by_folds: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for row, folds in first.items():

@@ -25,6 +25,14 @@ SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
 GREY = phantom(48, 64)[0]
 COLOUR = np.stack([GREY, GREY[::-1], np.full_like(GREY, 90)], 2)
 
+#: What ties a segmentation to its source.
+UIDS = {
+    "SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1",
+    "SOPInstanceUID": "1.2.3.4",
+    "StudyInstanceUID": "1.2.3",
+    "SeriesInstanceUID": "1.2.3.1",
+}
+
 
 def write(path, pixels, photometric, syntax=ExplicitVRLittleEndian, data=None, **tags):
     """Write a DICOM file of (H, W), (H, W, 3) or (N, H, W) pixels."""
@@ -262,15 +270,9 @@ def test_segmentations_are_read_back(tmp_path, model, weights_file):
     highdicom = pytest.importorskip("highdicom", reason="needs busnet[dicom]")
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
-    uids = {
-        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1",
-        "SOPInstanceUID": "1.2.3.4",
-        "StudyInstanceUID": "1.2.3",
-        "SeriesInstanceUID": "1.2.3.1",
-    }
     personal = {"StudyDate": "19990101", "AccessionNumber": "SECRET-7"}
-    write(folder / "still.dcm", np.stack([GREY] * 3, 2), "RGB", **uids, **personal)
-    write(folder / "clip.dcm", np.stack([GREY] * 2), "MONOCHROME2", **uids)
+    write(folder / "still.dcm", np.stack([GREY] * 3, 2), "RGB", **UIDS, **personal)
+    write(folder / "clip.dcm", np.stack([GREY] * 2), "MONOCHROME2", **UIDS)
     write(folder / "bare.dcm", GREY, "MONOCHROME2")
     Image.fromarray(GREY).save(folder / "png.png")
     done = run(
@@ -301,13 +303,7 @@ def test_a_segmentation_may_be_empty(tmp_path, model):
 
     from busnet.dicomseg import save_segmentation
 
-    uids = {
-        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1",
-        "SOPInstanceUID": "1.2.3.4",
-        "StudyInstanceUID": "1.2.3",
-        "SeriesInstanceUID": "1.2.3.1",
-    }
-    source = write(tmp_path / "s.dcm", GREY, "MONOCHROME2", **uids)
+    source = write(tmp_path / "s.dcm", GREY, "MONOCHROME2", **UIDS)
     result = model.predict(source)
     none = dataclasses.replace(result, mask=np.zeros_like(result.mask))
     save_segmentation(none, source, tmp_path / "e.dcm", model.info)

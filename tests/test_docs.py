@@ -44,17 +44,11 @@ def folder(tmp_path):
 
 
 def write_dicom(folder):
-    from test_dicom import write
+    from test_dicom import UIDS, write
 
-    uids = {
-        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1",
-        "SOPInstanceUID": "1.2.3.4",
-        "StudyInstanceUID": "1.2.3",
-        "SeriesInstanceUID": "1.2.3.1",
-    }
     frames = np.stack([phantom(80, 100, seed=i)[0] for i in range(3)])
     (folder / "export").mkdir()
-    write(folder / "export" / "still.dcm", frames[0], "MONOCHROME2", **uids)
+    write(folder / "export" / "still.dcm", frames[0], "MONOCHROME2", **UIDS)
     write(folder / "export" / "loop.dcm", frames, "MONOCHROME2")
 
 

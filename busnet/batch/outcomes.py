@@ -8,7 +8,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from busnet.batch.sources import Source
 from busnet.errors import BusnetError
@@ -18,6 +18,9 @@ from busnet.model import Model
 from busnet.results import MALIGNANT, Prediction
 
 __all__ = ["Outcome", "describe", "predict_files", "record_all", "summarise"]
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 #: What reading a file gave: a picture for each frame, or an error.
 Read = Iterator["Picture | BusnetError"]
@@ -65,7 +68,7 @@ def predict_files(
     read: collections.deque[Outcome] = collections.deque()
 
     def pictures() -> Iterator[Picture]:
-        for source, frames in _read_ahead(sources, jobs):
+        for source, frames in _in_order(_open, sources, jobs):
             for item in frames:
                 if isinstance(item, Picture):
                     read.append(Outcome(source, frame=item.frame))
@@ -83,21 +86,23 @@ def predict_files(
     yield from failures()
 
 
-def _read_ahead(sources: Iterable[Source], jobs: int) -> Iterator[tuple[Source, Read]]:
-    """Yield files in order, the next few already being read."""
-    waiting: collections.deque[tuple[Source, Future[Read]]] = collections.deque()
-    with ThreadPoolExecutor(jobs, thread_name_prefix="busnet-read") as pool:
-        try:
-            for source in sources:
-                waiting.append((source, pool.submit(_open, source)))
-                if len(waiting) > CHUNK + jobs:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            while waiting:
+def _in_order(
+    function: Callable[[A], B], items: Iterable[A], jobs: int
+) -> Iterator[tuple[A, B]]:
+    """Yield items with their results, in order, the next few already being computed."""
+    waiting: collections.deque[tuple[A, Future[B]]] = collections.deque()
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="busnet-file")
+    try:
+        for item in items:
+            waiting.append((item, pool.submit(function, item)))
+            if len(waiting) > CHUNK + jobs:
                 first, future = waiting.popleft()
                 yield first, future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _open(source: Source) -> Read:
@@ -133,21 +138,8 @@ def record_all(
     jobs
         Threads that record while the next outcomes are computed.
     """
-    waiting: collections.deque[tuple[Source, Future[dict[str, Any]]]]
-    waiting = collections.deque()
-
-    def recorded() -> Iterator[tuple[Source, dict[str, Any]]]:
-        with ThreadPoolExecutor(jobs, thread_name_prefix="busnet-write") as pool:
-            for outcome in outcomes:
-                waiting.append((outcome.source, pool.submit(record, outcome)))
-                if len(waiting) > CHUNK + jobs:
-                    source, future = waiting.popleft()
-                    yield source, future.result()
-            while waiting:
-                source, future = waiting.popleft()
-                yield source, future.result()
-
-    for source, group in itertools.groupby(recorded(), key=lambda item: item[0]):
+    recorded = _in_order(record, outcomes, jobs)
+    for source, group in itertools.groupby(recorded, key=lambda item: item[0].source):
         documents = [document for _, document in group]
         if summary := summarise(documents):
             documents.append(summary)
