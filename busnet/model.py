@@ -485,19 +485,40 @@ def _default() -> Model:
     return load()
 
 
-def predict(images: ImageLike, **options: Any) -> Any:
+def predict(
+    images: ImageLike,
+    *,
+    value_range: tuple[float, float] | None = None,
+    spacing: Spacing | None = None,
+    crop: bool = True,
+) -> Any:
     """Predict with the embedded model; see :meth:`Model.predict`."""
-    return _default().predict(images, **options)
+    return _default().predict(
+        images, value_range=value_range, spacing=spacing, crop=crop
+    )
 
 
-def classify(images: ImageLike, **options: Any) -> Any:
+def classify(
+    images: ImageLike,
+    *,
+    value_range: tuple[float, float] | None = None,
+    crop: bool = True,
+) -> Any:
     """Classify with the embedded model; see :meth:`Model.classify`."""
-    return _default().classify(images, **options)
+    return _default().classify(images, value_range=value_range, crop=crop)
 
 
-def segment(images: ImageLike, **options: Any) -> Any:
+def segment(
+    images: ImageLike,
+    *,
+    value_range: tuple[float, float] | None = None,
+    spacing: Spacing | None = None,
+    crop: bool = True,
+) -> Any:
     """Segment with the embedded model; see :meth:`Model.segment`."""
-    return _default().segment(images, **options)
+    return _default().segment(
+        images, value_range=value_range, spacing=spacing, crop=crop
+    )
 
 
 def _options(spacing: Spacing | None, crop: bool) -> Options:
