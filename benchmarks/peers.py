@@ -56,6 +56,7 @@ class Worker:
         own_environment = {
             "OMP_NUM_THREADS": str(threads),
             "BUSNET_ANSWERS": str(write),
+            "PYTHONPATH": f"{WORKERS.parent}:{os.environ.get('PYTHONPATH', '')}",
         }
         self._process = subprocess.Popen(
             [python, str(WORKERS / f"{engine}_worker.py")],

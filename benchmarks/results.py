@@ -15,7 +15,6 @@ counted once, under the model that never saw its group.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import re
 from collections import defaultdict
@@ -29,7 +28,7 @@ from busnet.evaluation.evaluation import Evaluation, read_evaluation
 from busnet.evaluation.intervals import Interval, compare, intervals
 from busnet.evaluation.scores import Scores
 from busnet.files import whole_file
-from busnet.networks import NETWORKS
+from busnet.networks import NETWORKS, Network
 from busnet.weights import read_info
 
 HERE = Path(__file__).resolve().parent
@@ -42,6 +41,9 @@ REFERENCE = "mod_resnet101"
 
 #: Row, seed and fold of every evaluation.
 Table = dict[tuple[str, int], dict[int, Evaluation]]
+
+#: Row, and what each figure is more than the reference's, paired.
+Differences = dict[str, dict[str, Interval]]
 
 
 def read_all(folder: Path) -> Table:
@@ -58,32 +60,29 @@ def read_all(folder: Path) -> Table:
     return table
 
 
-def row_name(network: dict[str, Any]) -> str:
-    """Return the name of a row: the network's, and what was switched off."""
-    name = str(network["name"])
-    if NETWORKS[name].stage_shortcuts and not network["stage_shortcuts"]:
-        name += "-plain"
-    if len(network["heads"]) == 1:
-        name += f"-{network['heads'][0]}"
-    return name
+def switched_off(network: Network) -> list[tuple[str, str]]:
+    """Return what a network lacks of its row, each as a name and as an option."""
+    found = []
+    if NETWORKS[network.name].stage_shortcuts and not network.stage_shortcuts:
+        found.append(("plain", "--no-stage-shortcuts"))
+    if len(network.heads) == 1:
+        found.append((network.heads[0], f"--heads {network.heads[0]}"))
+    return found
 
 
-def training_command(network: dict[str, Any], provenance: dict[str, Any]) -> str:
+def training_command(network: Network, provenance: dict[str, Any]) -> str:
     """Return what is typed to train a model again, as README names its data."""
-    words = ["busnet train", f"--network {network['name']}"]
+    words = ["busnet train", f"--network {network.name}"]
     words += ["--data Dataset_BUSI_with_GT", f"--protocol {provenance['protocol']}"]
     words += [f"--fold {provenance['fold']}", f"--seed {provenance['recipe']['seed']}"]
     words += ["--start weights", "--pretrain BUSBRA"]
-    if NETWORKS[network["name"]].stage_shortcuts and not network["stage_shortcuts"]:
-        words.append("--no-stage-shortcuts")
-    if len(network["heads"]) == 1:
-        words.append(f"--heads {network['heads'][0]}")
+    words += [option for _, option in switched_off(network)]
     return " ".join(words)
 
 
 def add(path: Path, weights: Path, code: str) -> None:
     """Take an evaluation in, with the command and the code that made its model."""
-    network = dataclasses.asdict(read_info(weights).network)
+    network = read_info(weights).network
     document = json.loads(path.read_text(encoding="utf-8"))
     provenance = document["provenance"]
     seed = provenance["recipe"]["seed"]
@@ -92,26 +91,28 @@ def add(path: Path, weights: Path, code: str) -> None:
         "seed": seed,
         "code": code,
     }
-    target = f"{row_name(network)}-fold{document['fold']}-seed{seed}.json"
+    row = "-".join([network.name, *(name for name, _ in switched_off(network))])
+    target = f"{row}-fold{document['fold']}-seed{seed}.json"
     with whole_file(HERE / "results" / target) as part:
         part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-def told_apart(rows: dict[str, Scores], reference: str) -> list[str]:
+def is_clear(interval: Interval) -> bool:
+    """Tell whether a difference's interval leaves out zero."""
+    return not interval.low <= 0 <= interval.high
+
+
+def told_apart(differences: Differences, reference: str) -> list[str]:
     """Return a sentence for each row on what differs by more than its interval."""
     lines = []
-    for name, scores in rows.items():
-        if name == reference:
-            continue
-        found = compare(rows[reference], scores, count=DRAWS)
+    for name, found in differences.items():
         kinds: dict[str, list[str]] = {"better": [], "worse": [], "alike": []}
         for figure in FIGURES:
             if (interval := found.get(figure)) is None:
                 continue
             sign = -1 if figure == "calibration error" else 1
-            clear = not interval.low <= 0 <= interval.high
             better = sign * interval.value > 0
-            kind = ("better" if better else "worse") if clear else "alike"
+            kind = ("better" if better else "worse") if is_clear(interval) else "alike"
             kinds[kind].append(figure)
         told = [
             f"{word} in {', '.join(kinds[kind])}"
@@ -146,17 +147,14 @@ def figure_table(rows: dict[str, Scores]) -> list[str]:
     return lines
 
 
-def comparison_table(rows: dict[str, Scores], reference: str) -> list[str]:
+def comparison_table(differences: Differences) -> list[str]:
     """Return a Markdown table of paired differences from the reference."""
     lines = [line(["network", *FIGURES]), line(["---"] * (len(FIGURES) + 1))]
-    for name, scores in rows.items():
-        if name == reference:
-            continue
-        found = compare(rows[reference], scores, count=DRAWS)
+    for name, found in differences.items():
         cells = []
         for figure in FIGURES:
             interval = found.get(figure)
-            clear = interval is not None and not interval.low <= 0 <= interval.high
+            clear = interval is not None and is_clear(interval)
             text = "" if interval is None else str(interval)
             cells.append(f"**{text}**" if clear else text)
         lines.append(line([name, *cells]))
@@ -244,14 +242,19 @@ def main() -> None:
         held = ", ".join(map(str, key))
         text += ["", f"## Held-out folds {held}", "", *figure_table(rows)]
         if REFERENCE in rows and len(rows) > 1:
+            differences = {
+                name: compare(rows[REFERENCE], scores, count=DRAWS)
+                for name, scores in rows.items()
+                if name != REFERENCE
+            }
             text += [
                 "",
                 f"Less `{REFERENCE}`, paired on the same images; bold where the",
                 "interval leaves out zero:",
                 "",
-                *comparison_table(rows, REFERENCE),
+                *comparison_table(differences),
                 "",
-                *told_apart(rows, REFERENCE),
+                *told_apart(differences, REFERENCE),
             ]
     for row, folds in first.items():
         for fold in folds:

@@ -8,12 +8,12 @@ import itertools
 import queue
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from busnet.ahead import in_order
 from busnet.errors import ImageValueError
 from busnet.images import Letterbox, Picture, Region
 from busnet.lesions import Spacing
@@ -21,7 +21,7 @@ from busnet.results import MALIGNANT, NORMAL, Classification, Segmentation
 from busnet.threads import get_threads
 from busnet.weights import ModelInfo
 
-__all__ = ["CHUNK", "Options", "check_spacing", "forward", "heads_of", "results"]
+__all__ = ["CHUNK", "Options", "forward", "heads_of", "results"]
 
 #: Images that go through the network together: few, since activations that fall out of
 #: the cache cost more than the larger matrices gain.
@@ -48,24 +48,27 @@ class Options:
     crop
         Whether only the tissue regions of a frame are looked at, where its file names
         them.
+
+    Raises
+    ------
+    ImageValueError
+        If the spacing is not two positive numbers.
     """
 
     spacing: Spacing | None = None
     crop: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the spacing, and keep it as two floats."""
+        if self.spacing is not None:
+            object.__setattr__(self, "spacing", _checked_spacing(self.spacing))
 
     def views(self, picture: Picture) -> tuple[Region, ...]:
         """Return the parts of a picture to look at, the largest first."""
         return picture.views() if self.crop else (picture.whole(),)
 
 
-def check_spacing(spacing: Spacing) -> Spacing:
-    """Return the spacing as two positive floats.
-
-    Raises
-    ------
-    ImageValueError
-        If it is not.
-    """
+def _checked_spacing(spacing: Spacing) -> Spacing:
     try:
         row, column = (float(value) for value in spacing)
     except (TypeError, ValueError):
@@ -129,17 +132,9 @@ def forward(
         finally:
             lanes.put(lane)
 
-    waiting: collections.deque[Future[T]] = collections.deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="busnet-lane")
-    try:
-        for chunk in itertools.chain(first, chunks):
-            waiting.append(pool.submit(compute_alone, chunk))
-            if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    every = itertools.chain(first, chunks)
+    for _, made in in_order(compute_alone, every, threads=threads, ahead=2 * threads):
+        yield made
 
 
 def results(

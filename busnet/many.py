@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from busnet.batch import Outcome, collect, predict_files
-from busnet.inference import Options, check_spacing
+from busnet.inference import Options
 from busnet.lesions import Spacing
 from busnet.model import DEFAULT, Model, load
 
@@ -52,7 +52,7 @@ def predict_many(
     ImageValueError
         If the spacing is not two positive numbers.
     """
-    options = Options(None if spacing is None else check_spacing(spacing), crop)
+    options = Options(spacing, crop)
     sources = collect(map(Path, paths))
     loaded = model if isinstance(model, Model) else load(model)
     if client is None:

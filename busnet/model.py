@@ -25,7 +25,6 @@ from busnet.images import ImageLike, Picture, is_single, iterate, pictures
 from busnet.inference import (
     Kind,
     Options,
-    check_spacing,
     forward,
     heads_of,
     results,
@@ -136,7 +135,7 @@ class Model:
         ModelError
             If the model has not both heads.
         """
-        options = _options(spacing, crop)
+        options = Options(spacing, crop)
         return self._several(images, Prediction, value_range, options)
 
     def classify(
@@ -152,7 +151,7 @@ class Model:
         -------
         Classification or list of Classification
         """
-        options = _options(None, crop)
+        options = Options(None, crop)
         return self._several(images, Classification, value_range, options)
 
     def segment(
@@ -169,7 +168,7 @@ class Model:
         -------
         Segmentation or list of Segmentation
         """
-        options = _options(spacing, crop)
+        options = Options(spacing, crop)
         return self._several(images, Segmentation, value_range, options)
 
     def run(
@@ -519,7 +518,3 @@ def segment(
     return _default().segment(
         images, value_range=value_range, spacing=spacing, crop=crop
     )
-
-
-def _options(spacing: Spacing | None, crop: bool) -> Options:
-    return Options(None if spacing is None else check_spacing(spacing), crop)

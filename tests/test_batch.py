@@ -16,7 +16,8 @@ from PIL import Image
 from test_cli import pixels, rows, run
 
 import busnet
-from busnet.batch import Outputs, Source, collect, predict_files, record_all
+from busnet.batch import Source, collect, predict_files, record_all
+from busnet.batch.outputs import Outputs
 from busnet.data.phantom import phantom
 from busnet.errors import DataError, ImageFileError, MissingImageError
 

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from busnet import batch
+from busnet.batch.journal import Journal
 from busnet.data.phantom import phantom
 from busnet.networks import NETWORKS
 
@@ -156,27 +157,27 @@ def test_other_settings_or_a_changed_file_are_done_again(
 ):
     out = tmp_path / "out"
     settings = {"model": "x"}
-    journal = batch.Journal(out, settings)
+    journal = Journal(out, settings)
     source = batch.collect([folder])[0]
     documents = [{"file": str(source.path), "label": "benign"}]
     journal.add(source, documents)
     journal.close(finished=False)
-    again = batch.Journal(out, settings)
+    again = Journal(out, settings)
     assert again.find(source) == documents
     again.close(finished=False)
     source.path.write_bytes(source.path.read_bytes() + b" ")
-    changed = batch.Journal(out, settings)
+    changed = Journal(out, settings)
     assert changed.find(source) == []
     changed.close(finished=False)
     source.path.unlink()
-    gone = batch.Journal(out, settings)
+    gone = Journal(out, settings)
     gone.add(source, documents)
     assert gone.find(source) == []
     gone.close(finished=False)
-    again = batch.Journal(out, settings)
+    again = Journal(out, settings)
     assert again.find(source) == []
     again.close(finished=False)
-    other = batch.Journal(out, {"model": "y"})
+    other = Journal(out, {"model": "y"})
     assert other.find(source) == []
     other.close(finished=True)
     assert list(out.iterdir()) == []

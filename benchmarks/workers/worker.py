@@ -13,13 +13,7 @@ import sys
 import time
 
 import numpy as np
-
-
-def peak_mb():
-    """Return the largest resident size of this process so far, in MB."""
-    with open("/proc/self/status") as file:
-        line = next(line for line in file if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024 / 1e6
+from common import peak_rss_mb
 
 
 def serve(load, version):
@@ -36,7 +30,7 @@ def serve(load, version):
             elif request["do"] == "run":
                 outputs = run(images)
                 np.savez(request["out"], **outputs)
-                answer["peak_mb"] = peak_mb()
+                answer["peak_mb"] = peak_rss_mb()
             elif request["do"] == "time":
                 answer["seconds"] = timed(run, images, request["seconds"])
         except Exception as error:  # told to the driver, which leaves the engine out

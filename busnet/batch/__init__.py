@@ -1,7 +1,9 @@
-"""Predicting many files: which ones, one bad file among them, and what is written."""
+"""Predicting many files: which ones, one bad file among them, and what is written.
 
-from busnet.batch.gallery import write_gallery
-from busnet.batch.journal import Journal
+What a run writes (tables, pictures, galleries, its journal) is in modules of its own,
+which only those who write import: ``import busnet`` need not wait for them.
+"""
+
 from busnet.batch.outcomes import (
     Outcome,
     describe,
@@ -9,21 +11,14 @@ from busnet.batch.outcomes import (
     record_all,
     summarise,
 )
-from busnet.batch.outputs import Outputs
 from busnet.batch.sources import Source, collect
-from busnet.batch.table import FORMATS, Table
 
 __all__ = [
-    "FORMATS",
-    "Journal",
     "Outcome",
-    "Outputs",
     "Source",
-    "Table",
     "collect",
     "describe",
     "predict_files",
     "record_all",
     "summarise",
-    "write_gallery",
 ]

@@ -7,9 +7,9 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
+from busnet.ahead import in_order
 from busnet.batch.sources import Source
 from busnet.errors import BusnetError
 from busnet.images import Picture, read_frames
@@ -18,9 +18,6 @@ from busnet.model import Model
 from busnet.results import MALIGNANT, Prediction
 
 __all__ = ["Outcome", "describe", "predict_files", "record_all", "summarise"]
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 #: What reading a file gave: a picture for each frame, or an error.
 Read = Iterator["Picture | BusnetError"]
@@ -68,7 +65,9 @@ def predict_files(
     read: collections.deque[Outcome] = collections.deque()
 
     def pictures() -> Iterator[Picture]:
-        for source, frames in _in_order(_open, sources, jobs):
+        for source, frames in in_order(
+            _open, sources, threads=jobs, ahead=CHUNK + jobs
+        ):
             for item in frames:
                 if isinstance(item, Picture):
                     read.append(Outcome(source, frame=item.frame))
@@ -84,25 +83,6 @@ def predict_files(
         yield from failures()
         yield dataclasses.replace(read.popleft(), prediction=prediction)
     yield from failures()
-
-
-def _in_order(
-    function: Callable[[A], B], items: Iterable[A], jobs: int
-) -> Iterator[tuple[A, B]]:
-    """Yield items with their results, in order, the next few already being computed."""
-    waiting: collections.deque[tuple[A, Future[B]]] = collections.deque()
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="busnet-file")
-    try:
-        for item in items:
-            waiting.append((item, pool.submit(function, item)))
-            if len(waiting) > CHUNK + jobs:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _open(source: Source) -> Read:
@@ -138,7 +118,7 @@ def record_all(
     jobs
         Threads that record while the next outcomes are computed.
     """
-    recorded = _in_order(record, outcomes, jobs)
+    recorded = in_order(record, outcomes, threads=jobs, ahead=CHUNK + jobs)
     for source, group in itertools.groupby(recorded, key=lambda item: item[0].source):
         documents = [document for _, document in group]
         if summary := summarise(documents):

@@ -97,8 +97,8 @@ class Outputs:
             names["overlay"] = f"overlays/{outcome.name}_overlay.png"
         if self.nifti:
             names["nifti"] = f"masks/{outcome.name}_mask.nii.gz"
-        still = outcome.frame is None and is_dicom(outcome.source.path)
-        if self.dicom_seg and still:
+        still = outcome.frame is None
+        if self.dicom_seg and still and is_dicom(outcome.source.path):
             names["dicom_seg"] = f"segmentations/{outcome.name}_seg.dcm"
         return names
 

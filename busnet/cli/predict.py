@@ -14,6 +14,10 @@ import typer
 from rich.markup import escape
 
 from busnet import __version__, batch
+from busnet.batch.gallery import write_gallery
+from busnet.batch.journal import Journal
+from busnet.batch.outputs import Outputs
+from busnet.batch.table import Table
 from busnet.cli.common import (
     FAILED,
     USAGE,
@@ -136,7 +140,7 @@ def predict(
         fail(f"no image files in {', '.join(map(str, paths))}", USAGE)
     loaded = load(model, precision=precision.value)
     options = Options((spacing, spacing) if spacing is not None else None, crop)
-    outputs = batch.Outputs(
+    outputs = Outputs(
         out, loaded.info, overlay=overlay or gallery, nifti=nifti, dicom_seg=dicom_seg
     )
     settings = {
@@ -151,12 +155,12 @@ def predict(
     work = _work(loaded, options, outputs, jobs, scheduler)
     with _journal(out, settings) as journal:
         documents = _predict_all(sources, work, journal)
-        table = batch.Table(loaded.info)
+        table = Table(loaded.info)
         for source in sources:
             for document in documents[source]:
                 table.append(document)
         if gallery and out is not None:
-            batch.write_gallery(out / "gallery.html", table)
+            write_gallery(out / "gallery.html", table)
         _write(table, out, form.value)
     messages.print(f"[dim]{NOTICE}[/]")
     failed = [d["error"] for d in table.documents if "error" in d]
@@ -170,7 +174,7 @@ def predict(
 def _work(
     model: Model,
     options: Options,
-    outputs: batch.Outputs,
+    outputs: Outputs,
     jobs: int,
     scheduler: str | None,
 ) -> Work:
@@ -198,15 +202,13 @@ def _work(
 
 
 @contextlib.contextmanager
-def _journal(
-    out: Path | None, settings: Mapping[str, Any]
-) -> Iterator[batch.Journal | None]:
+def _journal(out: Path | None, settings: Mapping[str, Any]) -> Iterator[Journal | None]:
     """Open the journal of an output folder; it goes when the block succeeds."""
     if out is None:
         yield None
         return
     sweep(out)
-    journal = batch.Journal(out, settings)
+    journal = Journal(out, settings)
     finished = False
     try:
         yield journal
@@ -219,7 +221,7 @@ def _journal(
 
 
 def _predict_all(
-    sources: Sequence[batch.Source], work: Work, journal: batch.Journal | None
+    sources: Sequence[batch.Source], work: Work, journal: Journal | None
 ) -> dict[batch.Source, Documents]:
     """Predict what the journal lacks, and return the documents of all sources."""
     documents = {}
@@ -236,7 +238,7 @@ def _predict_all(
     return documents
 
 
-def _write(table: batch.Table, out: Path | None, form: str) -> None:
+def _write(table: Table, out: Path | None, form: str) -> None:
     if out is None:
         table.write(sys.stdout, form)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -13,7 +14,6 @@ from busnet.data import CLASSES, Case
 from busnet.errors import DataError
 from busnet.evaluation.overlap import compare_masks
 from busnet.images import Picture
-from busnet.inference import CHUNK
 from busnet.model import Model
 from busnet.results import Classification, Prediction, Segmentation
 
@@ -145,19 +145,20 @@ def score_cases(
         kind = Classification
     elif "class" not in heads:
         kind = Segmentation
-    for start in range(0, len(cases), CHUNK):
-        chunk = cases[start : start + CHUNK]
-        pictures, masks = [], []
-        for i, case in enumerate(chunk, start):
+    waiting: collections.deque[tuple[Case, npt.NDArray[np.bool_] | None]]
+    waiting = collections.deque()
+
+    def pictures() -> Iterator[Picture]:
+        for i, case in enumerate(cases):
             picture, mask = case.read_image(), case.read_mask() if case.masks else None
             if change is not None:
                 pixels, mask = change(picture.pixels, mask, i)
                 picture = Picture(pixels, picture.name)
-            pictures.append(picture)
-            masks.append(mask)
-        results = model.stream(pictures, kind)
-        for case, mask, result in zip(chunk, masks, results, strict=True):
-            yield _score(case, mask, result)
+            waiting.append((case, mask))
+            yield picture
+
+    for result in model.stream(pictures(), kind):
+        yield _score(*waiting.popleft(), result)
 
 
 def _score(case: Case, truth: npt.NDArray[np.bool_] | None, result: Any) -> CaseScore:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from busnet.networks import Network, build
 from busnet.weights import ModelInfo
 
-__all__ = ["TorchGraph", "from_arrays", "module"]
+__all__ = ["TorchGraph", "from_arrays", "load_arrays", "module"]
 
 #: A step finds its layers in the module that runs it, so that copies of a module
 #: compute with their own.
@@ -150,6 +150,16 @@ def module(
     return graph
 
 
+def load_arrays(
+    graph: TorchGraph, arrays: Mapping[str, npt.NDArray[np.float32]]
+) -> None:
+    """Copy a weights file's arrays into a module of the same network."""
+    state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    for name, value in graph.state_dict().items():  # counters, which no file holds
+        state.setdefault(name, value)
+    graph.load_state_dict(state)
+
+
 def from_arrays(
     info: ModelInfo, arrays: Mapping[str, npt.NDArray[np.float32]]
 ) -> TorchGraph:
@@ -157,8 +167,5 @@ def from_arrays(
     graph = module(
         info.network, classes=len(info.classes), mean=info.mean, std=info.std
     )
-    state = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    for name, value in graph.state_dict().items():  # counters, which no file holds
-        state.setdefault(name, value)
-    graph.load_state_dict(state)
+    load_arrays(graph, arrays)
     return graph.eval()

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from busnet import weights
 from busnet.errors import WeightsError
 from busnet.networks import IMAGENET_STD, Network
-from busnet.training.graph import TorchGraph
+from busnet.training.graph import TorchGraph, load_arrays
 
 __all__ = ["initialise", "load_weights", "re_estimate_norms", "zero_last_norms"]
 
@@ -57,11 +57,7 @@ def load_weights(
     info = weights.read_info(path)
     if info.network != network:
         raise WeightsError(f"{path}: the weights are of {info.network}, not {network}")
-    arrays = weights.read_arrays(path)
-    with torch.no_grad():
-        for name, target in graph.state_dict().items():
-            if name in arrays:
-                target.copy_(torch.from_numpy(arrays[name]))
+    load_arrays(graph, weights.read_arrays(path))
 
 
 def initialise(
