@@ -33,7 +33,7 @@ Outputs = dict[str, FloatArray]
 T = TypeVar("T")
 
 #: What computes outputs, by name, of a batch (N, H, W, C): ``Model.compute``.
-Run = Callable[..., Outputs]
+Run = Callable[..., Any]
 Kind = type[Classification] | type[Segmentation]
 
 
@@ -96,7 +96,7 @@ def forward(
     run: Run,
     pictures: Iterable[Picture],
     outputs: Sequence[str],
-    then: Callable[[list[Letterbox], Outputs], T],
+    then: Callable[[list[Letterbox], Any], T],
 ) -> Iterator[T]:
     """Yield what ``then`` makes of letterboxes and outputs, a few pictures at a time.
 

@@ -41,7 +41,7 @@ __all__ = ["DEFAULT", "Model", "classify", "load", "predict", "segment", "shippe
 DEFAULT = "mod_resnet101"
 
 #: How a model may compute; see :func:`load`.
-PRECISIONS = ("f32", "exact", "bf16")
+PRECISIONS = ("f32", "exact", "bf16", "int8")
 
 #: Plans that a model keeps, each with its arena.
 MOST_PLANS = 4
@@ -63,7 +63,7 @@ class Model:
     path
         The file that both came from.
     precision
-        ``"f32"``, ``"exact"`` or ``"bf16"``; see :func:`load`.
+        ``"f32"``, ``"exact"``, ``"bf16"`` or ``"int8"``; see :func:`load`.
     """
 
     def __init__(
@@ -436,9 +436,10 @@ def load(
         default 3x3 convolutions of up to 256 channels go by Winograd's algorithm,
         which is faster and rounds more: logits differ by some 1e-5 of their size.
     precision
-        ``"f32"``, ``"exact"``, or ``"bf16"``: maps and weights in bfloat16, sums in
-        float32, where the CPU has it. Nearly twice as fast; logits differ by some 1e-2
-        of their size.
+        ``"f32"``, ``"exact"``, ``"bf16"``, maps and weights in bfloat16, sums in
+        float32, where the CPU has it, or ``"int8"``, maps and weights in 8 bits, sums
+        in 32, for models that were calibrated for it, as shipped ones are; see
+        :func:`busnet.quantization.quantize`.
 
     Raises
     ------
@@ -449,6 +450,23 @@ def load(
     ModelError
         If there is no such precision, or this CPU lacks it.
     """
+    path = find(model)
+    precision = _check_precision("exact" if exact and precision == "f32" else precision)
+    if exact and precision != "exact":
+        raise ModelError(f"exact results are not to be had in {precision}")
+    threads = take_threads()
+    info, arrays = weights.load(path, threads=threads, precision=precision)
+    return Model(info, arrays, path, precision=precision)
+
+
+def find(model: str | os.PathLike[str]) -> Path:
+    """Return the file of a shipped model's name, or of a path to one.
+
+    Raises
+    ------
+    MissingWeightsError
+        If it is neither.
+    """
     name = os.fspath(model)
     known = shipped()
     path = known.get(name, Path(name))
@@ -457,12 +475,7 @@ def load(
             f"no model is called {name!r}; shipped are {', '.join(known) or 'none'}, "
             f"anything else is a path to a .safetensors file"
         )
-    precision = _check_precision("exact" if exact and precision == "f32" else precision)
-    if exact and precision != "exact":
-        raise ModelError(f"exact results are not to be had in {precision}")
-    threads = take_threads()
-    info, arrays = weights.load(path, threads=threads, precision=precision)
-    return Model(info, arrays, path, precision=precision)
+    return path
 
 
 def _check_precision(precision: str) -> str:

@@ -25,11 +25,16 @@ from busnet.errors import MissingWeightsError, UnknownNetworkError, WeightsError
 from busnet.files import whole_file
 from busnet.networks import Counter, Network, build, network
 
-__all__ = ["ModelInfo", "load", "read_arrays", "read_info", "save"]
+__all__ = ["ModelInfo", "calibrate", "load", "read_arrays", "read_info", "save"]
 
 FORMAT = 1
 KEY = "busnet"
 SCALE = ".scale"
+
+#: What a convolution has besides where the model was calibrated for int8, in float32:
+#: the real number that a step of its result stands for, (1,), and the mean of each
+#: channel of its operand, (channels,).
+OUTPUT_SCALE, INPUT_MEAN = ".output_scale", ".input_mean"
 
 #: What the metadata must say; everything else has a default.
 _REQUIRED = frozenset(("network", "classes", "image_size", "mean", "std"))
@@ -188,6 +193,16 @@ def _graph_arrays(info: ModelInfo) -> dict[str, tuple[int, ...]]:
     return counter.arrays
 
 
+def _calibration_arrays(info: ModelInfo) -> dict[str, tuple[int, ...]]:
+    arrays: dict[str, tuple[int, ...]] = {}
+    for name, shape in _graph_arrays(info).items():
+        if len(shape) == 4:
+            layer = name.removesuffix(".weight")
+            arrays[layer + OUTPUT_SCALE] = (1,)
+            arrays[layer + INPUT_MEAN] = (shape[1],)
+    return arrays
+
+
 def save(
     path: str | os.PathLike[str],
     arrays: Arrays,
@@ -231,6 +246,46 @@ def save(
         save_file(stored, part, {KEY: info.to_json()})
 
 
+def calibrate(
+    source: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    calibration: Arrays,
+    info: ModelInfo,
+) -> None:
+    """Write a weights file again with what int8 needs, whole or not at all.
+
+    Parameters
+    ----------
+    source
+        The file to take all else from, stored as it is. ``path`` may be the same.
+    path
+        Where to.
+    calibration
+        For each convolution its :data:`OUTPUT_SCALE` and :data:`INPUT_MEAN`; they take
+        the place of those that source has.
+    info
+        What the model is.
+
+    Raises
+    ------
+    WeightsError
+        If source is no whole weights file, or an array is missing, extra or mis-shaped.
+    """
+    expected = _calibration_arrays(info)
+    _check_names(set(calibration), expected)
+    stored: dict[str, npt.NDArray[Any]] = {}
+    for key, array, scale in _stored(os.fspath(source), info):
+        stored[key] = array
+        if scale is not None:
+            stored[key + SCALE] = scale
+    for name, shape in expected.items():
+        stored[name] = np.ascontiguousarray(calibration[name], np.float32)
+        if stored[name].shape != shape:
+            raise WeightsError(f"{name}: it is {stored[name].shape}, expected {shape}")
+    with whole_file(path) as part:
+        save_file(stored, part, {KEY: info.to_json()})
+
+
 def _to_eight_bit(
     array: npt.NDArray[np.float32],
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
@@ -267,7 +322,8 @@ def load(
 ) -> tuple[ModelInfo, _core.Weights]:
     """Read a weights file into the engine, with so many threads.
 
-    ``precision`` is ``"f32"``, ``"exact"`` or ``"bf16"``; see ``_core.Weights``.
+    ``precision`` is ``"f32"``, ``"exact"``, ``"bf16"`` or ``"int8"``; see
+    ``_core.Weights``.
 
     Raises
     ------
@@ -275,12 +331,13 @@ def load(
         If there is no such file.
     WeightsError
         If the file is truncated, or an array is missing, extra, mis-shaped, of an
-        unknown type or not finite.
+        unknown type or not finite, or for int8 the model was not calibrated.
     UnknownNetworkError
         If its network is unknown.
     """
     name = os.fspath(path)
     info = read_info(name)
+    calibrated = precision == "int8"
     graph = _core.Graph()
     build(
         info.network,
@@ -292,7 +349,7 @@ def load(
     )
     weights = _core.Weights(graph, threads=threads, precision=precision)
     try:
-        for key, array, scale in _stored(name, info):
+        for key, array, scale in _stored(name, info, calibrated=calibrated):
             if scale is None:
                 weights.set(key, np.ascontiguousarray(array, np.float32))
             else:
@@ -334,14 +391,31 @@ def _check_names(names: set[str], expected: Mapping[str, Any], where: str = "") 
 
 
 def _stored(
-    name: str, info: ModelInfo, names: Collection[str] | None = None
+    name: str,
+    info: ModelInfo,
+    names: Collection[str] | None = None,
+    *,
+    calibrated: bool = False,
 ) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[np.float32] | None]]:
-    """Yield each array of the network as stored, with its scales if it is 8-bit."""
+    """Yield each array of the network as stored, with its scales if it is 8-bit.
+
+    Those of the calibration follow where they are asked for.
+    """
     expected = _graph_arrays(info)
+    calibration = _calibration_arrays(info)
     with _opened(name) as file:
         keys = set(file.keys())
+    if calibrated and keys.isdisjoint(calibration):
+        raise WeightsError(
+            f"{name}: the model was not calibrated for int8; busnet quantize does that"
+        )
+    if not keys.isdisjoint(calibration):
+        _check_names(keys & calibration.keys(), calibration, f"{name}: ")
+        keys -= calibration.keys()
     scaled = {key for key in expected if key + SCALE in keys}
     _check_names(keys - {key + SCALE for key in scaled}, expected, f"{name}: ")
+    if calibrated:
+        expected |= calibration
     remaining = [key for key in expected if names is None or key in names]
     while remaining:
         with _opened(name) as file:

@@ -264,7 +264,7 @@ def test_every_public_name_is_there():
 def test_precisions(weights_file, monkeypatch):
     assert busnet.load(weights_file).precision == "f32"
     assert busnet.load(weights_file, exact=True).precision == "exact"
-    with pytest.raises(busnet.ModelError, match=r"'f16'.*f32, exact, bf16"):
+    with pytest.raises(busnet.ModelError, match=r"'f16'.*f32, exact, bf16, int8"):
         busnet.load(weights_file, precision="f16")
     with pytest.raises(busnet.ModelError, match=r"exact.*bf16"):
         busnet.load(weights_file, exact=True, precision="bf16")

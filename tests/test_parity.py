@@ -164,5 +164,5 @@ def test_bfloat16_outputs_alone_are_those_together():
 def test_there_are_no_other_precisions():
     graph = _core.Graph()
     build(network("resnet18"), graph, classes=3)
-    with pytest.raises(ValueError, match=r"'f16'.*f32, exact and bf16"):
+    with pytest.raises(ValueError, match=r"'f16'.*f32, exact, bf16 and int8"):
         _core.Weights(graph, precision="f16")

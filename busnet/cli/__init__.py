@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from busnet.cli import audit, benchmark, evaluate, info, predict, robustness, train
+from busnet.cli import (
+    audit,
+    benchmark,
+    evaluate,
+    info,
+    predict,
+    quantize,
+    robustness,
+    train,
+)
 from busnet.cli.common import app, fail
 from busnet.errors import BusnetError
 
@@ -14,6 +23,7 @@ __all__ = [
     "info",
     "main",
     "predict",
+    "quantize",
     "robustness",
     "train",
 ]

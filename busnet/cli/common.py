@@ -49,13 +49,14 @@ class Precision(str, enum.Enum):
     f32 = "f32"
     exact = "exact"
     bf16 = "bf16"
+    int8 = "int8"
 
 
 PrecisionOption = Annotated[
     Precision,
     typer.Option(
-        help="f32, exact (no Winograd), or bf16 (nearly twice as fast, where the CPU "
-        "has it)."
+        help="f32, exact (no Winograd), bf16 (where the CPU has it), or int8 (for "
+        "models that were calibrated for it, as shipped ones are)."
     ),
 ]
 DataOption = Annotated[Path, typer.Option(help="Folder or CSV table of the data set.")]

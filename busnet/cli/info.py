@@ -54,10 +54,10 @@ def info(
 def _print_engine(console: Console) -> None:
     engine = _core.engine()
     console.print(f"busnet {__version__}")
-    bf16 = "with" if engine["bf16"] else "without"
+    has = [kind for kind in ("bf16", "int8") if engine[kind]]
     console.print(
-        f"oneDNN {engine['version']}, instruction set {engine['isa']} {bf16} bfloat16, "
-        f"{get_threads()} threads",
+        f"oneDNN {engine['version']}, instruction set {engine['isa']} "
+        f"({', '.join(has) or 'neither bf16 nor int8'}), {get_threads()} threads",
         highlight=False,
     )
     console.print(f"networks: {', '.join(NETWORKS)}", soft_wrap=True)

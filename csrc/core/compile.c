@@ -77,15 +77,21 @@ static void mark_needed(struct bus_plan *plan)
 }
 
 /* In bfloat16 all maps are, but for results that no layer reads: these are what the
- * caller gets. */
+ * caller gets. In eight bits the weights, made for that, know. */
 static void choose_types(struct bus_plan *plan, const struct bus_weights *weights)
 {
     const bool narrow = bus_weights_precision(weights) == BUS_BF16;
-    for (size_t i = 0; i < plan->graph->count; i++)
-        plan->values[i].type = narrow ? dnnl_bf16 : dnnl_f32;
+    for (size_t i = 0; i < plan->graph->count; i++) {
+        const struct bus_map *map = bus_weights_map(weights, (int)i);
+        plan->values[i].type = narrow                          ? dnnl_bf16
+                               : map != NULL && map->eight_bit ? dnnl_u8
+                                                               : dnnl_f32;
+    }
+    if (!narrow)
+        return;
     for (size_t i = 0; i < plan->output_count; i++)
         plan->values[plan->graph->outputs[plan->outputs[i]].value].type = dnnl_f32;
-    for (size_t i = 1; narrow && i < plan->graph->count; i++) {
+    for (size_t i = 1; i < plan->graph->count; i++) {
         const struct bus_node *node = &plan->graph->nodes[i];
         if (!plan->values[i].needed)
             continue;
@@ -144,6 +150,7 @@ static int describe_copy(struct bus_plan *plan, int node, struct bus_error *erro
     const_dnnl_memory_desc_t from = plan->values[plan->graph->nodes[node].add].desc;
     const_dnnl_memory_desc_t to = plan->values[node].desc;
     struct bus_step *step = &plan->steps[plan->step_count];
+    step->kind = BUS_COPY;
     step->node = node;
     if (bus_onednn_check(
             dnnl_reorder_primitive_desc_create(&step->desc, from, plan->engine, to,
@@ -160,6 +167,7 @@ static int describe_own(struct bus_plan *plan, int node, struct bus_error *error
     const struct bus_node *conv = &plan->graph->nodes[node];
     struct bus_step *step = &plan->steps[plan->step_count];
     const dnnl_dims_t dims = {(dnnl_dim_t)bus_winograd_weight_count(conv)};
+    step->kind = BUS_OWN;
     step->node = node;
     if (bus_onednn_check(dnnl_memory_desc_create_with_tag(&step->own.weights_desc, 1,
                                                           dims, dnnl_f32, dnnl_a),
@@ -169,6 +177,36 @@ static int describe_own(struct bus_plan *plan, int node, struct bus_error *error
         bus_winograd_isa(), conv, &plan->values[conv->src].shape, plan->threads);
     plan->step_count++;
     return 0;
+}
+
+/* Describes the step that narrows the result of a layer that computes in float, or
+ * widens the operand of one. */
+static int describe_rounding(struct bus_plan *plan, struct bus_step *step,
+                             enum bus_step_kind kind, int node, struct bus_error *error)
+{
+    const int map = kind == BUS_NARROW ? node : plan->graph->nodes[node].src;
+    const struct bus_value *value = &plan->values[map];
+    step->kind = kind;
+    step->node = node;
+    if (bus_onednn_map_desc(&step->wide_desc, &value->shape, dnnl_f32, error) < 0)
+        return -1;
+    const_dnnl_memory_desc_t from = kind == BUS_NARROW ? step->wide_desc : value->desc;
+    const_dnnl_memory_desc_t to = kind == BUS_NARROW ? value->desc : step->wide_desc;
+    return bus_onednn_check(
+        dnnl_reorder_primitive_desc_create(&step->desc, from, plan->engine, to,
+                                           plan->engine, plan->attributes),
+        "rounding a map", error);
+}
+
+/* What a convolution multiplies its node's add by. */
+static float add_scale(const struct bus_weights *weights, const struct bus_plan *plan,
+                       int node)
+{
+    const struct bus_map *map = bus_weights_map(weights, node);
+    const int add = plan->graph->nodes[node].add;
+    if (map == NULL || plan->graph->nodes[node].op != BUS_CONV || add == BUS_NONE)
+        return 1.0F;
+    return bus_weights_map(weights, add)->scale / map->scale;
 }
 
 static int describe_steps(struct bus_plan *plan, const struct bus_weights *weights,
@@ -188,37 +226,32 @@ static int describe_steps(struct bus_plan *plan, const struct bus_weights *weigh
             continue;
         }
         const struct bus_value *src = &plan->values[node->src];
+        const bool narrowed =
+            node->op == BUS_CONV && value->type == dnnl_u8 && src->type != dnnl_u8;
+        const bool widened = node->op == BUS_MEAN_POOL && src->type == dnnl_u8;
+        struct bus_step *step = &plan->steps[plan->step_count];
+        if (widened && describe_rounding(plan, step++, BUS_WIDEN, (int)i, error) < 0)
+            return -1;
+        if (narrowed &&
+            describe_rounding(plan, step + 1, BUS_NARROW, (int)i, error) < 0)
+            return -1;
         const struct bus_layer_request request = {
             .node = node,
             .src = src->shape,
             .dst = value->shape,
-            .src_desc = src->desc,
-            .dst_desc = value->desc,
+            .src_desc = widened ? step[-1].wide_desc : src->desc,
+            .dst_desc = narrowed ? step[1].wide_desc : value->desc,
+            .add_scale = add_scale(weights, plan, (int)i),
             .attributes = plan->attributes,
             .engine = plan->engine,
         };
-        struct bus_step *step = &plan->steps[plan->step_count];
         step->node = (int)i;
         if (bus_onednn_check(bus_layer_types[node->op]->describe(&step->desc, &request),
                              bus_plan_node_label(node), error) < 0)
             return -1;
-        plan->step_count++;
+        plan->step_count += (size_t)1 + narrowed + widened;
     }
     return 0;
-}
-
-static bool is_own(const struct bus_step *step)
-{
-    return step->own.weights_desc != NULL;
-}
-
-static bool is_copy(const struct bus_step *step)
-{
-    if (is_own(step))
-        return false;
-    dnnl_primitive_kind_t kind = dnnl_undefined_primitive;
-    dnnl_primitive_desc_query(step->desc, dnnl_query_primitive_kind, 0, &kind);
-    return kind == dnnl_reorder;
 }
 
 static struct bus_span *scratchpad_span(const struct bus_plan *plan, size_t step)
@@ -226,13 +259,23 @@ static struct bus_span *scratchpad_span(const struct bus_plan *plan, size_t step
     return &plan->spans[plan->graph->count + step];
 }
 
+/* Bytes of a map in float, which lies before the scratchpad of the step that narrows or
+ * widens it. */
+static size_t wide_size(const struct bus_step *step)
+{
+    if (step->wide_desc == NULL)
+        return 0;
+    return (dnnl_memory_desc_get_size(step->wide_desc) + BUS_ALIGNMENT - 1) &
+           ~(BUS_ALIGNMENT - 1);
+}
+
 static size_t scratchpad_size(const struct bus_step *step)
 {
-    if (is_own(step))
+    if (step->kind == BUS_OWN)
         return bus_winograd_scratch(&step->own.winograd);
     const_dnnl_memory_desc_t desc =
         dnnl_primitive_desc_query_md(step->desc, dnnl_query_scratchpad_md, 0);
-    return desc != NULL ? dnnl_memory_desc_get_size(desc) : 0;
+    return wide_size(step) + (desc != NULL ? dnnl_memory_desc_get_size(desc) : 0);
 }
 
 static int allocate(struct bus_plan *plan, struct bus_error *error)
@@ -273,12 +316,13 @@ static int add_scratchpad(struct bus_plan *plan, size_t index, struct bus_error 
 {
     struct bus_step *step = &plan->steps[index];
     const struct bus_span *span = scratchpad_span(plan, index);
-    if (span->size == 0)
+    const size_t wide = wide_size(step);
+    if (span->size == wide)
         return 0;
     const_dnnl_memory_desc_t desc =
         dnnl_primitive_desc_query_md(step->desc, dnnl_query_scratchpad_md, 0);
     if (bus_onednn_check(dnnl_memory_create(&step->scratchpad, desc, plan->engine,
-                                            plan->arena.data + span->offset),
+                                            plan->arena.data + span->offset + wide),
                          "a scratchpad", error) < 0)
         return -1;
     add_argument(step, DNNL_ARG_SCRATCHPAD, step->scratchpad);
@@ -291,20 +335,58 @@ static float *map_of(const struct bus_plan *plan, int node)
     return (float *)(void *)(plan->arena.data + span->offset);
 }
 
+/* Creates the map in float of a step that narrows or widens it. */
+static int create_wide(struct bus_plan *plan, size_t index, struct bus_error *error)
+{
+    struct bus_step *step = &plan->steps[index];
+    char *data = plan->arena.data + scratchpad_span(plan, index)->offset;
+    if (step->wide_desc == NULL)
+        return 0;
+    return bus_onednn_check(
+        dnnl_memory_create(&step->wide, step->wide_desc, plan->engine, data),
+        "a map in float", error);
+}
+
+/* Gives a step what it reads and writes. */
+static void give_maps(struct bus_plan *plan, size_t index)
+{
+    struct bus_step *step = &plan->steps[index];
+    const struct bus_node *node = &plan->graph->nodes[step->node];
+    dnnl_memory_t src = plan->values[node->src].memory;
+    dnnl_memory_t dst = plan->values[step->node].memory;
+    if (step->kind == BUS_COPY)
+        src = plan->values[node->add].memory;
+    else if (step->kind == BUS_NARROW)
+        src = step->wide;
+    else if (step->kind == BUS_WIDEN)
+        dst = step->wide;
+    else if (index > 0 && step[-1].kind == BUS_WIDEN)
+        src = step[-1].wide;
+    else if (index + 1 < plan->step_count && step[1].kind == BUS_NARROW)
+        dst = step[1].wide;
+    add_argument(step, DNNL_ARG_SRC, src);
+    add_argument(step, DNNL_ARG_DST, dst);
+}
+
+static bool has_weights(const struct bus_plan *plan, const struct bus_step *step)
+{
+    const enum bus_op op = plan->graph->nodes[step->node].op;
+    return (step->kind == BUS_COMPUTE || step->kind == BUS_OWN) &&
+           (op == BUS_CONV || op == BUS_LINEAR);
+}
+
 /* Creates the primitive of a step and gives it all but weights. */
 static int create_step(struct bus_plan *plan, size_t index, struct bus_error *error)
 {
     struct bus_step *step = &plan->steps[index];
     const struct bus_node *node = &plan->graph->nodes[step->node];
-    if (is_own(step)) {
+    if (step->kind == BUS_OWN) {
         step->own.src = map_of(plan, node->src);
         step->own.dst = map_of(plan, step->node);
         step->own.scratch = plan->arena.data + scratchpad_span(plan, index)->offset;
         return 0;
     }
-    add_argument(step, DNNL_ARG_SRC,
-                 plan->values[is_copy(step) ? node->add : node->src].memory);
-    add_argument(step, DNNL_ARG_DST, plan->values[step->node].memory);
+    give_maps(plan, index);
     if (add_scratchpad(plan, index, error) < 0)
         return -1;
     return bus_onednn_check(dnnl_primitive_create(&step->primitive, step->desc),
@@ -315,9 +397,11 @@ static int give_weights(struct bus_step *step, const struct bus_packing *packing
                         struct bus_error *error)
 {
     void *weights, *bias;
-    if (!is_own(step)) {
+    if (step->kind == BUS_COMPUTE) {
         add_argument(step, DNNL_ARG_WEIGHTS, packing->weights);
         add_argument(step, DNNL_ARG_BIAS, packing->bias);
+        if (packing->scale != NULL)
+            add_argument(step, DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS, packing->scale);
         return 0;
     }
     if (bus_onednn_check(dnnl_memory_get_data_handle(packing->weights, &weights),
@@ -335,28 +419,28 @@ static int create_steps(struct bus_plan *plan, struct bus_weights *weights,
                         struct bus_packing *packings, struct bus_error *error)
 {
     size_t packing_count = 0;
+    for (size_t i = 0; i < plan->step_count; i++)
+        if (create_wide(plan, i, error) < 0)
+            return -1;
     for (size_t i = 0; i < plan->step_count; i++) {
         struct bus_step *step = &plan->steps[i];
-        const struct bus_node *node = &plan->graph->nodes[step->node];
         if (create_step(plan, i, error) < 0)
             return -1;
-        if (!is_copy(step) && (node->op == BUS_CONV || node->op == BUS_LINEAR))
+        if (has_weights(plan, step))
             packings[packing_count++] = (struct bus_packing){
                 .node = step->node,
-                .desc = is_own(step) ? step->own.weights_desc
-                                     : dnnl_primitive_desc_query_md(
-                                           step->desc, dnnl_query_weights_md, 0),
+                .desc = step->kind == BUS_OWN
+                            ? step->own.weights_desc
+                            : dnnl_primitive_desc_query_md(step->desc,
+                                                           dnnl_query_weights_md, 0),
             };
     }
     if (bus_weights_pack(weights, packings, packing_count, error) < 0)
         return -1;
-    for (size_t i = 0, j = 0; i < plan->step_count && j < packing_count; i++) {
-        struct bus_step *step = &plan->steps[i];
-        if (step->node != packings[j].node || is_copy(step))
-            continue;
-        if (give_weights(step, &packings[j++], error) < 0)
+    for (size_t i = 0, j = 0; i < plan->step_count; i++)
+        if (has_weights(plan, &plan->steps[i]) &&
+            give_weights(&plan->steps[i], &packings[j++], error) < 0)
             return -1;
-    }
     return 0;
 }
 

@@ -10,7 +10,7 @@
 #include "plan.h"
 #include "winograd.h"
 
-#define BUS_MAX_ARGUMENTS 5
+#define BUS_MAX_ARGUMENTS 6
 
 /* A map that is computed: where it is in the arena, and when. */
 struct bus_value {
@@ -18,7 +18,7 @@ struct bus_value {
     size_t last_use; /* index of the last node that reads it */
     int buffer;      /* node whose span it lies in: itself, or what it is summed onto */
     bool needed;
-    dnnl_data_type_t type; /* f32 or bf16 */
+    dnnl_data_type_t type; /* f32, bf16 or u8 */
     dnnl_memory_desc_t desc;
     dnnl_memory_t memory;
 };
@@ -26,14 +26,23 @@ struct bus_value {
 /* A step of our own kernels, and all that it takes. */
 struct bus_own_step {
     struct bus_winograd winograd;
-    dnnl_memory_desc_t weights_desc; /* NULL: the step is oneDNN's */
+    dnnl_memory_desc_t weights_desc;
     const float *src, *weights, *bias;
     float *dst;
     void *scratch;
 };
 
+enum bus_step_kind {
+    BUS_COMPUTE, /* a layer, by oneDNN */
+    BUS_OWN,     /* a convolution by our own kernels */
+    BUS_COPY,    /* what a sum adds, to where it is computed */
+    BUS_NARROW,  /* to eight bits, what the step before has computed in float */
+    BUS_WIDEN,   /* from eight bits, what the step after reads in float */
+};
+
 /* A primitive with all that its execution takes, or a step of our own. */
 struct bus_step {
+    enum bus_step_kind kind;
     struct bus_own_step own;
     dnnl_primitive_desc_t desc;
     dnnl_primitive_t primitive;
@@ -41,6 +50,8 @@ struct bus_step {
     int argument_count;
     int node;
     dnnl_memory_t scratchpad;
+    dnnl_memory_desc_t wide_desc; /* what is narrowed or widened, in float */
+    dnnl_memory_t wide;
 };
 
 struct bus_plan {
@@ -68,6 +79,18 @@ struct bus_plan {
  * What is made is the plan's, also on failure. */
 int bus_plan_compile(struct bus_plan *plan, struct bus_weights *weights,
                      const struct bus_plan_options *options, struct bus_error *error);
+
+/* Runs once, and after each step calls visit with the step's index and seconds. */
+typedef void bus_plan_visit(void *context, const struct bus_plan *plan, size_t index,
+                            double seconds);
+int bus_plan_walk(struct bus_plan *plan, const float *src, bus_plan_visit *visit,
+                  void *context, struct bus_error *error);
+
+/* What a node has computed, as long as no later one has taken its place. */
+const void *bus_plan_map(const struct bus_plan *plan, int node);
+
+/* Numbers of a map. */
+size_t bus_plan_map_count(const struct bus_plan *plan, int node);
 
 /* What messages call a node. */
 const char *bus_plan_node_label(const struct bus_node *node);

@@ -42,6 +42,9 @@ struct bus_engine_info bus_engine_info(void)
         .minor = version->minor,
         .patch = version->patch,
         .isa = isa_name((dnnl_cpu_isa_t)isa),
+        .int8 =
+            (isa & dnnl_cpu_isa_avx512_core_vnni) == dnnl_cpu_isa_avx512_core_vnni ||
+            (isa & dnnl_cpu_isa_avx2_vnni) == dnnl_cpu_isa_avx2_vnni,
         .bf16 = (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16,
     };
 }

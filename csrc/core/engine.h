@@ -12,6 +12,7 @@ struct bus_engine_info {
     int major, minor, patch; /* version of oneDNN */
     const char *isa;         /* instruction set that it will use of this CPU */
     bool bf16;               /* whether that has bfloat16 */
+    bool int8;               /* whether that sums products of 8 bits into 32 at once */
 };
 
 struct bus_engine_info bus_engine_info(void);

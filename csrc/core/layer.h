@@ -15,6 +15,7 @@ struct bus_layer_request {
     const struct bus_node *node;
     struct bus_shape src, dst;
     const_dnnl_memory_desc_t src_desc, dst_desc;
+    float add_scale; /* conv: what its node's add is multiplied by */
     const_dnnl_primitive_attr_t attributes; /* with user scratchpad */
     dnnl_engine_t engine;
 };

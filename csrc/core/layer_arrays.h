@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "pages.h"
+#include "quantize.h"
 #include "weights.h"
 
 enum bus_part {
@@ -15,6 +16,8 @@ enum bus_part {
     BUS_BETA,
     BUS_MEAN,
     BUS_VARIANCE,
+    BUS_OUTPUT_SCALE, /* these two in eight bits alone */
+    BUS_INPUT_MEAN,
     BUS_PART_COUNT
 };
 
@@ -28,9 +31,11 @@ struct bus_layer_arrays {
     const struct bus_node *node;
     float *parts[BUS_PART_COUNT];
     bool needed[BUS_PART_COUNT], set[BUS_PART_COUNT];
-    size_t numbers; /* of the weight array */
-    bool winograd;  /* its packing is for our own kernels */
-    dnnl_memory_t bias;
+    size_t numbers;            /* of the weight array */
+    bool winograd;             /* its packing is for our own kernels */
+    bool narrow;               /* its weights are in eight bits: */
+    float *scales;             /* what the sums are multiplied by, one a row */
+    dnnl_memory_t bias, scale; /* scale: NULL where not narrow */
     struct bus_packed *packed; /* the layouts there are */
     size_t packed_count;
 };
@@ -39,6 +44,7 @@ struct bus_weights {
     const struct bus_graph *graph;
     struct bus_layer_arrays *layers; /* one a node; those without weights are empty */
     size_t layer_count;
+    struct bus_map *maps;     /* one a node, in eight bits; elsewhere NULL */
     struct bus_pages plain;   /* weight arrays as they came, until packed */
     struct bus_pages vectors; /* biases and norms */
     struct bus_pages *blocks; /* of packed weights */

@@ -29,13 +29,16 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *desc,
     const dnnl_dims_t strides = {node->stride, node->stride};
     const dnnl_dims_t dilates = {0, 0};
     const dnnl_dims_t padding = {node->padding, node->padding};
+    const bool narrow = bus_onednn_type(request->src_desc) == dnnl_u8;
+    const dnnl_data_type_t type = narrow ? dnnl_s8 : bus_onednn_type(request->src_desc);
+    /* Where a ReLU made a map of eight bits, it holds nothing below zero anyway. */
+    const bool relu = node->relu && bus_onednn_type(request->dst_desc) != dnnl_u8;
     dnnl_memory_desc_t weights = NULL, bias = NULL;
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_post_ops_t post_ops = NULL;
     dnnl_status_t status;
 
-    if ((status = dnnl_memory_desc_create_with_tag(&weights, 4, weight_dims,
-                                                   bus_onednn_type(request->src_desc),
+    if ((status = dnnl_memory_desc_create_with_tag(&weights, 4, weight_dims, type,
                                                    dnnl_format_tag_any)) ||
         (status =
              dnnl_memory_desc_create_with_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a)) ||
@@ -43,10 +46,14 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *desc,
         (status = dnnl_post_ops_create(&post_ops)))
         goto done;
     if (node->add != BUS_NONE &&
-        (status = dnnl_post_ops_append_sum(post_ops, 1.0F, 0, dnnl_data_type_undef)))
+        (status = dnnl_post_ops_append_sum(post_ops, request->add_scale, 0,
+                                           dnnl_data_type_undef)))
         goto done;
-    if (node->relu && (status = dnnl_post_ops_append_eltwise(
-                           post_ops, dnnl_eltwise_relu, 0.0F, 0.0F)))
+    if (narrow &&
+        (status = dnnl_primitive_attr_set_scales_mask(attributes, DNNL_ARG_WEIGHTS, 1)))
+        goto done;
+    if (relu && (status = dnnl_post_ops_append_eltwise(post_ops, dnnl_eltwise_relu,
+                                                       0.0F, 0.0F)))
         goto done;
     if ((status = dnnl_primitive_attr_set_post_ops(attributes, post_ops)))
         goto done;

@@ -18,6 +18,11 @@ bool bus_weights_winograd(const struct bus_weights *weights, int node)
     return weights->layers[node].winograd;
 }
 
+const struct bus_map *bus_weights_map(const struct bus_weights *weights, int node)
+{
+    return weights->maps != NULL ? &weights->maps[node] : NULL;
+}
+
 static const struct bus_packed *find_packed(const struct bus_layer_arrays *layer,
                                             const_dnnl_memory_desc_t desc)
 {
@@ -33,6 +38,14 @@ static int plain_desc(dnnl_memory_desc_t *desc, const struct bus_layer_arrays *l
     int64_t shape[4];
     size_t rank = bus_node_weight_shape(layer->node, shape);
     const dnnl_dims_t dims = {shape[0], shape[1], shape[2], shape[3]};
+    if (layer->narrow) { /* each row of integers lies where its row of floats began */
+        const dnnl_dims_t strides = {shape[1] * shape[2] * shape[3] *
+                                         (dnnl_dim_t)sizeof(float),
+                                     shape[2] * shape[3], shape[3], 1};
+        return bus_onednn_check(dnnl_memory_desc_create_with_strides(
+                                    desc, (int)rank, dims, dnnl_s8, strides),
+                                layer->node->name, error);
+    }
     return bus_onednn_check(
         dnnl_memory_desc_create_with_tag(desc, (int)rank, dims, dnnl_f32,
                                          rank == 4 ? dnnl_oihw : dnnl_ab),
@@ -122,22 +135,26 @@ error:
     return -1;
 }
 
-static int make_bias(struct bus_weights *weights, struct bus_layer_arrays *layer,
-                     struct bus_error *error)
+/* Makes the memory objects of what a layer has once a channel. */
+static int make_vectors(struct bus_weights *weights, struct bus_layer_arrays *layer,
+                        struct bus_error *error)
 {
     const dnnl_dims_t dims = {layer->node->channels};
     dnnl_memory_desc_t desc = NULL;
+    dnnl_status_t status = dnnl_success;
     if (layer->bias != NULL)
         return 0;
-    if (bus_onednn_check(
-            dnnl_memory_desc_create_with_tag(&desc, 1, dims, dnnl_f32, dnnl_a),
-            layer->node->name, error) < 0)
-        return -1;
-    int result = bus_onednn_check(
-        dnnl_memory_create(&layer->bias, desc, weights->engine, layer->parts[BUS_BIAS]),
-        layer->node->name, error);
+    if ((status = dnnl_memory_desc_create_with_tag(&desc, 1, dims, dnnl_f32, dnnl_a)) ||
+        (layer->narrow && layer->scale == NULL &&
+         (status =
+              dnnl_memory_create(&layer->scale, desc, weights->engine, layer->scales))))
+        goto done;
+    status =
+        dnnl_memory_create(&layer->bias, desc, weights->engine, layer->parts[BUS_BIAS]);
+
+done:
     dnnl_memory_desc_destroy(desc);
-    return result;
+    return bus_onednn_check(status, layer->node->name, error);
 }
 
 static size_t packed_bytes(const_dnnl_memory_desc_t desc)
@@ -181,10 +198,11 @@ static int pack_all(struct bus_weights *weights, struct bus_packing *packings,
             used += packed_bytes(packing->desc);
             packed = &layer->packed[layer->packed_count - 1];
         }
-        if (make_bias(weights, layer, error) < 0)
+        if (make_vectors(weights, layer, error) < 0)
             return -1;
         packing->weights = packed->memory;
         packing->bias = layer->bias;
+        packing->scale = layer->scale;
     }
     return 0;
 }

@@ -4,13 +4,15 @@
 
 #include <dnnl.h>
 
+#include "quantize.h"
 #include "weights.h"
 
 /* A plan's demand: node's weights in the layout of desc. */
 struct bus_packing {
     int node;
     const_dnnl_memory_desc_t desc;
-    dnnl_memory_t weights, bias; /* written by bus_weights_pack; borrowed */
+    /* Written by bus_weights_pack; borrowed. scale: NULL where weights are in float. */
+    dnnl_memory_t weights, bias, scale;
 };
 
 /* Makes all packings that are not there yet, and fills the demands. Safe to call from
@@ -25,6 +27,9 @@ void bus_weights_settle(struct bus_weights *weights);
 /* Whether a node's weights are packed for Winograd's algorithm; desc is then that of
  * bus_winograd_weight_count floats in a row. */
 bool bus_weights_winograd(const struct bus_weights *weights, int node);
+
+/* How a node's map is stored in BUS_INT8; NULL in other precisions. */
+const struct bus_map *bus_weights_map(const struct bus_weights *weights, int node);
 
 /* The engine that the packed weights belong to. */
 dnnl_engine_t bus_weights_engine(const struct bus_weights *weights);

@@ -88,6 +88,8 @@ void bus_plan_free(struct bus_plan *plan)
         dnnl_primitive_desc_destroy(plan->steps[i].desc);
         dnnl_memory_destroy(plan->steps[i].scratchpad);
         dnnl_memory_desc_destroy(plan->steps[i].own.weights_desc);
+        dnnl_memory_destroy(plan->steps[i].wide);
+        dnnl_memory_desc_destroy(plan->steps[i].wide_desc);
     }
     for (size_t i = 0; plan->values != NULL && i < plan->graph->count; i++) {
         dnnl_memory_destroy(plan->values[i].memory);
@@ -106,8 +108,14 @@ void bus_plan_free(struct bus_plan *plan)
     free(plan);
 }
 
-static size_t numbers(const struct bus_shape *shape)
+const void *bus_plan_map(const struct bus_plan *plan, int node)
 {
+    return plan->arena.data + plan->spans[plan->values[node].buffer].offset;
+}
+
+size_t bus_plan_map_count(const struct bus_plan *plan, int node)
+{
+    const struct bus_shape *shape = &plan->values[node].shape;
     return (size_t)shape->n * (size_t)shape->c * (size_t)shape->h * (size_t)shape->w;
 }
 
@@ -155,11 +163,18 @@ static void give_output(const struct bus_plan *plan, size_t index, float *dst)
 {
     const int node = plan->graph->outputs[plan->outputs[index]].value;
     const struct bus_value *value = &plan->values[node];
-    const void *src = plan->arena.data + plan->spans[value->buffer].offset;
-    const size_t count = numbers(&value->shape);
+    const void *src = bus_plan_map(plan, node);
+    const size_t count = bus_plan_map_count(plan, node);
+    const struct bus_map *map = bus_weights_map(plan->weights, node);
     if (value->type == dnnl_bf16)
         for (size_t i = 0; i < count; i++)
             dst[i] = from_bf16(((const uint16_t *)src)[i]);
+    else if (value->type == dnnl_u8)
+        for (size_t i = 0; i < count; i++)
+            dst[i] = map->scale * ((float)((const uint8_t *)src)[i] - map->zero);
+    else if (map != NULL)
+        for (size_t i = 0; i < count; i++)
+            dst[i] = map->scale * (((const float *)src)[i] - map->zero);
     else
         memcpy(dst, src, count * sizeof *dst);
 }
@@ -168,7 +183,7 @@ static int execute_step(const struct bus_plan *plan, const struct bus_step *step
                         struct bus_error *error)
 {
     const struct bus_own_step *own = &step->own;
-    if (own->weights_desc != NULL) {
+    if (step->kind == BUS_OWN) {
         bus_winograd_run(&own->winograd, own->dst, own->src, own->weights, own->bias,
                          own->scratch);
         return 0;
@@ -209,8 +224,8 @@ static double now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-int bus_plan_time(struct bus_plan *plan, const float *src, double *seconds,
-                  struct bus_error *error)
+int bus_plan_walk(struct bus_plan *plan, const float *src, bus_plan_visit *visit,
+                  void *context, struct bus_error *error)
 {
     int result = 0;
     pthread_mutex_lock(&plan->lock);
@@ -219,11 +234,24 @@ int bus_plan_time(struct bus_plan *plan, const float *src, double *seconds,
     for (size_t i = 0; result == 0 && i < plan->step_count; i++) {
         double start = now();
         result = execute_step(plan, &plan->steps[i], error);
-        seconds[i] = now() - start;
+        visit(context, plan, i, now() - start);
     }
     bus_engine_set_threads(before);
     pthread_mutex_unlock(&plan->lock);
     return result;
+}
+
+static void note_seconds(void *context, const struct bus_plan *plan, size_t index,
+                         double seconds)
+{
+    (void)plan;
+    ((double *)context)[index] = seconds;
+}
+
+int bus_plan_time(struct bus_plan *plan, const float *src, double *seconds,
+                  struct bus_error *error)
+{
+    return bus_plan_walk(plan, src, note_seconds, seconds, error);
 }
 
 size_t bus_plan_step_count(const struct bus_plan *plan) { return plan->step_count; }
@@ -233,7 +261,7 @@ struct bus_plan_step bus_plan_step(const struct bus_plan *plan, size_t index)
     const struct bus_step *step = &plan->steps[index];
     struct bus_plan_step told = {bus_plan_node_label(&plan->graph->nodes[step->node]),
                                  "unknown"};
-    if (step->own.weights_desc != NULL)
+    if (step->kind == BUS_OWN)
         told.kernel = bus_winograd_name(step->own.winograd.isa);
     else
         dnnl_primitive_desc_query(step->desc, dnnl_query_impl_info_str, 0,

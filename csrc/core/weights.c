@@ -16,10 +16,29 @@
 #define NORM_EPSILON 1e-5
 
 static const char *const part_names[BUS_PART_COUNT] = {
-    [BUS_WEIGHT] = "weight",     [BUS_BIAS] = "bias",
-    [BUS_GAMMA] = "weight",      [BUS_BETA] = "bias",
-    [BUS_MEAN] = "running_mean", [BUS_VARIANCE] = "running_var",
+    [BUS_WEIGHT] = "weight",
+    [BUS_BIAS] = "bias",
+    [BUS_GAMMA] = "weight",
+    [BUS_BETA] = "bias",
+    [BUS_MEAN] = "running_mean",
+    [BUS_VARIANCE] = "running_var",
+    [BUS_OUTPUT_SCALE] = "output_scale",
+    [BUS_INPUT_MEAN] = "input_mean",
 };
+
+/* Whose name stands before the part's: the norm's, or the layer's. */
+static const char *owner(const struct bus_node *node, enum bus_part part)
+{
+    return part >= BUS_GAMMA && part <= BUS_VARIANCE ? node->norm : node->name;
+}
+
+/* Numbers of a part that is a vector. */
+static int64_t vector_length(const struct bus_node *node, enum bus_part part)
+{
+    return part == BUS_OUTPUT_SCALE ? 1
+           : part == BUS_INPUT_MEAN ? node->src_channels
+                                    : node->channels;
+}
 
 static size_t round_bytes(size_t numbers)
 {
@@ -38,14 +57,12 @@ static int lay_out(struct bus_weights *weights, struct bus_error *error)
         plain = vectors = 0;
         for (size_t i = 0; i < weights->layer_count; i++) {
             struct bus_layer_arrays *layer = &weights->layers[i];
-            size_t vector;
             if (layer->node == NULL)
                 continue;
             if (pass == 1)
                 layer->parts[BUS_WEIGHT] =
                     (float *)(void *)(weights->plain.data + plain);
             plain += round_bytes(layer->numbers);
-            vector = round_bytes((size_t)layer->node->channels);
             for (enum bus_part part = BUS_BIAS; part < BUS_PART_COUNT; part++) {
                 /* The bias is there always: the folded one goes into it. */
                 if (part != BUS_BIAS && !layer->needed[part])
@@ -53,8 +70,13 @@ static int lay_out(struct bus_weights *weights, struct bus_error *error)
                 if (pass == 1)
                     layer->parts[part] =
                         (float *)(void *)(weights->vectors.data + vectors);
-                vectors += vector;
+                vectors += round_bytes((size_t)vector_length(layer->node, part));
             }
+            if (!layer->needed[BUS_OUTPUT_SCALE])
+                continue;
+            if (pass == 1)
+                layer->scales = (float *)(void *)(weights->vectors.data + vectors);
+            vectors += round_bytes((size_t)layer->node->channels);
         }
     }
     return 0;
@@ -121,8 +143,10 @@ int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
             layer->numbers *= (size_t)shape[d];
         layer->needed[BUS_WEIGHT] = true;
         layer->needed[BUS_BIAS] = node->bias;
-        for (enum bus_part part = BUS_GAMMA; part < BUS_PART_COUNT; part++)
+        for (enum bus_part part = BUS_GAMMA; part <= BUS_VARIANCE; part++)
             layer->needed[part] = node->norm != NULL;
+        layer->needed[BUS_OUTPUT_SCALE] = layer->needed[BUS_INPUT_MEAN] =
+            precision == BUS_INT8 && node->op == BUS_CONV;
     }
     if (precision == BUS_F32 && bus_winograd_isa() != BUS_ISA_PLAIN)
         choose_winograd(made);
@@ -155,8 +179,11 @@ void bus_weights_free(struct bus_weights *weights)
         free(layer->packed);
         if (layer->bias != NULL)
             dnnl_memory_destroy(layer->bias);
+        if (layer->scale != NULL)
+            dnnl_memory_destroy(layer->scale);
     }
     free(weights->layers);
+    free(weights->maps);
     for (size_t i = 0; i < weights->block_count; i++)
         bus_pages_free(&weights->blocks[i]);
     free(weights->blocks);
@@ -185,14 +212,12 @@ static struct bus_layer_arrays *find(struct bus_weights *weights, const char *na
     for (size_t i = 0; i < weights->layer_count; i++) {
         struct bus_layer_arrays *layer = &weights->layers[i];
         for (enum bus_part part = BUS_WEIGHT;
-             layer->node != NULL && part < BUS_PART_COUNT; part++) {
-            const char *owner =
-                part < BUS_GAMMA ? layer->node->name : layer->node->norm;
-            if (layer->needed[part] && is_name(name, owner, part_names[part])) {
+             layer->node != NULL && part < BUS_PART_COUNT; part++)
+            if (layer->needed[part] &&
+                is_name(name, owner(layer->node, part), part_names[part])) {
                 *found = part;
                 return layer;
             }
-        }
     }
     return NULL;
 }
@@ -209,7 +234,7 @@ static void format_shape(char text[80], const int64_t *shape, size_t rank)
 static int check_shape(const struct bus_layer_arrays *layer, enum bus_part part,
                        const struct bus_array *array, struct bus_error *error)
 {
-    int64_t expected[4] = {layer->node->channels};
+    int64_t expected[4] = {vector_length(layer->node, part)};
     size_t rank = part == BUS_WEIGHT ? bus_node_weight_shape(layer->node, expected) : 1;
     bool same = array->rank == rank;
     char got_text[80], expected_text[80];
@@ -265,7 +290,7 @@ int bus_weights_set(struct bus_weights *weights, const struct bus_array *array,
                              array->name);
     if (check_shape(layer, part, array, error) < 0)
         return -1;
-    size_t rows = (size_t)layer->node->channels;
+    size_t rows = (size_t)array->shape[0];
     size_t columns = part == BUS_WEIGHT ? layer->numbers / rows : 1;
     if (!copy_numbers(layer->parts[part], array, rows, columns, weights->threads))
         return bus_error_set(error, BUS_ERROR_VALUE,
@@ -276,6 +301,9 @@ int bus_weights_set(struct bus_weights *weights, const struct bus_array *array,
                 return bus_error_set(error, BUS_ERROR_VALUE,
                                      "%s: number %zu is %g, a variance is not negative",
                                      array->name, i, (double)layer->parts[part][i]);
+    if (part == BUS_OUTPUT_SCALE && !(layer->parts[part][0] > 0.0F))
+        return bus_error_set(error, BUS_ERROR_VALUE, "%s: %g is no scale", array->name,
+                             (double)layer->parts[part][0]);
     layer->set[part] = true;
     return 0;
 }
@@ -298,6 +326,56 @@ static void fold(struct bus_layer_arrays *layer, int threads)
     }
 }
 
+/* The largest 8-bit weight whose sums are exact: without instructions that sum into 32
+ * bits at once, pairs of products have to fit into 16. */
+static int largest_integer(void) { return bus_engine_info().int8 ? 127 : 64; }
+
+static int choose_maps(struct bus_weights *weights, struct bus_error *error)
+{
+    float *scales = calloc(weights->layer_count + 1, sizeof *scales);
+    if (weights->maps == NULL)
+        weights->maps = calloc(weights->layer_count + 1, sizeof *weights->maps);
+    if (scales == NULL || weights->maps == NULL) {
+        free(scales);
+        return bus_error_memory(error, "scales");
+    }
+    for (size_t i = 0; i < weights->layer_count; i++)
+        if (weights->layers[i].needed[BUS_OUTPUT_SCALE])
+            scales[i] = weights->layers[i].parts[BUS_OUTPUT_SCALE][0];
+    int result = bus_quantize_maps(weights->maps, weights->graph, scales, error);
+    free(scales);
+    return result;
+}
+
+static void round_layers(struct bus_weights *weights)
+{
+    for (size_t i = 0; i < weights->layer_count; i++) {
+        struct bus_layer_arrays *layer = &weights->layers[i];
+        if (layer->node == NULL)
+            continue;
+        const struct bus_node *node = layer->node;
+        const struct bus_quantized_layer quantized = {
+            .src = &weights->maps[node->src],
+            .add = node->op == BUS_CONV && node->add != BUS_NONE
+                       ? &weights->maps[node->add]
+                       : NULL,
+            .dst = &weights->maps[i],
+            .rows = (size_t)node->channels,
+            .columns = layer->numbers / (size_t)node->channels,
+            .src_channels = (size_t)node->src_channels,
+        };
+        layer->narrow = quantized.src->eight_bit;
+        if (layer->narrow)
+            bus_quantize_narrow(&quantized, layer->parts[BUS_WEIGHT],
+                                layer->parts[BUS_BIAS], layer->scales,
+                                layer->parts[BUS_INPUT_MEAN], largest_integer(),
+                                weights->threads);
+        else
+            bus_quantize_wide(&quantized, layer->parts[BUS_WEIGHT],
+                              layer->parts[BUS_BIAS], weights->threads);
+    }
+}
+
 int bus_weights_finish(struct bus_weights *weights, struct bus_error *error)
 {
     for (size_t i = 0; i < weights->layer_count; i++) {
@@ -305,17 +383,20 @@ int bus_weights_finish(struct bus_weights *weights, struct bus_error *error)
         for (enum bus_part part = BUS_WEIGHT;
              layer->node != NULL && part < BUS_PART_COUNT; part++)
             if (layer->needed[part] && !layer->set[part])
-                return bus_error_set(
-                    error, BUS_ERROR_VALUE, "%s.%s: the array is missing",
-                    part < BUS_GAMMA ? layer->node->name : layer->node->norm,
-                    part_names[part]);
+                return bus_error_set(error, BUS_ERROR_VALUE,
+                                     "%s.%s: the array is missing",
+                                     owner(layer->node, part), part_names[part]);
     }
     if (weights->finished)
         return bus_error_set(error, BUS_ERROR_VALUE,
                              "the weights are finished already");
+    if (weights->precision == BUS_INT8 && choose_maps(weights, error) < 0)
+        return -1;
     for (size_t i = 0; i < weights->layer_count; i++)
         if (weights->layers[i].node != NULL && weights->layers[i].node->norm != NULL)
             fold(&weights->layers[i], weights->threads);
+    if (weights->maps != NULL)
+        round_layers(weights);
     weights->finished = true;
     return 0;
 }

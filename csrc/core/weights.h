@@ -26,6 +26,9 @@ enum bus_precision {
     BUS_F32,   /* layers by Winograd's algorithm where that is faster; it rounds more */
     BUS_EXACT, /* every layer directly */
     BUS_BF16,  /* directly, maps and weights in bfloat16, sums in f32 */
+    BUS_INT8,  /* directly, maps and weights in 8 bits, sums in 32; the arrays of a conv
+                  are two more then: output_scale (1), the real number that a step of its
+                  result's map stands for, and input_mean (src_channels) */
 };
 
 /* Weights for graph, which must outlive them and not change. Setting and folding use so
@@ -40,11 +43,13 @@ enum bus_precision bus_weights_precision(const struct bus_weights *weights);
 void bus_weights_free(struct bus_weights *weights);
 
 /* Copies an array. BUS_ERROR_VALUE, naming it, if no layer has it, it was set before,
- * its shape is not the layer's, a number is not finite, or a variance is negative. */
+ * its shape is not the layer's, a number is not finite, a variance is negative, or a
+ * scale is not positive. */
 int bus_weights_set(struct bus_weights *weights, const struct bus_array *array,
                     struct bus_error *error);
 
-/* Folds the batch norms. BUS_ERROR_VALUE, naming it, if an array was not set. */
+/* Folds the batch norms, and in BUS_INT8 rounds to 8 bits. BUS_ERROR_VALUE, naming it,
+ * if an array was not set, or a layer cannot be computed in 8 bits. */
 int bus_weights_finish(struct bus_weights *weights, struct bus_error *error);
 
 bool bus_weights_finished(const struct bus_weights *weights);

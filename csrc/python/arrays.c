@@ -5,17 +5,14 @@
 #include <numpy/arrayobject.h>
 
 static const int type_numbers[ARRAY_KIND_COUNT] = {
-    [ARRAY_FLOAT32] = NPY_FLOAT32,
-    [ARRAY_INT8] = NPY_INT8,
-    [ARRAY_UINT8] = NPY_UINT8,
-    [ARRAY_INT32] = NPY_INT32,
+    [ARRAY_FLOAT32] = NPY_FLOAT32, [ARRAY_INT8] = NPY_INT8,
+    [ARRAY_UINT8] = NPY_UINT8,     [ARRAY_INT32] = NPY_INT32,
+    [ARRAY_INT64] = NPY_INT64,     [ARRAY_FLOAT64] = NPY_FLOAT64,
 };
 
 static const char *const type_names[ARRAY_KIND_COUNT] = {
-    [ARRAY_FLOAT32] = "float32",
-    [ARRAY_INT8] = "int8",
-    [ARRAY_UINT8] = "uint8",
-    [ARRAY_INT32] = "int32",
+    [ARRAY_FLOAT32] = "float32", [ARRAY_INT8] = "int8",   [ARRAY_UINT8] = "uint8",
+    [ARRAY_INT32] = "int32",     [ARRAY_INT64] = "int64", [ARRAY_FLOAT64] = "float64",
 };
 
 int arrays_import(void)

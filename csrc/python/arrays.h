@@ -13,6 +13,8 @@ enum array_kind {
     ARRAY_INT8,
     ARRAY_UINT8,
     ARRAY_INT32,
+    ARRAY_INT64,
+    ARRAY_FLOAT64,
     ARRAY_KIND_COUNT
 };
 

@@ -30,10 +30,11 @@ void free_object(PyObject *object)
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(engine_doc, "engine($module)\n--\n\n"
-                         "Tell the oneDNN in use.\n\n"
-                         "Returns\n-------\n"
-                         "dict\n    'version' and 'isa', both str, and 'bf16', bool.");
+PyDoc_STRVAR(engine_doc,
+             "engine($module)\n--\n\n"
+             "Tell the oneDNN in use.\n\n"
+             "Returns\n-------\n"
+             "dict\n    'version' and 'isa', both str, 'bf16' and 'int8', bool.");
 
 static PyObject *module_engine(PyObject *module, PyObject *unused)
 {
@@ -44,8 +45,9 @@ static PyObject *module_engine(PyObject *module, PyObject *unused)
         PyUnicode_FromFormat("%d.%d.%d", info.major, info.minor, info.patch);
     if (version == NULL)
         return NULL;
-    return Py_BuildValue("{s:N,s:s,s:N}", "version", version, "isa", info.isa, "bf16",
-                         PyBool_FromLong(info.bf16));
+    return Py_BuildValue("{s:N,s:s,s:N,s:N}", "version", version, "isa", info.isa,
+                         "bf16", PyBool_FromLong(info.bf16), "int8",
+                         PyBool_FromLong(info.int8));
 }
 
 PyDoc_STRVAR(label_doc,

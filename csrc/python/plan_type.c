@@ -1,6 +1,7 @@
 /* busnet._core.Plan: a graph with weights, ready to run on one input shape. */
 #include "arrays.h"
 #include "module.h"
+#include "observe.h"
 
 struct plan_object {
     PyObject_HEAD
@@ -197,6 +198,78 @@ static PyObject *plan_time(PyObject *object, PyObject *images)
     return list;
 }
 
+PyDoc_STRVAR(
+    observe_doc,
+    "observe($self, images, /)\n--\n\n"
+    "Run once and see what the convolutions' maps hold.\n\n"
+    "Parameters\n----------\n"
+    "images : numpy.ndarray\n    As run takes them.\n\n"
+    "Returns\n-------\n"
+    "list of (str, bool, numpy.ndarray, numpy.ndarray)\n"
+    "    For each convolution in order its name, whether a ReLU follows, the "
+    "operand's\n"
+    "    mean in each channel, float64, and how many numbers of the result are of "
+    "which size, int64 (2048):\n"
+    "    bin i is of absolute values from 2**(i // 64 - 20) * (1 + i % 64 / 64), the\n"
+    "    first of smaller ones and the last of larger ones, too.\n\n"
+    "Raises\n------\n"
+    "ValueError\n    If the plan does not compute in float32.");
+
+/* Makes the arrays of one convolution's observation, and points it into them. */
+static PyObject *new_observation(struct bus_observation *observation,
+                                 const struct bus_plan *plan, size_t index)
+{
+    const struct bus_node *node = bus_observe_node(plan, index);
+    const int64_t bins = BUS_SIZE_BINS;
+    void *means_data = NULL, *counts_data = NULL;
+    PyObject *means = array_new(&means_data, ARRAY_FLOAT64, 1, &node->src_channels);
+    PyObject *counts =
+        means != NULL ? array_new(&counts_data, ARRAY_INT64, 1, &bins) : NULL;
+    PyObject *row = NULL;
+    if (counts != NULL)
+        row = Py_BuildValue("(sNOO)", node->name, PyBool_FromLong(node->relu), means,
+                            counts);
+    observation->means = means_data;
+    observation->counts = counts_data;
+    Py_XDECREF(means);
+    Py_XDECREF(counts);
+    return row;
+}
+
+static PyObject *plan_observe(PyObject *object, PyObject *images)
+{
+    struct plan_object *self = (struct plan_object *)object;
+    struct bus_plan *plan = self->plan;
+    const size_t count = bus_observe_count(plan);
+    struct array_view view;
+    struct bus_error error;
+    if (array_view(&view, images, ARRAY_FLOAT32, "images") < 0 ||
+        check_images(&view, bus_plan_input_shape(plan)) < 0)
+        return NULL;
+    struct bus_observation *observations =
+        PyMem_Malloc((count + 1) * sizeof *observations);
+    if (observations == NULL)
+        return PyErr_NoMemory();
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        PyObject *row = new_observation(&observations[i], plan, i);
+        if (row == NULL || PyList_SetItem(list, (Py_ssize_t)i, row) < 0)
+            Py_CLEAR(list);
+    }
+    if (list != NULL) {
+        int result;
+        Py_BEGIN_ALLOW_THREADS
+        result = bus_observe(plan, view.data, observations, &error);
+        Py_END_ALLOW_THREADS
+        if (result < 0) {
+            Py_CLEAR(list);
+            raise_error(state_of(object), &error);
+        }
+    }
+    PyMem_Free(observations);
+    return list;
+}
+
 static PyObject *plan_steps(PyObject *object, void *unused)
 {
     struct bus_plan *plan = ((struct plan_object *)object)->plan;
@@ -221,6 +294,7 @@ static PyObject *plan_arena_size(PyObject *object, void *unused)
 static PyMethodDef plan_methods[] = {
     {"run", plan_run, METH_O, run_doc},
     {"time", plan_time, METH_O, time_doc},
+    {"observe", plan_observe, METH_O, observe_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -8,6 +8,7 @@ static const char *const precision_names[] = {
     [BUS_F32] = "f32",
     [BUS_EXACT] = "exact",
     [BUS_BF16] = "bf16",
+    [BUS_INT8] = "int8",
 };
 
 static int read_precision(enum bus_precision *precision, const char *name)
@@ -19,7 +20,8 @@ static int read_precision(enum bus_precision *precision, const char *name)
             return 0;
         }
     PyErr_Format(PyExc_ValueError,
-                 "there is no precision '%s'; there are f32, exact and bf16", name);
+                 "there is no precision '%s'; there are f32, exact, bf16 and int8",
+                 name);
     return -1;
 }
 
@@ -141,7 +143,9 @@ PyDoc_STRVAR(
     "threads : int\n    Threads that set and finish use.\n"
     "precision : str\n"
     "    'f32': by Winograd's algorithm where that is faster; it rounds more.\n"
-    "    'exact': every layer directly. 'bf16': maps and weights in bfloat16.\n\n"
+    "    'exact': every layer directly. 'bf16': maps and weights in bfloat16.\n"
+    "    'int8': both in 8 bits; each conv then has arrays output_scale and "
+    "input_mean.\n\n"
     "Raises\n------\n"
     "ValueError\n"
     "    If the number of threads is out of range, there is no such precision, or the\n"

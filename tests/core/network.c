@@ -79,12 +79,13 @@ static int describe(struct bus_graph *graph, struct bus_error *error)
     return bus_graph_output(graph, resized, "mask", error);
 }
 
-int network_new(struct network *network, struct bus_error *error)
+int network_new(struct network *network, enum bus_precision precision,
+                struct bus_error *error)
 {
     *network = (struct network){NULL, NULL};
     if (bus_graph_new(&network->graph, error) < 0 ||
         describe(network->graph, error) < 0 ||
-        bus_weights_new(&network->weights, network->graph, 1, BUS_F32, error) < 0) {
+        bus_weights_new(&network->weights, network->graph, 1, precision, error) < 0) {
         network_free(network);
         return -1;
     }
@@ -127,6 +128,13 @@ int network_fill(struct network *network, struct bus_error *error)
         if (set(network, node->name, "weight", rank, shape, error) < 0)
             return -1;
         if (node->bias && set(network, node->name, "bias", 1, shape, error) < 0)
+            return -1;
+        const bool calibrated =
+            node->op == BUS_CONV && bus_weights_precision(network->weights) == BUS_INT8;
+        const int64_t one = 1;
+        if (calibrated &&
+            (set(network, node->name, "output_scale", 1, &one, error) < 0 ||
+             set(network, node->name, "input_mean", 1, &shape[1], error) < 0))
             return -1;
         for (size_t j = 0; node->norm != NULL && j < 4; j++)
             if (set(network, node->norm, norm_parts[j], 1, shape, error) < 0)

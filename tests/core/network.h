@@ -10,7 +10,8 @@ struct network {
 };
 
 /* Two outputs: "class" (3) and "mask" (1 channel of the input's size). */
-int network_new(struct network *network, struct bus_error *error);
+int network_new(struct network *network, enum bus_precision precision,
+                struct bus_error *error);
 void network_free(struct network *network);
 
 /* Sets every array to numbers that differ from one another. */

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-static int whole_life(struct bus_error *error)
+static int whole_life(enum bus_precision precision, struct bus_error *error)
 {
     const struct bus_plan_options options = {
         .batch = 1, .height = 32, .width = 32, .threads = 1};
@@ -20,7 +20,8 @@ static int whole_life(struct bus_error *error)
     float *dst[] = {logits, plane};
     int result = -1;
     if (bus_components_label(labels, &count, mask, 2, 2, error) < 0 ||
-        network_new(&network, error) < 0 || network_fill(&network, error) < 0 ||
+        network_new(&network, precision, error) < 0 ||
+        network_fill(&network, error) < 0 ||
         bus_plan_new(&plan, network.graph, network.weights, &options, error) < 0)
         goto done;
     result = bus_plan_run(plan, src, dst, error);
@@ -31,13 +32,13 @@ done:
     return result;
 }
 
-void test_memory(void)
+static void test_precision(enum bus_precision precision)
 {
     struct bus_error error = {.code = BUS_OK};
     long n = 1;
     for (;; n++) {
         failing_set(n);
-        int result = whole_life(&error);
+        int result = whole_life(precision, &error);
         if (!failing_happened())
             break;
         CHECK(result < 0);
@@ -45,5 +46,11 @@ void test_memory(void)
     }
     failing_set(0);
     CHECK(n > 30); /* there are at least so many in the life of a plan */
-    CHECK(whole_life(&error) == 0);
+    CHECK(whole_life(precision, &error) == 0);
+}
+
+void test_memory(void)
+{
+    test_precision(BUS_F32);
+    test_precision(BUS_INT8);
 }

@@ -79,7 +79,7 @@ static void test_refusals(struct network *network)
         CHECK(error.code == BUS_ERROR_VALUE && plan == NULL);
     }
     struct network unfinished;
-    CHECK(network_new(&unfinished, &error) == 0);
+    CHECK(network_new(&unfinished, BUS_F32, &error) == 0);
     const struct bus_plan_options options = {
         .batch = 1, .height = 32, .width = 32, .threads = 1};
     CHECK(bus_plan_new(&plan, unfinished.graph, unfinished.weights, &options, &error) <
@@ -141,10 +141,15 @@ void test_plan(void)
 {
     struct network network;
     struct bus_error error;
-    CHECK(network_new(&network, &error) == 0);
+    CHECK(network_new(&network, BUS_F32, &error) == 0);
     CHECK(network_fill(&network, &error) == 0);
     test_sizes(&network);
     test_refusals(&network);
+    test_threads(&network);
+    network_free(&network);
+    CHECK(network_new(&network, BUS_INT8, &error) == 0);
+    CHECK(network_fill(&network, &error) == 0);
+    test_sizes(&network);
     test_threads(&network);
     network_free(&network);
 }

@@ -19,7 +19,7 @@ static void test_refusals(void)
     struct bus_error error;
     float numbers[16 * 9] = {0};
     const int64_t shape[] = {16, 1, 3, 3}, wrong[] = {1, 16, 3, 3}, vector[] = {16};
-    CHECK(network_new(&network, &error) == 0);
+    CHECK(network_new(&network, BUS_F32, &error) == 0);
 
     CHECK(bus_weights_finish(network.weights, &error) < 0);
     CHECK(strstr(error.message, "stem.weight") != NULL);
@@ -70,7 +70,7 @@ static void test_eight_bit(void)
                                         .floats = i == 0 ? floats : NULL,
                                         .bytes = bytes,
                                         .scales = scales};
-        CHECK(network_new(&network[i], &error) == 0);
+        CHECK(network_new(&network[i], BUS_F32, &error) == 0);
         CHECK(bus_weights_set(network[i].weights, &array, &error) == 0);
         CHECK(network_fill(&network[i], &error) < 0); /* the stem is set already */
         CHECK(strstr(error.message, "stem.weight") != NULL);

@@ -102,6 +102,7 @@ static void set(struct input *input, struct bus_weights *weights, const char *la
 static void fill(struct input *input, const struct bus_graph *graph,
                  struct bus_weights *weights)
 {
+    const int64_t one = 1;
     static const char *const parts[] = {".weight", ".bias", ".running_mean",
                                         ".running_var"};
     for (size_t i = 0; i < graph->count; i++) {
@@ -113,6 +114,10 @@ static void fill(struct input *input, const struct bus_graph *graph,
         set(input, weights, node->name, ".weight", rank, shape);
         if (node->bias || node->op == BUS_LINEAR)
             set(input, weights, node->name, ".bias", 1, shape);
+        if (bus_weights_precision(weights) == BUS_INT8 && node->op == BUS_CONV) {
+            set(input, weights, node->name, ".output_scale", 1, &one);
+            set(input, weights, node->name, ".input_mean", 1, &node->src_channels);
+        }
         for (size_t j = 0; node->norm != NULL && j < 4; j++)
             set(input, weights, node->norm, parts[j], 1, shape);
     }
@@ -159,7 +164,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         bus_graph_output(graph, (int)graph->count - 1 - i, name, &error);
     }
     const uint8_t flags = take_byte(&input);
-    const enum bus_precision precision = (enum bus_precision)(flags >> 2) % 3;
+    const enum bus_precision precision = (enum bus_precision)(flags >> 2) % 4;
     if (bus_weights_new(&weights, graph, 1, precision, &error) < 0) {
         require(precision == BUS_BF16); /* a CPU without it */
         require(bus_weights_new(&weights, graph, 1, BUS_F32, &error) == 0);
