@@ -8,7 +8,7 @@ import busnet
 def load(request):
     """Load the weights file."""
     busnet.set_threads(request["threads"])
-    model = busnet.load(request["weights"])
+    model = busnet.load(request["weights"], precision=request["precision"])
     outputs = request["outputs"]
     return lambda images: model.run(images, outputs=outputs)
 

@@ -11,6 +11,8 @@ from worker import planes, serve
 
 def load(request):
     """Convert the TorchScript file, unless that is done, and load it."""
+    if request["precision"] == "int8":
+        raise RuntimeError("ncnn's quantizer is not part of its Python package")
     source = Path(request["torchscript"])
     stem = source.with_suffix("")
     param, weights = f"{stem}.ncnn.param", f"{stem}.ncnn.bin"

@@ -11,6 +11,8 @@ import busnet
 
 def load(request):
     """Build the module from the weights file and compile it."""
+    if request["precision"] == "int8":
+        raise RuntimeError("PyTorch quantizes in a package of its own, torchao")
     torch.set_num_threads(request["threads"])
     torch._inductor.config.freezing = True
     module = busnet.load(request["weights"]).to_torch()

@@ -162,19 +162,21 @@ static int describe_copy(struct bus_plan *plan, int node, struct bus_error *erro
 }
 
 /* Describes a convolution by our own kernels. */
-static int describe_own(struct bus_plan *plan, int node, struct bus_error *error)
+static int describe_own(struct bus_plan *plan, int node, size_t winograd,
+                        struct bus_error *error)
 {
     const struct bus_node *conv = &plan->graph->nodes[node];
     struct bus_step *step = &plan->steps[plan->step_count];
-    const dnnl_dims_t dims = {(dnnl_dim_t)bus_winograd_weight_count(conv)};
+    const dnnl_dims_t dims = {(dnnl_dim_t)bus_winograd_weight_count(conv, winograd)};
     step->kind = BUS_OWN;
     step->node = node;
     if (bus_onednn_check(dnnl_memory_desc_create_with_tag(&step->own.weights_desc, 1,
                                                           dims, dnnl_f32, dnnl_a),
                          conv->name, error) < 0)
         return -1;
-    step->own.winograd = bus_winograd_plan(
-        bus_winograd_isa(), conv, &plan->values[conv->src].shape, plan->threads);
+    step->own.winograd =
+        bus_winograd_plan(bus_winograd_isa(), conv, winograd,
+                          &plan->values[conv->src].shape, plan->threads);
     plan->step_count++;
     return 0;
 }
@@ -220,8 +222,9 @@ static int describe_steps(struct bus_plan *plan, const struct bus_weights *weigh
         if (node->add != BUS_NONE && value->buffer == (int)i &&
             describe_copy(plan, (int)i, error) < 0)
             return -1;
-        if (bus_weights_winograd(weights, (int)i)) {
-            if (describe_own(plan, (int)i, error) < 0)
+        const size_t winograd = bus_weights_winograd(weights, (int)i);
+        if (winograd != 0) {
+            if (describe_own(plan, (int)i, winograd, error) < 0)
                 return -1;
             continue;
         }

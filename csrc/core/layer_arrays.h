@@ -32,7 +32,7 @@ struct bus_layer_arrays {
     float *parts[BUS_PART_COUNT];
     bool needed[BUS_PART_COUNT], set[BUS_PART_COUNT];
     size_t numbers;            /* of the weight array */
-    bool winograd;             /* its packing is for our own kernels */
+    size_t step;               /* of Winograd's algorithm; 0: it is computed directly */
     bool narrow;               /* its weights are in eight bits: */
     float *scales;             /* what the sums are multiplied by, one a row */
     dnnl_memory_t bias, scale; /* scale: NULL where not narrow */

@@ -13,9 +13,9 @@ dnnl_engine_t bus_weights_engine(const struct bus_weights *weights)
     return weights->engine;
 }
 
-bool bus_weights_winograd(const struct bus_weights *weights, int node)
+size_t bus_weights_winograd(const struct bus_weights *weights, int node)
 {
-    return weights->layers[node].winograd;
+    return weights->layers[node].step;
 }
 
 const struct bus_map *bus_weights_map(const struct bus_weights *weights, int node)
@@ -81,8 +81,8 @@ static int fill(struct bus_weights *weights, const struct bus_layer_arrays *laye
                 dnnl_memory_t from, dnnl_memory_t to, void *data,
                 struct bus_error *error)
 {
-    if (layer->winograd) { /* there is one packing of it, so from is plain */
-        bus_winograd_transform(data, layer->parts[BUS_WEIGHT], layer->node,
+    if (layer->step != 0) { /* there is one packing of it, so from is plain */
+        bus_winograd_transform(data, layer->parts[BUS_WEIGHT], layer->node, layer->step,
                                weights->threads);
         return 0;
     }

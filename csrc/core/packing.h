@@ -24,9 +24,9 @@ int bus_weights_pack(struct bus_weights *weights, struct bus_packing *packings,
  * stay: all together up to a sixth faster, and not worth a later first result. */
 void bus_weights_settle(struct bus_weights *weights);
 
-/* Whether a node's weights are packed for Winograd's algorithm; desc is then that of
- * bus_winograd_weight_count floats in a row. */
-bool bus_weights_winograd(const struct bus_weights *weights, int node);
+/* The step with which a node's weights are packed for Winograd's algorithm, desc being
+ * that of bus_winograd_weight_count floats in a row; 0 where they are for oneDNN. */
+size_t bus_weights_winograd(const struct bus_weights *weights, int node);
 
 /* How a node's map is stored in BUS_INT8; NULL in other precisions. */
 const struct bus_map *bus_weights_map(const struct bus_weights *weights, int node);

@@ -262,7 +262,7 @@ struct bus_plan_step bus_plan_step(const struct bus_plan *plan, size_t index)
     struct bus_plan_step told = {bus_plan_node_label(&plan->graph->nodes[step->node]),
                                  "unknown"};
     if (step->kind == BUS_OWN)
-        told.kernel = bus_winograd_name(step->own.winograd.isa);
+        told.kernel = bus_winograd_name(&step->own.winograd);
     else
         dnnl_primitive_desc_query(step->desc, dnnl_query_impl_info_str, 0,
                                   &told.kernel);

@@ -82,29 +82,6 @@ static int lay_out(struct bus_weights *weights, struct bus_error *error)
     return 0;
 }
 
-/* Transformed weights are four times as large, and past some size reading them costs
- * more than they save: layers take them, in order, while this many bytes are not used
- * up, and wide ones, whose maps are small, never. */
-#define WINOGRAD_BYTES ((size_t)64 << 20)
-#define WINOGRAD_CHANNELS 256
-
-static void choose_winograd(struct bus_weights *weights)
-{
-    size_t used = 0;
-    for (size_t i = 0; i < weights->layer_count; i++) {
-        struct bus_layer_arrays *layer = &weights->layers[i];
-        const struct bus_node *node = layer->node;
-        if (node == NULL || !bus_winograd_admits(node) ||
-            node->channels > WINOGRAD_CHANNELS ||
-            node->src_channels > WINOGRAD_CHANNELS)
-            continue;
-        size_t bytes = bus_winograd_weight_count(node) * sizeof(float);
-        layer->winograd = bytes <= WINOGRAD_BYTES - used;
-        if (layer->winograd)
-            used += bytes;
-    }
-}
-
 int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
                     int threads, enum bus_precision precision, struct bus_error *error)
 {
@@ -141,6 +118,8 @@ int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
         layer->numbers = 1; /* at most 2^16 * 2^16 * 2^12 by the checks of append */
         for (size_t d = 0; d < rank; d++)
             layer->numbers *= (size_t)shape[d];
+        if (precision == BUS_F32 && bus_winograd_isa() != BUS_ISA_PLAIN)
+            layer->step = bus_winograd_step(node);
         layer->needed[BUS_WEIGHT] = true;
         layer->needed[BUS_BIAS] = node->bias;
         for (enum bus_part part = BUS_GAMMA; part <= BUS_VARIANCE; part++)
@@ -148,8 +127,6 @@ int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
         layer->needed[BUS_OUTPUT_SCALE] = layer->needed[BUS_INPUT_MEAN] =
             precision == BUS_INT8 && node->op == BUS_CONV;
     }
-    if (precision == BUS_F32 && bus_winograd_isa() != BUS_ISA_PLAIN)
-        choose_winograd(made);
     if (lay_out(made, error) < 0)
         goto error;
     if (bus_onednn_check(dnnl_engine_create(&made->engine, dnnl_cpu, 0), "an engine",

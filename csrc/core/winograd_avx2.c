@@ -4,7 +4,4 @@
 #define ROWS 6
 #include "winograd_body.h"
 
-void bus_winograd_avx2(BUS_WINOGRAD_ARGUMENTS)
-{
-    compute(plan, dst, src, weights, bias, scratch, first, last);
-}
+const struct bus_winograd_kernels bus_winograd_avx2 = {transform, combine};

@@ -4,7 +4,4 @@
 #define ROWS 12
 #include "winograd_body.h"
 
-void bus_winograd_avx512(BUS_WINOGRAD_ARGUMENTS)
-{
-    compute(plan, dst, src, weights, bias, scratch, first, last);
-}
+const struct bus_winograd_kernels bus_winograd_avx512 = {transform, combine};

@@ -68,17 +68,17 @@ static double largest_error(const struct problem *problem, const float *dst)
     return largest;
 }
 
-static void check_problem(struct problem *problem)
+static void check_step(const struct problem *problem, size_t step)
 {
     const size_t bytes = problem->dst_count * sizeof(float);
     float *transformed =
-        malloc(bus_winograd_weight_count(&problem->node) * sizeof(float));
+        malloc(bus_winograd_weight_count(&problem->node, step) * sizeof(float));
     float *dst = malloc(bytes), *first = malloc(bytes);
-    bus_winograd_transform(transformed, problem->weights, &problem->node, 2);
+    bus_winograd_transform(transformed, problem->weights, &problem->node, step, 2);
     for (int isa = BUS_ISA_PLAIN; isa <= (int)bus_winograd_isa(); isa++)
         for (int threads = 1; threads <= 3; threads++) {
             const struct bus_winograd plan = bus_winograd_plan(
-                (enum bus_isa)isa, &problem->node, &problem->shape, threads);
+                (enum bus_isa)isa, &problem->node, step, &problem->shape, threads);
             void *scratch = malloc(bus_winograd_scratch(&plan));
             memcpy(dst, problem->before, bytes);
             bus_winograd_run(&plan, dst, problem->src, transformed, problem->bias,
@@ -92,6 +92,77 @@ static void check_problem(struct problem *problem)
     free(first);
     free(dst);
     free(transformed);
+}
+
+static void check_problem(struct problem *problem, size_t most)
+{
+    const size_t inputs = (size_t)problem->shape.c;
+    const size_t outputs = (size_t)problem->node.channels;
+    const size_t pixels =
+        (size_t)(problem->shape.n * problem->shape.h * problem->shape.w);
+    problem->dst_count = pixels * outputs;
+    problem->src = numbers(pixels * inputs, 1.0F);
+    problem->weights = numbers(outputs * inputs * 9, 0.2F);
+    problem->bias = numbers(outputs, 1.0F);
+    problem->before = numbers(problem->dst_count, 1.0F);
+    check_step(problem, 2);
+    if (most == 4)
+        check_step(problem, 4);
+    free(problem->src);
+    free(problem->weights);
+    free(problem->bias);
+    free(problem->before);
+}
+
+/* Wide layers, whose tiles all threads share: in one block, and in several. */
+static void test_shared(void)
+{
+    static const int64_t sides[] = {7, 14, 40};
+    for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
+        struct problem problem = {
+            .node = {.op = BUS_CONV,
+                     .kernel = 3,
+                     .stride = 1,
+                     .padding = 1,
+                     .channels = 256,
+                     .src_channels = 256,
+                     .add = 0,
+                     .relu = true},
+            .shape = {1, 256, sides[i], 14},
+        };
+        const struct bus_winograd plan =
+            bus_winograd_plan(BUS_ISA_PLAIN, &problem.node, 2, &problem.shape, 2);
+        CHECK(bus_winograd_step(&problem.node) == 2);
+        CHECK(plan.shared);
+        CHECK((plan.block_tiles < plan.tiles) == (sides[i] == 40));
+        check_problem(&problem, 2); /* with 4 so many channels round too much */
+    }
+}
+
+static void test_choice(void)
+{
+    struct bus_node node = {.op = BUS_CONV,
+                            .kernel = 3,
+                            .stride = 1,
+                            .padding = 1,
+                            .channels = 32,
+                            .src_channels = 16};
+    CHECK(bus_winograd_step(&node) == 4);
+    node.stride = 2;
+    CHECK(bus_winograd_step(&node) == 0);
+    node.stride = 1;
+    node.kernel = 1;
+    CHECK(bus_winograd_step(&node) == 0);
+    node.kernel = 3;
+    node.channels = 48;
+    CHECK(bus_winograd_step(&node) == 0);
+    node.channels = 32;
+    node.src_channels = 8;
+    CHECK(bus_winograd_step(&node) == 0);
+    node.src_channels = 256;
+    CHECK(bus_winograd_step(&node) == 2);
+    node.channels = 512;
+    CHECK(bus_winograd_step(&node) == 0);
 }
 
 void test_winograd(void)
@@ -108,39 +179,10 @@ void test_winograd(void)
                      .relu = draw(2) != 0},
             .shape = {1 + draw(3), 0, 1 + draw(19), 1 + draw(23)},
         };
-        const size_t inputs = (size_t)problem.node.src_channels;
-        const size_t outputs = (size_t)problem.node.channels;
-        const size_t pixels =
-            (size_t)(problem.shape.n * problem.shape.h * problem.shape.w);
         problem.shape.c = problem.node.src_channels;
-        problem.dst_count = pixels * outputs;
-        problem.src = numbers(pixels * inputs, 1.0F);
-        problem.weights = numbers(outputs * inputs * 9, 0.2F);
-        problem.bias = numbers(outputs, 1.0F);
-        problem.before = numbers(problem.dst_count, 1.0F);
-        CHECK(bus_winograd_admits(&problem.node));
-        check_problem(&problem);
-        free(problem.before);
-        free(problem.bias);
-        free(problem.weights);
-        free(problem.src);
+        CHECK(bus_winograd_step(&problem.node) == 4);
+        check_problem(&problem, 4);
     }
-    struct bus_node node = {.op = BUS_CONV,
-                            .kernel = 3,
-                            .stride = 1,
-                            .padding = 1,
-                            .channels = 32,
-                            .src_channels = 16};
-    CHECK(bus_winograd_admits(&node));
-    node.stride = 2;
-    CHECK(!bus_winograd_admits(&node));
-    node.stride = 1;
-    node.kernel = 1;
-    CHECK(!bus_winograd_admits(&node));
-    node.kernel = 3;
-    node.channels = 48;
-    CHECK(!bus_winograd_admits(&node));
-    node.channels = 32;
-    node.src_channels = 8;
-    CHECK(!bus_winograd_admits(&node));
+    test_shared();
+    test_choice();
 }
