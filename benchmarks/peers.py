@@ -373,6 +373,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        os.environ["BUSNET_CACHE"] = str(folder / "cache")
         for name, size, batch, threads, precision in itertools.product(
             names, sizes, options.batches, counts, options.precisions
         ):

@@ -41,8 +41,16 @@ class Graph:
 @final
 class Weights:
     def __new__(
-        cls, graph: Graph, *, threads: int = 1, precision: str = "f32"
+        cls,
+        graph: Graph,
+        *,
+        threads: int = 1,
+        precision: str = "f32",
+        cache: str | None = None,
+        kept: bool = True,
     ) -> Weights: ...
+    @property
+    def finished(self) -> bool: ...
     def set(
         self,
         name: str,

@@ -20,6 +20,7 @@ from busnet.errors import (
     MissingExtraError,
     MissingWeightsError,
     ModelError,
+    WeightsError,
 )
 from busnet.images import ImageLike, Picture, is_single, iterate, pictures
 from busnet.inference import (
@@ -364,20 +365,32 @@ class Model:
         with self._lock:
             plan = self._plans.pop(key, None)
             if plan is None:
-                height, width = size
-                plan = _core.Plan(
-                    self._weights,
-                    batch,
-                    height,
-                    width,
-                    threads=threads,
-                    outputs=outputs,
-                )
+                plan = self._new_plan(batch, size, outputs, threads)
             self._plans[key] = plan
             most = MOST_PLANS + (0 if lane is None else get_threads())
             while len(self._plans) > most:
                 self._plans.popitem(last=False)
         return plan
+
+    def _new_plan(
+        self, batch: int, size: tuple[int, ...], outputs: Sequence[str], threads: int
+    ) -> _core.Plan:
+        def new() -> _core.Plan:
+            height, width = size
+            return _core.Plan(
+                self._weights, batch, height, width, threads=threads, outputs=outputs
+            )
+
+        try:
+            return new()
+        except LookupError:
+            # The cache had the weights in other layouts; now they are packed anew.
+            info, self._weights = weights.load(
+                self.path, threads=threads, precision=self.precision, kept=False
+            )
+            if info != self.info:
+                raise WeightsError(f"{self.path}: it was changed meanwhile") from None
+            return new()
 
     def stream(
         self,

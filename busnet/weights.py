@@ -13,6 +13,7 @@ import json
 import math
 import os
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from busnet import _core
+from busnet import _core, cache
 from busnet.errors import MissingWeightsError, UnknownNetworkError, WeightsError
 from busnet.files import whole_file
 from busnet.networks import Counter, Network, build, network
@@ -318,12 +319,17 @@ def read_info(path: str | os.PathLike[str]) -> ModelInfo:
 
 
 def load(
-    path: str | os.PathLike[str], *, threads: int = 1, precision: str = "f32"
+    path: str | os.PathLike[str],
+    *,
+    threads: int = 1,
+    precision: str = "f32",
+    kept: bool = True,
 ) -> tuple[ModelInfo, _core.Weights]:
     """Read a weights file into the engine, with so many threads.
 
     ``precision`` is ``"f32"``, ``"exact"``, ``"bf16"`` or ``"int8"``; see
-    ``_core.Weights``.
+    ``_core.Weights``. Where the cache has packed weights of the file, these are taken
+    instead, unless ``kept`` is false; a plan that needs others is a LookupError then.
 
     Raises
     ------
@@ -347,7 +353,13 @@ def load(
         std=info.std,
         features=True,
     )
-    weights = _core.Weights(graph, threads=threads, precision=precision)
+    own = cache.model_folder(Path(name), precision)
+    weights = _core.Weights(
+        graph, threads=threads, precision=precision, cache=own, kept=kept
+    )
+    if weights.finished:
+        return info, weights
+    cache.prune()
     try:
         for key, array, scale in _stored(name, info, calibrated=calibrated):
             if scale is None:

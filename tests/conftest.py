@@ -7,6 +7,9 @@ from random_weights import save_random
 import busnet
 from busnet.networks import network
 
+# Tests that are about the cache turn it on, in a folder of their own.
+os.environ["BUSNET_CACHE"] = "off"
+
 
 @pytest.fixture(scope="session")
 def weights_file(tmp_path_factory):

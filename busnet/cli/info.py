@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from busnet import __version__, _core
+from busnet import __version__, _core, cache
 from busnet.cli.common import Precision, PrecisionOption, app
 from busnet.model import DEFAULT, Model, load, shipped
 from busnet.networks import NETWORKS, Counter, build, network
@@ -68,6 +68,14 @@ def _print_engine(console: Console) -> None:
         console.print(
             f"model {name}{default}: {described}, {size:.1f} MB", soft_wrap=True
         )
+    kept = cache.folder()
+    console.print(
+        "packed weights are not kept"
+        if kept is None
+        else f"packed weights: {kept}, {cache.size() / 1e6:.0f} MB",
+        soft_wrap=True,
+        highlight=False,
+    )
     console.print(NOTICE, style="dim")
 
 

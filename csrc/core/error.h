@@ -9,6 +9,7 @@ enum bus_code {
     BUS_OK,
     BUS_ERROR_MEMORY, /* an allocation failed */
     BUS_ERROR_VALUE,  /* an argument cannot be used; the message has the facts */
+    BUS_ERROR_ABSENT, /* the cache has no such weights, and arrays were not set */
     BUS_ERROR_ENGINE, /* oneDNN refused; the message has the layer and its status */
 };
 

@@ -55,7 +55,9 @@ struct bus_weights {
     pthread_mutex_t lock; /* of packed, blocks and the stream */
     int threads;
     enum bus_precision precision;
+    char *cache; /* folder of files that keep what is packed; NULL: nothing is */
     bool lock_made, finished;
+    bool cached; /* its numbers came from the cache: there are no arrays */
 };
 
 #endif

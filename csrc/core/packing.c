@@ -1,9 +1,11 @@
 #define _POSIX_C_SOURCE 200809L
 #include "packing.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "arena.h"
+#include "cache.h"
 #include "layer_arrays.h"
 #include "onednn.h"
 #include "winograd.h"
@@ -76,62 +78,65 @@ done:
     return bus_onednn_check(status, name, error);
 }
 
-/* Fills to with the layer's weights, which are plain or in another packing in from. */
-static int fill(struct bus_weights *weights, const struct bus_layer_arrays *layer,
-                dnnl_memory_t from, dnnl_memory_t to, void *data,
-                struct bus_error *error)
-{
-    if (layer->step != 0) { /* there is one packing of it, so from is plain */
-        bus_winograd_transform(data, layer->parts[BUS_WEIGHT], layer->node, layer->step,
-                               weights->threads);
-        return 0;
-    }
-    return reorder(weights, from, to, layer->node->name, error);
-}
-
-/* Adds a packing of layer in the layout of desc, its numbers at data. */
-static int pack(struct bus_weights *weights, struct bus_layer_arrays *layer,
-                const_dnnl_memory_desc_t desc, char *data, struct bus_error *error)
+/* Fills to with the layer's weights as they came. */
+static int fill_plain(struct bus_weights *weights, const struct bus_layer_arrays *layer,
+                      dnnl_memory_t to, void *data, struct bus_error *error)
 {
     const char *name = layer->node->name;
-    dnnl_memory_desc_t from_desc = NULL;
-    dnnl_memory_t from = NULL, plain = NULL;
+    dnnl_memory_desc_t desc = NULL;
+    dnnl_memory_t plain = NULL;
+    int result = -1;
+    if (layer->step != 0) {
+        bus_winograd_transform(data, layer->parts[BUS_WEIGHT], layer->node, layer->step,
+                               weights->threads);
+    } else if (plain_desc(&desc, layer, error) < 0 ||
+               bus_onednn_check(dnnl_memory_create(&plain, desc, weights->engine,
+                                                   layer->parts[BUS_WEIGHT]),
+                                name, error) < 0 ||
+               reorder(weights, plain, to, name, error) < 0) {
+        goto done;
+    }
+    result = 0;
+
+done:
+    if (plain != NULL)
+        dnnl_memory_destroy(plain);
+    dnnl_memory_desc_destroy(desc);
+    return result;
+}
+
+/* Adds a packing of layer in the layout of desc, its numbers at data: there already, or
+ * to be made of the layer's first packing, or of its weights as they came. These are
+ * given back. */
+static int pack(struct bus_weights *weights, struct bus_layer_arrays *layer,
+                const_dnnl_memory_desc_t desc, char *data, bool filled,
+                struct bus_error *error)
+{
+    const char *name = layer->node->name;
     struct bus_packed made = {0};
     struct bus_packed *grown =
         realloc(layer->packed, (layer->packed_count + 1) * sizeof *grown);
     if (grown == NULL)
         return bus_error_memory(error, "packed weights");
     layer->packed = grown;
-    if (layer->packed_count != 0) {
-        from = layer->packed[0].memory;
-    } else {
-        if (plain_desc(&from_desc, layer, error) < 0)
-            goto error;
-        if (bus_onednn_check(dnnl_memory_create(&plain, from_desc, weights->engine,
-                                                layer->parts[BUS_WEIGHT]),
-                             name, error) < 0)
-            goto error;
-        from = plain;
-    }
     if (bus_onednn_check(dnnl_memory_desc_clone(&made.desc, desc), name, error) < 0 ||
         bus_onednn_check(dnnl_memory_create(&made.memory, desc, weights->engine, data),
-                         name, error) < 0 ||
-        fill(weights, layer, from, made.memory, data, error) < 0)
+                         name, error) < 0)
+        goto error;
+    if (!filled &&
+        (layer->packed_count != 0
+             ? reorder(weights, layer->packed[0].memory, made.memory, name, error)
+             : fill_plain(weights, layer, made.memory, data, error)) < 0)
         goto error;
     layer->packed[layer->packed_count++] = made;
-    if (plain != NULL)
-        bus_pages_release(&weights->plain, layer->parts[BUS_WEIGHT],
-                          layer->numbers * sizeof(float));
-    dnnl_memory_destroy(plain);
-    dnnl_memory_desc_destroy(from_desc);
+    bus_pages_release(&weights->plain, layer->parts[BUS_WEIGHT],
+                      layer->numbers * sizeof(float));
     return 0;
 
 error:
     if (made.memory != NULL)
         dnnl_memory_destroy(made.memory);
     dnnl_memory_desc_destroy(made.desc);
-    dnnl_memory_destroy(plain);
-    dnnl_memory_desc_destroy(from_desc);
     return -1;
 }
 
@@ -157,9 +162,47 @@ done:
     return bus_onednn_check(status, layer->node->name, error);
 }
 
-static size_t packed_bytes(const_dnnl_memory_desc_t desc)
+/* Hashes all that says how a descriptor lays out numbers. */
+static uint64_t hash_desc(uint64_t hash, const_dnnl_memory_desc_t desc)
 {
-    return (dnnl_memory_desc_get_size(desc) + BUS_ALIGNMENT - 1) & ~(BUS_ALIGNMENT - 1);
+    static const dnnl_query_t lists[] = {dnnl_query_dims, dnnl_query_padded_dims,
+                                         dnnl_query_strides};
+    dnnl_dims_t *list;
+    dnnl_data_type_t type = dnnl_data_type_undef;
+    int rank = 0, blocks = 0;
+    dnnl_memory_desc_query(desc, dnnl_query_ndims_s32, &rank);
+    dnnl_memory_desc_query(desc, dnnl_query_data_type, &type);
+    dnnl_memory_desc_query(desc, dnnl_query_inner_nblks_s32, &blocks);
+    hash = bus_cache_hash(hash, &rank, sizeof rank);
+    hash = bus_cache_hash(hash, &type, sizeof type);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (dnnl_memory_desc_query(desc, lists[i], &list) == dnnl_success)
+            hash = bus_cache_hash(hash, *list, (size_t)rank * sizeof **list);
+    if (dnnl_memory_desc_query(desc, dnnl_query_inner_blks, &list) == dnnl_success)
+        hash = bus_cache_hash(hash, *list, (size_t)blocks * sizeof **list);
+    if (dnnl_memory_desc_query(desc, dnnl_query_inner_idxs, &list) == dnnl_success)
+        hash = bus_cache_hash(hash, *list, (size_t)blocks * sizeof **list);
+    return hash;
+}
+
+/* The name of the file that keeps a demand. False where none does. */
+static bool file_name(char name[BUS_CACHE_NAME], const struct bus_weights *weights,
+                      const struct bus_packing *packing)
+{
+    char file[48];
+    if (weights->cache == NULL)
+        return false;
+    snprintf(file, sizeof file, "%d-%016llx", packing->node,
+             (unsigned long long)hash_desc(0, packing->desc));
+    return bus_cache_name(name, weights->cache, file);
+}
+
+/* Bytes from a packing to the next one in a block. */
+static size_t packed_bytes(const struct bus_weights *weights,
+                           const_dnnl_memory_desc_t desc)
+{
+    const size_t unit = weights->cache != NULL ? BUS_PAGE : BUS_ALIGNMENT;
+    return (dnnl_memory_desc_get_size(desc) + unit - 1) & ~(unit - 1);
 }
 
 /* Adds a block that has room for all demands that are not met yet. */
@@ -170,7 +213,7 @@ static int add_block(struct bus_weights *weights, const struct bus_packing *pack
     struct bus_pages *grown;
     for (size_t i = 0; i < count; i++)
         if (find_packed(&weights->layers[packings[i].node], packings[i].desc) == NULL)
-            bytes += packed_bytes(packings[i].desc);
+            bytes += packed_bytes(weights, packings[i].desc);
     grown = realloc(weights->blocks, (weights->block_count + 1) * sizeof *grown);
     if (grown == NULL)
         return bus_error_memory(error, "packed weights");
@@ -178,6 +221,28 @@ static int add_block(struct bus_weights *weights, const struct bus_packing *pack
     if (bus_pages_new(&grown[weights->block_count], bytes, "packed weights", error) < 0)
         return -1;
     weights->block_count++;
+    return 0;
+}
+
+/* Meets a demand at offset in block: by what the cache keeps, or by packing. */
+static int meet(struct bus_weights *weights, const struct bus_packing *packing,
+                struct bus_pages *block, size_t offset, struct bus_error *error)
+{
+    struct bus_layer_arrays *layer = &weights->layers[packing->node];
+    const size_t size = dnnl_memory_desc_get_size(packing->desc);
+    char name[BUS_CACHE_NAME];
+    const bool named = file_name(name, weights, packing);
+    const bool kept = named && bus_cache_map(block, offset, name, size);
+    if (!kept && weights->cached)
+        return bus_error_set(error, BUS_ERROR_ABSENT,
+                             "%s: its weights are not in the cache in this layout",
+                             layer->node->name);
+    if (pack(weights, layer, packing->desc, block->data + offset, kept, error) < 0)
+        return -1;
+    if (named && !kept) {
+        const struct bus_cache_part part = {block->data + offset, size};
+        bus_cache_write(name, &part, 1);
+    }
     return 0;
 }
 
@@ -192,10 +257,10 @@ static int pack_all(struct bus_weights *weights, struct bus_packing *packings,
         struct bus_layer_arrays *layer = &weights->layers[packing->node];
         const struct bus_packed *packed = find_packed(layer, packing->desc);
         if (packed == NULL) {
-            char *data = weights->blocks[weights->block_count - 1].data + used;
-            if (pack(weights, layer, packing->desc, data, error) < 0)
+            struct bus_pages *block = &weights->blocks[weights->block_count - 1];
+            if (meet(weights, packing, block, used, error) < 0)
                 return -1;
-            used += packed_bytes(packing->desc);
+            used += packed_bytes(weights, packing->desc);
             packed = &layer->packed[layer->packed_count - 1];
         }
         if (make_vectors(weights, layer, error) < 0)

@@ -1,14 +1,15 @@
-#define _DEFAULT_SOURCE
+#define _GNU_SOURCE
 #include "pages.h"
 
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #ifndef MADV_COLLAPSE /* Linux 6.1 */
 #define MADV_COLLAPSE 25
 #endif
 
-#define PAGE ((size_t)4096)
+#define PAGE ((size_t)BUS_PAGE)
 
 static uintptr_t round_up(uintptr_t value, size_t unit)
 {
@@ -37,9 +38,37 @@ int bus_pages_new(struct bus_pages *pages, size_t size, const char *what,
     return 0;
 }
 
+bool bus_pages_map(struct bus_pages *pages, size_t offset, int file, size_t size)
+{
+    char *place = pages->data + offset;
+    if (mmap(place, size, PROT_READ, MAP_PRIVATE | MAP_FIXED, file, BUS_PAGE) ==
+        MAP_FAILED)
+        return false;
+    madvise(place, size, MADV_WILLNEED);
+    pages->file = true;
+    return true;
+}
+
+/* Puts a copy in the place of a file's huge page. Readers wait for the system while it
+ * moves the copy, and find either the one or the other. */
+static void copy_page(char *place)
+{
+    char *mapping = mmap(NULL, 2 * BUS_HUGE_PAGE, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping == MAP_FAILED)
+        return;
+    char *copy = (char *)round_up((uintptr_t)mapping, BUS_HUGE_PAGE);
+    madvise(copy, BUS_HUGE_PAGE, MADV_HUGEPAGE);
+    memcpy(copy, place, BUS_HUGE_PAGE);
+    (void)mremap(copy, BUS_HUGE_PAGE, BUS_HUGE_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+                 place);
+    munmap(mapping, 2 * BUS_HUGE_PAGE); /* what is left of it */
+}
+
 void bus_pages_prefer_huge(const struct bus_pages *pages)
 {
-    if (pages->size >= BUS_HUGE_PAGE) /* advice only: without it all works, slower */
+    if (pages->size >= BUS_HUGE_PAGE &&
+        !pages->file) /* advice only: without it all works, slower */
         madvise(pages->data, pages->size, MADV_HUGEPAGE);
 }
 
@@ -47,7 +76,10 @@ size_t bus_pages_collapse(const struct bus_pages *pages, size_t offset)
 {
     if (pages->size < BUS_HUGE_PAGE || pages->size - offset < BUS_HUGE_PAGE)
         return pages->size;
-    madvise(pages->data + offset, BUS_HUGE_PAGE, MADV_COLLAPSE);
+    if (pages->file)
+        copy_page(pages->data + offset);
+    else
+        madvise(pages->data + offset, BUS_HUGE_PAGE, MADV_COLLAPSE);
     return offset + BUS_HUGE_PAGE;
 }
 

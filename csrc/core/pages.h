@@ -4,10 +4,12 @@
 #ifndef BUS_PAGES_H
 #define BUS_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "error.h"
 
+#define BUS_PAGE 4096
 #define BUS_HUGE_PAGE ((size_t)2 << 20)
 
 struct bus_pages {
@@ -15,18 +17,24 @@ struct bus_pages {
     size_t size;
     void *mapping; /* what the system gave, data lies in it */
     size_t mapping_size;
+    bool file; /* some of data is a file's, and not to be written */
 };
 
 /* Maps size bytes. A size of 0 maps nothing and succeeds with data NULL. */
 int bus_pages_new(struct bus_pages *pages, size_t size, const char *what,
                   struct bus_error *error);
 
+/* Puts size bytes of a file, those behind its first page, to offset, a multiple of
+ * BUS_PAGE. False if that fails; nothing has changed then. */
+bool bus_pages_map(struct bus_pages *pages, size_t offset, int file, size_t size);
+
 /* Asks for huge pages, for fewer misses, when the memory is filled: that may be slow.
  */
 void bus_pages_prefer_huge(const struct bus_pages *pages);
 
-/* Makes the huge page at offset, a multiple of BUS_HUGE_PAGE, of memory that is filled;
- * it may be in use meanwhile. Returns the offset of the next one, or the size. */
+/* Makes the huge page at offset, a multiple of BUS_HUGE_PAGE, of memory that is filled,
+ * a file's by taking a copy of it; it may be in use meanwhile, but for being written.
+ * Returns the offset of the next one, or the size. */
 size_t bus_pages_collapse(const struct bus_pages *pages, size_t offset);
 
 /* Gives the whole pages inside [start, start + size) back to the system; their content

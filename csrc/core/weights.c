@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "cache.h"
 #include "engine.h"
 #include "layer_arrays.h"
 #include "onednn.h"
@@ -161,6 +162,7 @@ void bus_weights_free(struct bus_weights *weights)
     }
     free(weights->layers);
     free(weights->maps);
+    free(weights->cache);
     for (size_t i = 0; i < weights->block_count; i++)
         bus_pages_free(&weights->blocks[i]);
     free(weights->blocks);
@@ -173,6 +175,41 @@ void bus_weights_free(struct bus_weights *weights)
     if (weights->lock_made)
         pthread_mutex_destroy(&weights->lock);
     free(weights);
+}
+
+/* The file of what is not packed: vectors, and how maps are stored. */
+static bool keep_vectors(struct bus_weights *weights, bool write)
+{
+    const struct bus_cache_part parts[] = {
+        {weights->vectors.data, weights->vectors.size},
+        {weights->maps, weights->layer_count * sizeof *weights->maps},
+    };
+    const size_t count = weights->maps != NULL ? 2 : 1;
+    char name[BUS_CACHE_NAME];
+    if (!bus_cache_name(name, weights->cache, "vectors"))
+        return false;
+    if (write)
+        bus_cache_write(name, parts, count);
+    return write || bus_cache_read(name, parts, count);
+}
+
+int bus_weights_use_cache(struct bus_weights *weights, const char *folder, bool read,
+                          struct bus_error *error)
+{
+    weights->cache = strdup(folder);
+    if (weights->precision == BUS_INT8)
+        weights->maps = calloc(weights->layer_count + 1, sizeof *weights->maps);
+    if (weights->cache == NULL ||
+        (weights->precision == BUS_INT8 && weights->maps == NULL))
+        return bus_error_memory(error, "the cache");
+    if (!read || !keep_vectors(weights, false))
+        return 0;
+    for (size_t i = 0; weights->maps != NULL && i < weights->layer_count; i++)
+        if (weights->layers[i].node != NULL)
+            weights->layers[i].narrow =
+                weights->maps[weights->layers[i].node->src].eight_bit;
+    weights->finished = weights->cached = true;
+    return 0;
 }
 
 /* True if name is the layer's or norm's name, a dot, and the part's name. */
@@ -375,6 +412,8 @@ int bus_weights_finish(struct bus_weights *weights, struct bus_error *error)
     if (weights->maps != NULL)
         round_layers(weights);
     weights->finished = true;
+    if (weights->cache != NULL)
+        keep_vectors(weights, true);
     return 0;
 }
 

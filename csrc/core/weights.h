@@ -42,6 +42,13 @@ enum bus_precision bus_weights_precision(const struct bus_weights *weights);
 /* Frees what the weights hold; no plan may use them any more. NULL is fine. */
 void bus_weights_free(struct bus_weights *weights);
 
+/* Has packed weights kept in files of a folder, whose path must name all that decides
+ * the numbers: the file that they come from, oneDNN, this code. Called before any array
+ * is set. With read, if the biases are there, the weights are finished at once, and a
+ * plan whose weights are not kept fails with BUS_ERROR_ABSENT. */
+int bus_weights_use_cache(struct bus_weights *weights, const char *folder, bool read,
+                          struct bus_error *error);
+
 /* Copies an array. BUS_ERROR_VALUE, naming it, if no layer has it, it was set before,
  * its shape is not the layer's, a number is not finite, a variance is negative, or a
  * scale is not positive. */

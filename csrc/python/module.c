@@ -16,6 +16,7 @@ PyObject *raise_error(const struct module_state *state, const struct bus_error *
         [BUS_OK] = PyExc_SystemError,
         [BUS_ERROR_MEMORY] = PyExc_MemoryError,
         [BUS_ERROR_VALUE] = PyExc_ValueError,
+        [BUS_ERROR_ABSENT] = PyExc_LookupError,
         [BUS_ERROR_ENGINE] = state->engine_error,
     };
     PyErr_SetString(types[error->code], error->message);

@@ -27,16 +27,17 @@ static int read_precision(enum bus_precision *precision, const char *name)
 
 static PyObject *weights_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"graph", "threads", "precision", NULL};
+    static char *names[] = {"graph", "threads", "precision", "cache", "kept", NULL};
     struct module_state *state = PyType_GetModuleState(type);
     struct bus_error error;
     PyObject *graph;
-    const char *name = "f32";
+    const char *name = "f32", *cache = NULL;
     enum bus_precision precision = BUS_F32;
-    int threads = 1;
+    int threads = 1, kept = 1;
     if (state == NULL ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$is:Weights", names,
-                                     state->graph_type, &graph, &threads, &name) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$iszp:Weights", names,
+                                     state->graph_type, &graph, &threads, &name, &cache,
+                                     &kept) ||
         read_precision(&precision, name) < 0)
         return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
@@ -46,7 +47,9 @@ static PyObject *weights_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     Py_INCREF(graph);
     self->graph = (struct graph_object *)graph;
     if (bus_weights_new(&self->weights, self->graph->graph, threads, precision,
-                        &error) < 0) {
+                        &error) < 0 ||
+        (cache != NULL &&
+         bus_weights_use_cache(self->weights, cache, kept != 0, &error) < 0)) {
         raise_error(state, &error);
         Py_DECREF(self);
         return NULL;
@@ -127,6 +130,19 @@ static PyObject *weights_finish(PyObject *object, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *weights_finished(PyObject *object, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(
+        bus_weights_finished(((struct weights_object *)object)->weights));
+}
+
+static PyGetSetDef weights_properties[] = {
+    {"finished", weights_finished, NULL,
+     "Whether plans can be made: finish was called, or the cache had all.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyMethodDef weights_methods[] = {
     {"set", (PyCFunction)(void (*)(void))weights_set, METH_VARARGS | METH_KEYWORDS,
      set_doc},
@@ -136,7 +152,8 @@ static PyMethodDef weights_methods[] = {
 
 PyDoc_STRVAR(
     weights_doc,
-    "Weights(graph, *, threads=1, precision='f32')\n--\n\n"
+    "Weights(graph, *, threads=1, precision='f32', cache=None,\n"
+    "        kept=True)\n--\n\n"
     "The numbers of a graph's layers; the graph cannot change any more.\n\n"
     "Parameters\n----------\n"
     "graph : Graph\n    The layers.\n"
@@ -145,7 +162,12 @@ PyDoc_STRVAR(
     "    'f32': by Winograd's algorithm where that is faster; it rounds more.\n"
     "    'exact': every layer directly. 'bf16': maps and weights in bfloat16.\n"
     "    'int8': both in 8 bits; each conv then has arrays output_scale and "
-    "input_mean.\n\n"
+    "input_mean.\n"
+    "cache : str, optional\n"
+    "    Folder of files that keep packed weights. Where they are there, the weights\n"
+    "    are finished at once, without arrays; a plan that needs others then is a\n"
+    "    LookupError.\n"
+    "kept : bool\n    Whether to take what is there; it is written in any case.\n\n"
     "Raises\n------\n"
     "ValueError\n"
     "    If the number of threads is out of range, there is no such precision, or the\n"
@@ -153,11 +175,9 @@ PyDoc_STRVAR(
     "MemoryError\n    If there is no memory for them.");
 
 static PyType_Slot weights_slots[] = {
-    {Py_tp_new, weights_new},
-    {Py_tp_dealloc, weights_dealloc},
-    {Py_tp_methods, weights_methods},
-    {Py_tp_doc, (void *)weights_doc},
-    {0, NULL},
+    {Py_tp_new, weights_new},         {Py_tp_dealloc, weights_dealloc},
+    {Py_tp_methods, weights_methods}, {Py_tp_getset, weights_properties},
+    {Py_tp_doc, (void *)weights_doc}, {0, NULL},
 };
 
 PyType_Spec weights_type_spec = {

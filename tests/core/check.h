@@ -17,6 +17,7 @@ extern int check_passed, check_failed;
     } while (0)
 
 void test_arena(void);
+void test_cache(void);
 void test_components(void);
 void test_graph(void);
 void test_plan(void);

@@ -5,6 +5,7 @@ int check_passed, check_failed;
 int main(void)
 {
     test_arena();
+    test_cache();
     test_components();
     test_graph();
     test_weights();
