@@ -5,6 +5,7 @@
 #include "layer.h"
 #include "onednn.h"
 #include "packing.h"
+#include "stem.h"
 
 static int choose_outputs(struct bus_plan *plan, unsigned wanted,
                           struct bus_error *error)
@@ -161,24 +162,38 @@ static int describe_copy(struct bus_plan *plan, int node, struct bus_error *erro
     return 0;
 }
 
-/* Describes a convolution by our own kernels. */
-static int describe_own(struct bus_plan *plan, int node, size_t winograd,
-                        struct bus_error *error)
+/* Describes a convolution by our own kernels, with so many numbers of weights. */
+static int describe_own(struct bus_plan *plan, int node, enum bus_step_kind kind,
+                        size_t weight_count, struct bus_error *error)
+{
+    struct bus_step *step = &plan->steps[plan->step_count++];
+    const dnnl_dims_t dims = {(dnnl_dim_t)weight_count};
+    step->kind = kind;
+    step->node = node;
+    return bus_onednn_check(
+        dnnl_memory_desc_create_with_tag(&step->own.weights_desc, 1, dims,
+                                         kind == BUS_STEM ? dnnl_s8 : dnnl_f32, dnnl_a),
+        plan->graph->nodes[node].name, error);
+}
+
+static int describe_winograd(struct bus_plan *plan, int node, size_t winograd,
+                             struct bus_error *error)
 {
     const struct bus_node *conv = &plan->graph->nodes[node];
-    struct bus_step *step = &plan->steps[plan->step_count];
-    const dnnl_dims_t dims = {(dnnl_dim_t)bus_winograd_weight_count(conv, winograd)};
-    step->kind = BUS_OWN;
-    step->node = node;
-    if (bus_onednn_check(dnnl_memory_desc_create_with_tag(&step->own.weights_desc, 1,
-                                                          dims, dnnl_f32, dnnl_a),
-                         conv->name, error) < 0)
-        return -1;
-    step->own.winograd =
+    plan->steps[plan->step_count].own.winograd =
         bus_winograd_plan(bus_winograd_isa(), conv, winograd,
                           &plan->values[conv->src].shape, plan->threads);
-    plan->step_count++;
-    return 0;
+    return describe_own(plan, node, BUS_WINOGRAD,
+                        bus_winograd_weight_count(conv, winograd), error);
+}
+
+static int describe_stem(struct bus_plan *plan, int node, struct bus_error *error)
+{
+    const struct bus_node *conv = &plan->graph->nodes[node];
+    plan->steps[plan->step_count].own.stem =
+        bus_stem_plan(bus_stem_isa(), conv, &plan->graph->nodes[0],
+                      &plan->values[0].shape, &plan->values[node].shape, plan->threads);
+    return describe_own(plan, node, BUS_STEM, bus_stem_weight_size(conv), error);
 }
 
 /* Describes the step that narrows the result of a layer that computes in float, or
@@ -224,7 +239,12 @@ static int describe_steps(struct bus_plan *plan, const struct bus_weights *weigh
             return -1;
         const size_t winograd = bus_weights_winograd(weights, (int)i);
         if (winograd != 0) {
-            if (describe_own(plan, (int)i, winograd, error) < 0)
+            if (describe_winograd(plan, (int)i, winograd, error) < 0)
+                return -1;
+            continue;
+        }
+        if (bus_weights_stem(weights, (int)i)) {
+            if (describe_stem(plan, (int)i, error) < 0)
                 return -1;
             continue;
         }
@@ -257,6 +277,11 @@ static int describe_steps(struct bus_plan *plan, const struct bus_weights *weigh
     return 0;
 }
 
+static bool is_own(const struct bus_step *step)
+{
+    return step->kind == BUS_WINOGRAD || step->kind == BUS_STEM;
+}
+
 static struct bus_span *scratchpad_span(const struct bus_plan *plan, size_t step)
 {
     return &plan->spans[plan->graph->count + step];
@@ -274,8 +299,10 @@ static size_t wide_size(const struct bus_step *step)
 
 static size_t scratchpad_size(const struct bus_step *step)
 {
-    if (step->kind == BUS_OWN)
+    if (step->kind == BUS_WINOGRAD)
         return bus_winograd_scratch(&step->own.winograd);
+    if (step->kind == BUS_STEM)
+        return bus_stem_scratch(&step->own.stem);
     const_dnnl_memory_desc_t desc =
         dnnl_primitive_desc_query_md(step->desc, dnnl_query_scratchpad_md, 0);
     return wide_size(step) + (desc != NULL ? dnnl_memory_desc_get_size(desc) : 0);
@@ -374,7 +401,7 @@ static void give_maps(struct bus_plan *plan, size_t index)
 static bool has_weights(const struct bus_plan *plan, const struct bus_step *step)
 {
     const enum bus_op op = plan->graph->nodes[step->node].op;
-    return (step->kind == BUS_COMPUTE || step->kind == BUS_OWN) &&
+    return (step->kind == BUS_COMPUTE || is_own(step)) &&
            (op == BUS_CONV || op == BUS_LINEAR);
 }
 
@@ -383,7 +410,7 @@ static int create_step(struct bus_plan *plan, size_t index, struct bus_error *er
 {
     struct bus_step *step = &plan->steps[index];
     const struct bus_node *node = &plan->graph->nodes[step->node];
-    if (step->kind == BUS_OWN) {
+    if (is_own(step)) {
         step->own.src = map_of(plan, node->src);
         step->own.dst = map_of(plan, step->node);
         step->own.scratch = plan->arena.data + scratchpad_span(plan, index)->offset;
@@ -399,7 +426,7 @@ static int create_step(struct bus_plan *plan, size_t index, struct bus_error *er
 static int give_weights(struct bus_step *step, const struct bus_packing *packing,
                         struct bus_error *error)
 {
-    void *weights, *bias;
+    void *weights, *bias, *scales = NULL;
     if (step->kind == BUS_COMPUTE) {
         add_argument(step, DNNL_ARG_WEIGHTS, packing->weights);
         add_argument(step, DNNL_ARG_BIAS, packing->bias);
@@ -410,10 +437,14 @@ static int give_weights(struct bus_step *step, const struct bus_packing *packing
     if (bus_onednn_check(dnnl_memory_get_data_handle(packing->weights, &weights),
                          "weights", error) < 0 ||
         bus_onednn_check(dnnl_memory_get_data_handle(packing->bias, &bias), "a bias",
-                         error) < 0)
+                         error) < 0 ||
+        (packing->scale != NULL &&
+         bus_onednn_check(dnnl_memory_get_data_handle(packing->scale, &scales),
+                          "scales", error) < 0))
         return -1;
     step->own.weights = weights;
     step->own.bias = bias;
+    step->own.scales = scales;
     return 0;
 }
 
@@ -432,10 +463,9 @@ static int create_steps(struct bus_plan *plan, struct bus_weights *weights,
         if (has_weights(plan, step))
             packings[packing_count++] = (struct bus_packing){
                 .node = step->node,
-                .desc = step->kind == BUS_OWN
-                            ? step->own.weights_desc
-                            : dnnl_primitive_desc_query_md(step->desc,
-                                                           dnnl_query_weights_md, 0),
+                .desc = is_own(step) ? step->own.weights_desc
+                                     : dnnl_primitive_desc_query_md(
+                                           step->desc, dnnl_query_weights_md, 0),
             };
     }
     if (bus_weights_pack(weights, packings, packing_count, error) < 0)

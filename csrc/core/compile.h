@@ -8,6 +8,7 @@
 #include "arena.h"
 #include "pages.h"
 #include "plan.h"
+#include "stem.h"
 #include "winograd.h"
 
 #define BUS_MAX_ARGUMENTS 6
@@ -25,19 +26,21 @@ struct bus_value {
 
 /* A step of our own kernels, and all that it takes. */
 struct bus_own_step {
-    struct bus_winograd winograd;
+    struct bus_winograd winograd; /* BUS_WINOGRAD */
+    struct bus_stem stem;         /* BUS_STEM */
     dnnl_memory_desc_t weights_desc;
-    const float *src, *weights, *bias;
-    float *dst;
-    void *scratch;
+    const float *src, *bias, *scales;
+    const void *weights;
+    void *dst, *scratch;
 };
 
 enum bus_step_kind {
-    BUS_COMPUTE, /* a layer, by oneDNN */
-    BUS_OWN,     /* a convolution by our own kernels */
-    BUS_COPY,    /* what a sum adds, to where it is computed */
-    BUS_NARROW,  /* to eight bits, what the step before has computed in float */
-    BUS_WIDEN,   /* from eight bits, what the step after reads in float */
+    BUS_COMPUTE,  /* a layer, by oneDNN */
+    BUS_WINOGRAD, /* a convolution by our own kernels */
+    BUS_STEM,     /* that of the image in eight bits, by our own */
+    BUS_COPY,     /* what a sum adds, to where it is computed */
+    BUS_NARROW,   /* to eight bits, what the step before has computed in float */
+    BUS_WIDEN,    /* from eight bits, what the step after reads in float */
 };
 
 /* A primitive with all that its execution takes, or a step of our own. */

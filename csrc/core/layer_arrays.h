@@ -31,10 +31,11 @@ struct bus_layer_arrays {
     const struct bus_node *node;
     float *parts[BUS_PART_COUNT];
     bool needed[BUS_PART_COUNT], set[BUS_PART_COUNT];
-    size_t numbers;            /* of the weight array */
-    size_t step;               /* of Winograd's algorithm; 0: it is computed directly */
-    bool narrow;               /* its weights are in eight bits: */
-    float *scales;             /* what the sums are multiplied by, one a row */
+    size_t numbers; /* of the weight array */
+    size_t step;    /* of Winograd's algorithm; 0: it is computed directly */
+    bool stem;      /* the image's convolution in eight bits, by our own kernels */
+    bool narrow;    /* its weights are in eight bits: */
+    float *scales;  /* what the sums are multiplied by, one a row */
     dnnl_memory_t bias, scale; /* scale: NULL where not narrow */
     struct bus_packed *packed; /* the layouts there are */
     size_t packed_count;

@@ -9,7 +9,7 @@
 static bool is_observed(const struct bus_plan *plan, size_t step)
 {
     const struct bus_step *made = &plan->steps[step];
-    return (made->kind == BUS_COMPUTE || made->kind == BUS_OWN) &&
+    return (made->kind == BUS_COMPUTE || made->kind == BUS_WINOGRAD) &&
            plan->graph->nodes[made->node].op == BUS_CONV;
 }
 

@@ -8,6 +8,7 @@
 #include "cache.h"
 #include "layer_arrays.h"
 #include "onednn.h"
+#include "stem.h"
 #include "winograd.h"
 
 dnnl_engine_t bus_weights_engine(const struct bus_weights *weights)
@@ -23,6 +24,11 @@ size_t bus_weights_winograd(const struct bus_weights *weights, int node)
 const struct bus_map *bus_weights_map(const struct bus_weights *weights, int node)
 {
     return weights->maps != NULL ? &weights->maps[node] : NULL;
+}
+
+bool bus_weights_stem(const struct bus_weights *weights, int node)
+{
+    return weights->layers[node].stem;
 }
 
 static const struct bus_packed *find_packed(const struct bus_layer_arrays *layer,
@@ -86,7 +92,11 @@ static int fill_plain(struct bus_weights *weights, const struct bus_layer_arrays
     dnnl_memory_desc_t desc = NULL;
     dnnl_memory_t plain = NULL;
     int result = -1;
-    if (layer->step != 0) {
+    if (layer->stem) {
+        const size_t row = layer->numbers / (size_t)layer->node->channels;
+        bus_stem_pack(data, (const signed char *)layer->parts[BUS_WEIGHT],
+                      row * sizeof(float), layer->node);
+    } else if (layer->step != 0) {
         bus_winograd_transform(data, layer->parts[BUS_WEIGHT], layer->node, layer->step,
                                weights->threads);
     } else if (plain_desc(&desc, layer, error) < 0 ||

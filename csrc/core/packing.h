@@ -28,6 +28,10 @@ void bus_weights_settle(struct bus_weights *weights);
  * that of bus_winograd_weight_count floats in a row; 0 where they are for oneDNN. */
 size_t bus_weights_winograd(const struct bus_weights *weights, int node);
 
+/* Whether a node's weights are packed for the stem's kernels, desc being that of
+ * bus_stem_weight_size bytes in a row. */
+bool bus_weights_stem(const struct bus_weights *weights, int node);
+
 /* How a node's map is stored in BUS_INT8; NULL in other precisions. */
 const struct bus_map *bus_weights_map(const struct bus_weights *weights, int node);
 

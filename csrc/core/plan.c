@@ -183,7 +183,12 @@ static int execute_step(const struct bus_plan *plan, const struct bus_step *step
                         struct bus_error *error)
 {
     const struct bus_own_step *own = &step->own;
-    if (step->kind == BUS_OWN) {
+    if (step->kind == BUS_STEM) {
+        bus_stem_run(&own->stem, own->dst, own->src, own->weights, own->scales,
+                     own->bias, own->scratch);
+        return 0;
+    }
+    if (step->kind == BUS_WINOGRAD) {
         bus_winograd_run(&own->winograd, own->dst, own->src, own->weights, own->bias,
                          own->scratch);
         return 0;
@@ -261,7 +266,9 @@ struct bus_plan_step bus_plan_step(const struct bus_plan *plan, size_t index)
     const struct bus_step *step = &plan->steps[index];
     struct bus_plan_step told = {bus_plan_node_label(&plan->graph->nodes[step->node]),
                                  "unknown"};
-    if (step->kind == BUS_OWN)
+    if (step->kind == BUS_STEM)
+        told.kernel = bus_stem_name(&step->own.stem);
+    else if (step->kind == BUS_WINOGRAD)
         told.kernel = bus_winograd_name(&step->own.winograd);
     else
         dnnl_primitive_desc_query(step->desc, dnnl_query_impl_info_str, 0,

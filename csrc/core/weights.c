@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "layer_arrays.h"
 #include "onednn.h"
+#include "stem.h"
 #include "winograd.h"
 
 /* torchvision's batch norms add this to the variance. */
@@ -121,6 +122,8 @@ int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
             layer->numbers *= (size_t)shape[d];
         if (precision == BUS_F32 && bus_winograd_isa() != BUS_ISA_PLAIN)
             layer->step = bus_winograd_step(node);
+        layer->stem = precision == BUS_INT8 && bus_stem_isa() != BUS_STEM_NONE &&
+                      bus_stem_admits(node);
         layer->needed[BUS_WEIGHT] = true;
         layer->needed[BUS_BIAS] = node->bias;
         for (enum bus_part part = BUS_GAMMA; part <= BUS_VARIANCE; part++)
@@ -207,6 +210,7 @@ int bus_weights_use_cache(struct bus_weights *weights, const char *folder, bool 
     for (size_t i = 0; weights->maps != NULL && i < weights->layer_count; i++)
         if (weights->layers[i].node != NULL)
             weights->layers[i].narrow =
+                weights->layers[i].stem ||
                 weights->maps[weights->layers[i].node->src].eight_bit;
     weights->finished = weights->cached = true;
     return 0;
@@ -361,6 +365,29 @@ static int choose_maps(struct bus_weights *weights, struct bus_error *error)
     return result;
 }
 
+/* Changes the stem's numbers to those for an image's codes: its weights, the bias by
+ * what a code of zero stands for, and the operand's mean. */
+static void convert_stem(struct bus_layer_arrays *layer, const struct bus_node *input)
+{
+    float a[BUS_MAX_IMAGE_CHANNELS], b[BUS_MAX_IMAGE_CHANNELS];
+    const size_t rows = (size_t)layer->node->channels;
+    const size_t columns = layer->numbers / rows;
+    const size_t channels = (size_t)layer->node->src_channels;
+    bus_stem_codes(a, b, input);
+    for (size_t row = 0; row < rows; row++) {
+        float *weight = layer->parts[BUS_WEIGHT] + row * columns;
+        double zero = 0.0;
+        for (size_t i = 0; i < columns; i++) {
+            const size_t c = i / (columns / channels);
+            weight[i] /= a[c];
+            zero += (double)weight[i] * b[c];
+        }
+        layer->parts[BUS_BIAS][row] = (float)(layer->parts[BUS_BIAS][row] - zero);
+    }
+    for (size_t c = 0; c < channels; c++)
+        layer->parts[BUS_INPUT_MEAN][c] = layer->parts[BUS_INPUT_MEAN][c] * a[c] + b[c];
+}
+
 static void round_layers(struct bus_weights *weights)
 {
     for (size_t i = 0; i < weights->layer_count; i++) {
@@ -378,12 +405,15 @@ static void round_layers(struct bus_weights *weights)
             .columns = layer->numbers / (size_t)node->channels,
             .src_channels = (size_t)node->src_channels,
         };
-        layer->narrow = quantized.src->eight_bit;
+        layer->narrow = layer->stem || quantized.src->eight_bit;
+        if (layer->stem)
+            convert_stem(layer, &weights->graph->nodes[0]);
         if (layer->narrow)
-            bus_quantize_narrow(&quantized, layer->parts[BUS_WEIGHT],
-                                layer->parts[BUS_BIAS], layer->scales,
-                                layer->parts[BUS_INPUT_MEAN], largest_integer(),
-                                weights->threads);
+            bus_quantize_narrow(
+                &quantized, layer->parts[BUS_WEIGHT], layer->parts[BUS_BIAS],
+                layer->scales, layer->parts[BUS_INPUT_MEAN],
+                layer->stem ? bus_stem_largest(bus_stem_isa()) : largest_integer(),
+                weights->threads);
         else
             bus_quantize_wide(&quantized, layer->parts[BUS_WEIGHT],
                               layer->parts[BUS_BIAS], weights->threads);

@@ -22,6 +22,7 @@ void test_components(void);
 void test_graph(void);
 void test_plan(void);
 void test_weights(void);
+void test_stem(void);
 void test_winograd(void);
 void test_memory(void);
 

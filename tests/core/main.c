@@ -9,6 +9,7 @@ int main(void)
     test_components();
     test_graph();
     test_weights();
+    test_stem();
     test_winograd();
     test_plan();
     test_memory();
