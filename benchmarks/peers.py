@@ -17,6 +17,7 @@ import contextlib
 import datetime
 import itertools
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -116,6 +117,7 @@ def case(
     if not images.exists():
         np.save(images, random_images((batch, size, size, channels)))
     samples = folder / f"samples-{size}-{channels}"
+    weights_f32 = weights
     if precision == "int8":
         if not samples.exists():
             write_samples(samples, size, channels)
@@ -123,6 +125,7 @@ def case(
     return {
         "weights": str(weights),
         "onnx": str(exported),
+        "onnx_f32": str(weights_f32.with_suffix(".onnx")),
         "samples": str(samples),
         "torchscript": str(traced),
         "images": str(images),
@@ -168,6 +171,7 @@ def calibrated(weights: Path, exported: Path, samples: Path) -> tuple[Path, Path
 def quantize_onnx(source: Path, target: Path, samples: Path) -> None:
     """Write an ONNX graph with its convolutions in 8 bits."""
     import numpy as np
+    import onnx
     from onnxruntime import quantization
     from PIL import Image
 
@@ -185,10 +189,17 @@ def quantize_onnx(source: Path, target: Path, samples: Path) -> None:
         def get_next(self) -> dict[str, Any] | None:
             return next(self.images, None)
 
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    folded = target.with_suffix(".folded.onnx")
+    quant_pre_process(source, folded)
+    logging.getLogger().setLevel(logging.ERROR)
+    resizes = [n.name for n in onnx.load(folded).graph.node if n.op_type == "Resize"]
     quantization.quantize_static(
-        source,
+        folded,
         target,
         Reader(),
+        nodes_to_exclude=resizes,  # the quantizer loses their sizes
         quant_format=quantization.QuantFormat.QDQ,
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
@@ -345,6 +356,14 @@ def table(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def all_precisions(*, quick: bool) -> list[str]:
+    """Return what is measured where nothing else is asked for."""
+    from busnet import _core
+
+    bf16 = [] if quick or not _core.engine()["bf16"] else ["bf16"]
+    return ["f32", *bf16, "int8"]
+
+
 def main() -> None:
     """Measure what is asked for, print the table, and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -353,7 +372,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=None)
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--threads", nargs="+", type=int, default=None)
-    parser.add_argument("--precisions", nargs="+", default=["f32"])
+    parser.add_argument("--precisions", nargs="+", default=None)
     parser.add_argument("--engines", nargs="+", default=list(ENGINES))
     parser.add_argument("--seconds", type=float, default=None, help="for each engine")
     parser.add_argument("--environments", type=Path, default=ROOT / ".venv-peers")
@@ -362,6 +381,7 @@ def main() -> None:
     names = options.networks or (QUICK if options.quick else NETWORKS)
     sizes = options.sizes or ([224] if options.quick else [224, 256])
     counts = options.threads or ([2] if options.quick else [1, 2])
+    precisions = options.precisions or all_precisions(quick=options.quick)
     seconds = options.seconds or (2.0 if options.quick else 4.0)
     document: dict[str, Any] = {
         "cpu": cpu_name(),
@@ -375,7 +395,7 @@ def main() -> None:
         folder = Path(temporary)
         os.environ["BUSNET_CACHE"] = str(folder / "cache")
         for name, size, batch, threads, precision in itertools.product(
-            names, sizes, options.batches, counts, options.precisions
+            names, sizes, options.batches, counts, precisions
         ):
             request = case(folder, name, size, batch, threads, precision)
             found = measure(

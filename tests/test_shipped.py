@@ -9,7 +9,8 @@ import busnet
 from busnet.data import CLASSES, PROTOCOLS, read_busi
 from busnet.data.phantom import phantom
 from busnet.evaluation.evaluation import read_evaluation
-from busnet.evaluation.scores import score_cases
+from busnet.evaluation.metrics import figures_of
+from busnet.evaluation.scores import Scores, score_cases
 from busnet.evaluation.seen import check_unseen, trainings
 from busnet.model import DEFAULT, shipped
 from busnet.weights import read_info
@@ -60,3 +61,14 @@ def test_published_scores_are_reproduced(busi, name):
     for score, expected in zip(got, published.scores[::step], strict=True):
         assert score.probabilities == pytest.approx(expected.probabilities, abs=1e-3)
         assert score.dice == pytest.approx(expected.dice, abs=1e-2)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_eight_bits_keep_the_figures(busi, name):
+    published = read_evaluation(RESULTS / f"{name}-fold0-seed0.json")
+    cases = [c for c in PROTOCOLS["busi-group5"].choose(read_busi(busi)) if c.fold == 0]
+    narrow = busnet.load(name, precision="int8")
+    figures = figures_of(Scores(score_cases(narrow, cases)))
+    assert narrow.info.provenance["calibration"]["data"] == "busi-group5 without fold 0"
+    for figure in ("malignant AUC", "Dice"):
+        assert abs(figures[figure] - published.figures[figure].value) <= 0.01, figure

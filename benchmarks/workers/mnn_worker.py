@@ -37,10 +37,10 @@ def quantized(source, samples, shape):
 
 def load(request):
     """Convert the ONNX file, unless that is done, and load it."""
-    converted = Path(request["onnx"]).with_suffix(".mnn")
+    converted = Path(request["onnx_f32"]).with_suffix(".mnn")
     if not converted.exists():
         converter = Path(sys.executable).with_name("mnnconvert")
-        command = [converter, "-f", "ONNX", "--modelFile", request["onnx"]]
+        command = [converter, "-f", "ONNX", "--modelFile", request["onnx_f32"]]
         command += ["--MNNModel", converted, "--bizCode", "busnet"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     if request["precision"] == "int8":

@@ -6,6 +6,8 @@ from worker import planes, serve
 
 def load(request):
     """Load the ONNX file."""
+    if request["precision"] == "bf16":
+        raise RuntimeError("ONNX Runtime has no bfloat16 convolutions on CPUs")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = request["threads"]
     session = onnxruntime.InferenceSession(
