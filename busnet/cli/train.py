@@ -44,6 +44,12 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs instead of the recipe's.")
     ] = None,
+    frozen: Annotated[
+        int,
+        typer.Option(
+            min=0, max=4, help="Stages to keep as they start, the stem with them."
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     heads: Annotated[
         str, typer.Option(help="class,mask or one of them.")
@@ -90,11 +96,13 @@ def train(
     if shortcuts is not None:
         changes["stage_shortcuts"] = shortcuts
     row = network(name, **changes)
-    chosen = dataclasses.replace(RECIPES[recipe], seed=seed)
+    chosen = dataclasses.replace(RECIPES[recipe], seed=seed, frozen=frozen)
     if epochs is not None:
         chosen = chosen.shortened(epochs)
     held = f"fold{fold}" if fold is not None else "all"
     tag = f"{training.file_name(row)}-{protocol}-{held}-seed{seed}"
+    if frozen:
+        tag += f"-frozen{frozen}"
     target = out if out is not None else work / f"{tag}.safetensors"
     with progress() as bar:
         if pretrain is not None:

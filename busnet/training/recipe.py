@@ -51,6 +51,10 @@ class Recipe:
         Weight of the mask's loss beside the class's.
     ema
         Decay a step of the averaged weights, which are what is kept.
+    frozen
+        Stages that stay as they start, 0 to 4, and from 1 on the stem with them: their
+        weights are not changed and their norms keep their statistics, which saves
+        their backward passes.
     augmentation
         Ranges of the augmentation.
     seed
@@ -65,6 +69,7 @@ class Recipe:
     smoothing: float = 0.05
     mask_weight: float = 1.0
     ema: float = 0.99
+    frozen: int = 0
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     seed: int = 0
 

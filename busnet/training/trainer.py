@@ -20,7 +20,7 @@ from busnet import _core
 from busnet.data import CLASSES, Case, Split
 from busnet.errors import DataError
 from busnet.images import Letterbox
-from busnet.networks import Network
+from busnet.networks import STAGES, Network
 from busnet.training.graph import TorchGraph, module
 from busnet.training.initial import (
     initialise,
@@ -136,12 +136,27 @@ class Trainer:
                 parameter.data = parameter.data.contiguous(
                     memory_format=torch.channels_last
                 )
+        self._frozen = self._freeze()
         self.average = copy.deepcopy(self.graph)
         self._optimizer = self._make_optimizer()
         self._weights = class_weights(
             [CLASSES.index(case.label) for case in split.train], len(CLASSES)
         )
         self._done = 0
+
+    def _freeze(self) -> list[nn.Module]:
+        """Keep the recipe's first stages as they start; return their modules."""
+        if self.recipe.frozen and self.start is None:
+            raise DataError("stages that start at random cannot be frozen")
+        frozen = ("conv1", "bn1", *STAGES[: self.recipe.frozen])
+        if not self.recipe.frozen:
+            return []
+        modules = []
+        for name, layer in self.graph.named_modules():
+            if name.split(".")[0] in frozen:
+                layer.requires_grad_(requires_grad=False)
+                modules.append(layer)
+        return modules
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         fresh: tuple[str, ...] = ()
@@ -151,6 +166,8 @@ class Trainer:
             fresh = ("layer4.", "fc.", "decoder.")
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.graph.named_parameters():
+            if not parameter.requires_grad:
+                continue
             new = name.startswith(fresh) or (bool(fresh) and "shortcut" in name)
             groups.setdefault((new, parameter.ndim > 1), []).append(parameter)
         return torch.optim.AdamW(
@@ -258,6 +275,8 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * group["factor"] * rate
         self.graph.train()
+        for layer in self._frozen:
+            layer.eval()
         outputs = self._forward(self.graph, images)
         loss = torch.zeros(())
         if "class" in outputs:

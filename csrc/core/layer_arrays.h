@@ -51,6 +51,7 @@ struct bus_weights {
     struct bus_pages *blocks; /* of packed weights */
     size_t block_count;
     size_t settling, settled; /* block, and offset in it, up to which pages are huge */
+    double settle_at;         /* when to go on with that */
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     pthread_mutex_t lock; /* of packed, blocks and the stream */

@@ -6,10 +6,15 @@
 
 #include "arena.h"
 #include "cache.h"
+#include "clock.h"
 #include "layer_arrays.h"
 #include "onednn.h"
 #include "stem.h"
 #include "winograd.h"
+
+/* How much longer than making a huge page it is until the next: a system that is short
+ * of them takes milliseconds to find one. */
+#define SETTLING_PAUSE 50
 
 dnnl_engine_t bus_weights_engine(const struct bus_weights *weights)
 {
@@ -285,15 +290,16 @@ static int pack_all(struct bus_weights *weights, struct bus_packing *packings,
 void bus_weights_settle(struct bus_weights *weights)
 {
     pthread_mutex_lock(&weights->lock);
-    if (weights->settling < weights->block_count) {
+    const double start = bus_clock();
+    if (weights->settling < weights->block_count && start >= weights->settle_at) {
         const struct bus_pages *block = &weights->blocks[weights->settling];
-        if (weights->settled == 0) /* for kernels that know no collapsing */
-            bus_pages_prefer_huge(block);
-        weights->settled = bus_pages_collapse(block, weights->settled);
+        weights->settled = bus_pages_make_huge(block, weights->settled);
         if (weights->settled == block->size) {
             weights->settling++;
             weights->settled = 0;
         }
+        const double end = bus_clock();
+        weights->settle_at = end + SETTLING_PAUSE * (end - start);
     }
     pthread_mutex_unlock(&weights->lock);
 }

@@ -20,8 +20,9 @@ struct bus_packing {
 int bus_weights_pack(struct bus_weights *weights, struct bus_packing *packings,
                      size_t count, struct bus_error *error);
 
-/* Moves 2 MB more of the packed weights to a huge page, for a process that is there to
- * stay: all together up to a sixth faster, and not worth a later first result. */
+/* Moves 2 MB more of the packed weights to a huge page, if the last was long enough ago
+ * that this takes 2 % of the time at most: for a process that is there to stay, not
+ * worth a later first result. */
 void bus_weights_settle(struct bus_weights *weights);
 
 /* The step with which a node's weights are packed for Winograd's algorithm, desc being

@@ -5,10 +5,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#ifndef MADV_COLLAPSE /* Linux 6.1 */
-#define MADV_COLLAPSE 25
-#endif
-
 #define PAGE ((size_t)BUS_PAGE)
 
 static uintptr_t round_up(uintptr_t value, size_t unit)
@@ -45,12 +41,17 @@ bool bus_pages_map(struct bus_pages *pages, size_t offset, int file, size_t size
         MAP_FAILED)
         return false;
     madvise(place, size, MADV_WILLNEED);
-    pages->file = true;
     return true;
 }
 
-/* Puts a copy in the place of a file's huge page. Readers wait for the system while it
- * moves the copy, and find either the one or the other. */
+void bus_pages_prefer_huge(const struct bus_pages *pages)
+{
+    if (pages->size >= BUS_HUGE_PAGE) /* advice only: without it all works, slower */
+        madvise(pages->data, pages->size, MADV_HUGEPAGE);
+}
+
+/* Readers of the place wait for the system while it moves the copy there, and find
+ * either the one or the other. */
 static void copy_page(char *place)
 {
     char *mapping = mmap(NULL, 2 * BUS_HUGE_PAGE, PROT_READ | PROT_WRITE,
@@ -65,21 +66,11 @@ static void copy_page(char *place)
     munmap(mapping, 2 * BUS_HUGE_PAGE); /* what is left of it */
 }
 
-void bus_pages_prefer_huge(const struct bus_pages *pages)
-{
-    if (pages->size >= BUS_HUGE_PAGE &&
-        !pages->file) /* advice only: without it all works, slower */
-        madvise(pages->data, pages->size, MADV_HUGEPAGE);
-}
-
-size_t bus_pages_collapse(const struct bus_pages *pages, size_t offset)
+size_t bus_pages_make_huge(const struct bus_pages *pages, size_t offset)
 {
     if (pages->size < BUS_HUGE_PAGE || pages->size - offset < BUS_HUGE_PAGE)
         return pages->size;
-    if (pages->file)
-        copy_page(pages->data + offset);
-    else
-        madvise(pages->data + offset, BUS_HUGE_PAGE, MADV_COLLAPSE);
+    copy_page(pages->data + offset);
     return offset + BUS_HUGE_PAGE;
 }
 

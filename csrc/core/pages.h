@@ -17,7 +17,6 @@ struct bus_pages {
     size_t size;
     void *mapping; /* what the system gave, data lies in it */
     size_t mapping_size;
-    bool file; /* some of data is a file's, and not to be written */
 };
 
 /* Maps size bytes. A size of 0 maps nothing and succeeds with data NULL. */
@@ -32,10 +31,10 @@ bool bus_pages_map(struct bus_pages *pages, size_t offset, int file, size_t size
  */
 void bus_pages_prefer_huge(const struct bus_pages *pages);
 
-/* Makes the huge page at offset, a multiple of BUS_HUGE_PAGE, of memory that is filled,
- * a file's by taking a copy of it; it may be in use meanwhile, but for being written.
- * Returns the offset of the next one, or the size. */
-size_t bus_pages_collapse(const struct bus_pages *pages, size_t offset);
+/* Puts a huge page in the place of what lies at offset, a multiple of BUS_HUGE_PAGE, by
+ * copying it; it may be read meanwhile, but not written. Returns the offset of the next
+ * one, or the size. */
+size_t bus_pages_make_huge(const struct bus_pages *pages, size_t offset);
 
 /* Gives the whole pages inside [start, start + size) back to the system; their content
  * is lost. start lies in pages. */

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "compile.h"
 #include "engine.h"
 #include "onednn.h"
@@ -222,13 +222,6 @@ int bus_plan_run(struct bus_plan *plan, const float *src, float *const *dst,
     return result;
 }
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 int bus_plan_walk(struct bus_plan *plan, const float *src, bus_plan_visit *visit,
                   void *context, struct bus_error *error)
 {
@@ -237,9 +230,9 @@ int bus_plan_walk(struct bus_plan *plan, const float *src, bus_plan_visit *visit
     int before = bus_engine_set_threads(plan->threads);
     load_input(plan, src);
     for (size_t i = 0; result == 0 && i < plan->step_count; i++) {
-        double start = now();
+        double start = bus_clock();
         result = execute_step(plan, &plan->steps[i], error);
-        visit(context, plan, i, now() - start);
+        visit(context, plan, i, bus_clock() - start);
     }
     bus_engine_set_threads(before);
     pthread_mutex_unlock(&plan->lock);

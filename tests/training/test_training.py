@@ -220,6 +220,26 @@ def test_a_checkpoint_of_another_training_is_refused(made, tmp_path):
         Trainer(ROW, made, dataclasses.replace(SHORT, seed=1), checkpoint=path).run()
 
 
+@pytest.mark.parametrize("frozen", [1, 3])
+def test_frozen_stages_stay_as_they_start(made, tmp_path, frozen):
+    start = save_random(tmp_path / "start.safetensors", ROW)
+    recipe = dataclasses.replace(SHORT, frozen=frozen)
+    trainer = Trainer(ROW, made, recipe, start=start)
+    whole = Trainer(ROW, made, SHORT, start=start)
+    load_weights(whole.graph, ROW, start)
+    before = {k: v.clone() for k, v in whole.graph.state_dict().items()}
+    trainer.run()
+    still = {"conv1", "bn1", *(f"layer{i + 1}" for i in range(frozen))}
+    for name, value in trainer.graph.state_dict().items():
+        same = torch.equal(value, before[name])
+        if name.split(".")[0] in still:
+            assert same, name
+        elif value.is_floating_point():
+            assert not same, name
+    with pytest.raises(errors.DataError, match="cannot be frozen"):
+        Trainer(ROW, made, recipe)
+
+
 def test_recipes_are_shortened_to_any_length():
     for recipe in RECIPES.values():
         for epochs in range(1, 60):
