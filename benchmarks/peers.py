@@ -171,7 +171,6 @@ def calibrated(weights: Path, exported: Path, samples: Path) -> tuple[Path, Path
 def quantize_onnx(source: Path, target: Path, samples: Path) -> None:
     """Write an ONNX graph with its convolutions in 8 bits."""
     import numpy as np
-    import onnx
     from onnxruntime import quantization
     from PIL import Image
 
@@ -194,12 +193,10 @@ def quantize_onnx(source: Path, target: Path, samples: Path) -> None:
     folded = target.with_suffix(".folded.onnx")
     quant_pre_process(source, folded)
     logging.getLogger().setLevel(logging.ERROR)
-    resizes = [n.name for n in onnx.load(folded).graph.node if n.op_type == "Resize"]
     quantization.quantize_static(
         folded,
         target,
         Reader(),
-        nodes_to_exclude=resizes,  # the quantizer loses their sizes
         quant_format=quantization.QuantFormat.QDQ,
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
