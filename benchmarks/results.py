@@ -2,9 +2,10 @@
 
     python benchmarks/results.py
     python benchmarks/results.py --add JSON --weights SAFETENSORS --code COMMIT
+                                 [--precision int8]
 
 The second form takes in what `busnet evaluate --json` wrote of a model that the code of
-a commit trained, with the command that trains it again, and draws nothing.
+a commit trained, with the commands that make it again, and draws nothing.
 
 Each file there is the JSON of one `busnet evaluate` on one held-out fold, named
 NETWORK[-VARIANT]-foldK-seedS.json, or of one `busnet robustness`, named
@@ -80,8 +81,8 @@ def training_command(network: Network, provenance: dict[str, Any]) -> str:
     return " ".join(words)
 
 
-def add(path: Path, weights: Path, code: str) -> None:
-    """Take an evaluation in, with the command and the code that made its model."""
+def add(path: Path, weights: Path, code: str, precision: str) -> None:
+    """Take an evaluation in, with the commands and the code that made its model."""
     network = read_info(weights).network
     document = json.loads(path.read_text(encoding="utf-8"))
     provenance = document["provenance"]
@@ -91,7 +92,15 @@ def add(path: Path, weights: Path, code: str) -> None:
         "seed": seed,
         "code": code,
     }
-    row = "-".join([network.name, *(name for name, _ in switched_off(network))])
+    parts = [network.name, *(name for name, _ in switched_off(network))]
+    if precision != "f32":
+        parts.append(precision)
+        document["made"]["precision"] = precision
+    if "calibration" in provenance:
+        document["made"]["calibration"] = (
+            f"busnet quantize Dataset_BUSI_with_GT --protocol {provenance['protocol']}"
+        )
+    row = "-".join(parts)
     target = f"{row}-fold{document['fold']}-seed{seed}.json"
     with whole_file(HERE / "results" / target) as part:
         part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -208,11 +217,12 @@ def main() -> None:
     parser.add_argument("--add", type=Path, help="JSON of an evaluation to take in")
     parser.add_argument("--weights", type=Path, help="the weights file that it is of")
     parser.add_argument("--code", help="commit of the code that trained the model")
+    parser.add_argument("--precision", default="f32", help="what it was evaluated in")
     options = parser.parse_args()
     if options.add is not None:
         if options.weights is None or options.code is None:
             parser.error("--add needs --weights and --code")
-        add(options.add, options.weights, options.code)
+        add(options.add, options.weights, options.code, options.precision)
         return
     table = read_all(HERE / "results")
     first = {row: folds for (row, seed), folds in table.items() if seed == 0}
