@@ -1,7 +1,12 @@
 /* Eight of sixteen registers hold two pixels of thirty-two channels. Pairs of products
  * are summed in 16 bits, which 7-bit weights do not overflow. */
-#pragma GCC target("avx2,fma")
 #include <immintrin.h>
+#include <string.h>
+
+#include "stem_block.h"
+#include "target.h"
+
+BUS_TARGET_BEGIN("avx2,fma")
 
 #define LANES 8
 #define VECTORS 4
@@ -42,3 +47,5 @@ static inline void encode(unsigned char *dst, const float *src, const float *a,
 #include "stem_body.h"
 
 const struct bus_stem_kernels bus_stem_avx2 = {encode_row, compute_row};
+
+BUS_TARGET_END

@@ -1,6 +1,11 @@
 /* Twenty-four of thirty-two registers hold six pixels of sixty-four channels. */
-#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,fma")
 #include <immintrin.h>
+#include <string.h>
+
+#include "stem_block.h"
+#include "target.h"
+
+BUS_TARGET_BEGIN("avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,fma")
 
 #define LANES 16
 #define VECTORS 4
@@ -39,3 +44,5 @@ static inline void encode(unsigned char *dst, const float *src, const float *a,
 #include "stem_body.h"
 
 const struct bus_stem_kernels bus_stem_vnni = {encode_row, compute_row};
+
+BUS_TARGET_END
