@@ -1,7 +1,6 @@
 #include "winograd.h"
 
 #include <dnnl.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "winograd_block.h"
@@ -44,10 +43,6 @@ size_t bus_winograd_step(const struct bus_node *node)
         node->padding != 1 || node->src_channels % 16 != 0 ||
         node->channels % (int64_t)PANEL != 0)
         return 0;
-    if (getenv("W256"))
-        return most <= 128   ? 4
-               : most <= 256 ? (size_t)atoi(getenv("W256"))
-                             : (size_t)atoi(getenv("W512"));
     return most <= 128 ? 4 : most <= 256 ? 2 : 0;
 }
 
