@@ -117,15 +117,15 @@ def case(
     if not images.exists():
         np.save(images, random_images((batch, size, size, channels)))
     samples = folder / f"samples-{size}-{channels}"
-    weights_f32 = weights
+    graph = exported
     if precision == "int8":
         if not samples.exists():
             write_samples(samples, size, channels)
-        weights, exported = calibrated(weights, exported, samples)
+        weights, graph = calibrated(weights, exported, samples)
     return {
         "weights": str(weights),
-        "onnx": str(exported),
-        "onnx_f32": str(weights_f32.with_suffix(".onnx")),
+        "onnx": str(graph),
+        "onnx_f32": str(exported),
         "samples": str(samples),
         "torchscript": str(traced),
         "images": str(images),
@@ -172,14 +172,14 @@ def quantize_onnx(source: Path, target: Path, samples: Path) -> None:
     """Write an ONNX graph with its convolutions in 8 bits."""
     import numpy as np
     from onnxruntime import quantization
-    from PIL import Image
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    from busnet.images import read
 
     def planes() -> Iterator[dict[str, Any]]:
         for path in sorted(samples.iterdir()):
-            with Image.open(path) as image:
-                pixels = np.asarray(image, np.float32) / 255
-            last = pixels[..., None] if pixels.ndim == 2 else pixels
-            yield {"image": last.transpose(2, 0, 1)[None]}
+            pixels = np.atleast_3d(read(path).pixels)
+            yield {"image": pixels.transpose(2, 0, 1)[None]}
 
     class Reader(quantization.CalibrationDataReader):
         def __init__(self) -> None:
@@ -187,8 +187,6 @@ def quantize_onnx(source: Path, target: Path, samples: Path) -> None:
 
         def get_next(self) -> dict[str, Any] | None:
             return next(self.images, None)
-
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     folded = target.with_suffix(".folded.onnx")
     quant_pre_process(source, folded)

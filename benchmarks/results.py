@@ -92,15 +92,14 @@ def add(path: Path, weights: Path, code: str, precision: str) -> None:
         "seed": seed,
         "code": code,
     }
-    parts = [network.name, *(name for name, _ in switched_off(network))]
+    row = "-".join([network.name, *(name for name, _ in switched_off(network))])
     if precision != "f32":
-        parts.append(precision)
+        row += f"-{precision}"
         document["made"]["precision"] = precision
     if "calibration" in provenance:
         document["made"]["calibration"] = (
             f"busnet quantize Dataset_BUSI_with_GT --protocol {provenance['protocol']}"
         )
-    row = "-".join(parts)
     target = f"{row}-fold{document['fold']}-seed{seed}.json"
     with whole_file(HERE / "results" / target) as part:
         part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -146,17 +146,15 @@ class Trainer:
 
     def _freeze(self) -> list[nn.Module]:
         """Keep the recipe's first stages as they start; return their modules."""
-        if self.recipe.frozen and self.start is None:
-            raise DataError("stages that start at random cannot be frozen")
-        frozen = ("conv1", "bn1", *STAGES[: self.recipe.frozen])
         if not self.recipe.frozen:
             return []
-        modules = []
-        for name, layer in self.graph.named_modules():
-            if name.split(".")[0] in frozen:
-                layer.requires_grad_(requires_grad=False)
-                modules.append(layer)
-        return modules
+        if self.start is None:
+            raise DataError("stages that start at random cannot be frozen")
+        names = ("conv1", "bn1", *STAGES[: self.recipe.frozen])
+        frozen = [self.graph.get_submodule(name) for name in names]
+        for layer in frozen:
+            layer.requires_grad_(requires_grad=False)
+        return frozen
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         fresh: tuple[str, ...] = ()

@@ -4,10 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-static size_t aligned(size_t size)
-{
-    return (size + BUS_ALIGNMENT - 1) & ~(BUS_ALIGNMENT - 1);
-}
+#include "round.h"
 
 static bool overlap(const struct bus_span *a, const struct bus_span *b)
 {
@@ -42,7 +39,7 @@ static size_t lowest_gap(struct bus_span *const *placed, size_t count,
             continue;
         if (placed[i]->offset >= offset + span->size)
             break;
-        size_t past = placed[i]->offset + aligned(placed[i]->size);
+        size_t past = placed[i]->offset + bus_round_up(placed[i]->size, BUS_ALIGNMENT);
         if (past > offset)
             offset = past;
     }
@@ -68,8 +65,8 @@ int bus_arena_layout(size_t *size, struct bus_span *spans, size_t count,
         }
         order[i]->offset = offset;
         insert(placed, i, order[i]);
-        if (offset + aligned(order[i]->size) > end)
-            end = offset + aligned(order[i]->size);
+        if (offset + bus_round_up(order[i]->size, BUS_ALIGNMENT) > end)
+            end = offset + bus_round_up(order[i]->size, BUS_ALIGNMENT);
     }
     free(order);
     *size = end;

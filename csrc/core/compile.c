@@ -5,7 +5,7 @@
 #include "layer.h"
 #include "onednn.h"
 #include "packing.h"
-#include "stem.h"
+#include "round.h"
 
 static int choose_outputs(struct bus_plan *plan, unsigned wanted,
                           struct bus_error *error)
@@ -293,8 +293,7 @@ static size_t wide_size(const struct bus_step *step)
 {
     if (step->wide_desc == NULL)
         return 0;
-    return (dnnl_memory_desc_get_size(step->wide_desc) + BUS_ALIGNMENT - 1) &
-           ~(BUS_ALIGNMENT - 1);
+    return bus_round_up(dnnl_memory_desc_get_size(step->wide_desc), BUS_ALIGNMENT);
 }
 
 static size_t scratchpad_size(const struct bus_step *step)

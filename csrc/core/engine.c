@@ -1,7 +1,8 @@
 #include "engine.h"
 
-#include <dnnl.h>
 #include <omp.h>
+
+#include "onednn.h"
 
 static const char *isa_name(dnnl_cpu_isa_t isa)
 {
@@ -36,16 +37,14 @@ static const char *isa_name(dnnl_cpu_isa_t isa)
 struct bus_engine_info bus_engine_info(void)
 {
     const dnnl_version_t *version = dnnl_version();
-    const int isa = (int)dnnl_get_effective_cpu_isa();
     return (struct bus_engine_info){
         .major = version->major,
         .minor = version->minor,
         .patch = version->patch,
-        .isa = isa_name((dnnl_cpu_isa_t)isa),
-        .int8 =
-            (isa & dnnl_cpu_isa_avx512_core_vnni) == dnnl_cpu_isa_avx512_core_vnni ||
-            (isa & dnnl_cpu_isa_avx2_vnni) == dnnl_cpu_isa_avx2_vnni,
-        .bf16 = (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16,
+        .isa = isa_name(dnnl_get_effective_cpu_isa()),
+        .int8 = bus_onednn_has(dnnl_cpu_isa_avx512_core_vnni) ||
+                bus_onednn_has(dnnl_cpu_isa_avx2_vnni),
+        .bf16 = bus_onednn_has(dnnl_cpu_isa_avx512_core_bf16),
     };
 }
 

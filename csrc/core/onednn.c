@@ -30,6 +30,11 @@ int bus_onednn_check(dnnl_status_t status, const char *what, struct bus_error *e
                          status_name(status), (int)status);
 }
 
+bool bus_onednn_has(dnnl_cpu_isa_t isa)
+{
+    return ((int)dnnl_get_effective_cpu_isa() & (int)isa) == (int)isa;
+}
+
 int bus_onednn_map_desc(dnnl_memory_desc_t *desc, const struct bus_shape *shape,
                         dnnl_data_type_t type, struct bus_error *error)
 {

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "layer_arrays.h"
 #include "onednn.h"
+#include "round.h"
 #include "stem.h"
 #include "winograd.h"
 
@@ -178,7 +179,7 @@ done:
 }
 
 /* Hashes all that says how a descriptor lays out numbers. */
-static uint64_t hash_desc(uint64_t hash, const_dnnl_memory_desc_t desc)
+static uint64_t hash_desc(const_dnnl_memory_desc_t desc)
 {
     static const dnnl_query_t lists[] = {dnnl_query_dims, dnnl_query_padded_dims,
                                          dnnl_query_strides};
@@ -188,7 +189,7 @@ static uint64_t hash_desc(uint64_t hash, const_dnnl_memory_desc_t desc)
     dnnl_memory_desc_query(desc, dnnl_query_ndims_s32, &rank);
     dnnl_memory_desc_query(desc, dnnl_query_data_type, &type);
     dnnl_memory_desc_query(desc, dnnl_query_inner_nblks_s32, &blocks);
-    hash = bus_cache_hash(hash, &rank, sizeof rank);
+    uint64_t hash = bus_cache_hash(0, &rank, sizeof rank);
     hash = bus_cache_hash(hash, &type, sizeof type);
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         if (dnnl_memory_desc_query(desc, lists[i], &list) == dnnl_success)
@@ -208,7 +209,7 @@ static bool file_name(char name[BUS_CACHE_NAME], const struct bus_weights *weigh
     if (weights->cache == NULL)
         return false;
     snprintf(file, sizeof file, "%d-%016llx", packing->node,
-             (unsigned long long)hash_desc(0, packing->desc));
+             (unsigned long long)hash_desc(packing->desc));
     return bus_cache_name(name, weights->cache, file);
 }
 
@@ -216,8 +217,8 @@ static bool file_name(char name[BUS_CACHE_NAME], const struct bus_weights *weigh
 static size_t packed_bytes(const struct bus_weights *weights,
                            const_dnnl_memory_desc_t desc)
 {
-    const size_t unit = weights->cache != NULL ? BUS_PAGE : BUS_ALIGNMENT;
-    return (dnnl_memory_desc_get_size(desc) + unit - 1) & ~(unit - 1);
+    return bus_round_up(dnnl_memory_desc_get_size(desc),
+                        weights->cache != NULL ? BUS_PAGE : BUS_ALIGNMENT);
 }
 
 /* Adds a block that has room for all demands that are not met yet. */

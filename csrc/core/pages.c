@@ -5,18 +5,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PAGE ((size_t)BUS_PAGE)
-
-static uintptr_t round_up(uintptr_t value, size_t unit)
-{
-    return (value + unit - 1) & ~(uintptr_t)(unit - 1);
-}
+#include "round.h"
 
 int bus_pages_new(struct bus_pages *pages, size_t size, const char *what,
                   struct bus_error *error)
 {
     struct bus_pages made = {0};
-    size_t alignment = size >= BUS_HUGE_PAGE ? BUS_HUGE_PAGE : PAGE;
+    size_t alignment = size >= BUS_HUGE_PAGE ? BUS_HUGE_PAGE : BUS_PAGE;
     if (size == 0) {
         *pages = made;
         return 0;
@@ -24,12 +19,12 @@ int bus_pages_new(struct bus_pages *pages, size_t size, const char *what,
     if (size > PTRDIFF_MAX - 2 * BUS_HUGE_PAGE)
         return bus_error_memory(error, what);
     made.size = size;
-    made.mapping_size = size + (alignment > PAGE ? alignment : 0);
+    made.mapping_size = size + (alignment > BUS_PAGE ? alignment : 0);
     made.mapping = mmap(NULL, made.mapping_size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (made.mapping == MAP_FAILED)
         return bus_error_memory(error, what);
-    made.data = (char *)round_up((uintptr_t)made.mapping, alignment);
+    made.data = (char *)bus_round_up((uintptr_t)made.mapping, alignment);
     *pages = made;
     return 0;
 }
@@ -58,7 +53,7 @@ static void copy_page(char *place)
                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapping == MAP_FAILED)
         return;
-    char *copy = (char *)round_up((uintptr_t)mapping, BUS_HUGE_PAGE);
+    char *copy = (char *)bus_round_up((uintptr_t)mapping, BUS_HUGE_PAGE);
     madvise(copy, BUS_HUGE_PAGE, MADV_HUGEPAGE);
     memcpy(copy, place, BUS_HUGE_PAGE);
     (void)mremap(copy, BUS_HUGE_PAGE, BUS_HUGE_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
@@ -76,8 +71,8 @@ size_t bus_pages_make_huge(const struct bus_pages *pages, size_t offset)
 
 void bus_pages_release(const struct bus_pages *pages, const void *start, size_t size)
 {
-    uintptr_t first = round_up((uintptr_t)start, PAGE);
-    uintptr_t last = ((uintptr_t)start + size) & ~(uintptr_t)(PAGE - 1);
+    uintptr_t first = bus_round_up((uintptr_t)start, BUS_PAGE);
+    uintptr_t last = ((uintptr_t)start + size) & ~(uintptr_t)(BUS_PAGE - 1);
     if (pages->data != NULL && first < last)
         madvise((void *)first, last - first, MADV_DONTNEED);
 }

@@ -9,7 +9,7 @@
 
 #include "error.h"
 
-#define BUS_PAGE 4096
+#define BUS_PAGE ((size_t)4096)
 #define BUS_HUGE_PAGE ((size_t)2 << 20)
 
 struct bus_pages {

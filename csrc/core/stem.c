@@ -1,9 +1,9 @@
 #include "stem.h"
 
-#include <dnnl.h>
 #include <math.h>
 #include <string.h>
 
+#include "onednn.h"
 #include "stem_block.h"
 
 /* Bytes behind the codes that the last group may read. */
@@ -11,10 +11,9 @@
 
 enum bus_stem_isa bus_stem_isa(void)
 {
-    int isa = (int)dnnl_get_effective_cpu_isa();
-    if ((isa & dnnl_cpu_isa_avx512_core_vnni) == dnnl_cpu_isa_avx512_core_vnni)
+    if (bus_onednn_has(dnnl_cpu_isa_avx512_core_vnni))
         return BUS_STEM_VNNI;
-    if ((isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2)
+    if (bus_onednn_has(dnnl_cpu_isa_avx2))
         return BUS_STEM_AVX2;
     return BUS_STEM_NONE;
 }
@@ -76,7 +75,14 @@ struct bus_stem bus_stem_plan(enum bus_stem_isa isa, const struct bus_node *node
                             .stride = node->stride,
                             .padding = node->padding,
                             .threads = threads};
-    bus_stem_codes(plan.a, plan.b, input);
+    float a[BUS_MAX_IMAGE_CHANNELS], b[BUS_MAX_IMAGE_CHANNELS];
+    bus_stem_codes(a, b, input);
+    for (int64_t i = 0; i < BUS_STEM_PERIOD; i++) {
+        plan.a[i] = a[i % src->c];
+        plan.b[i] = b[i % src->c];
+    }
+    for (int64_t c = 0; c < src->c; c++)
+        plan.border[c] = (unsigned char)fmaxf(0.0F, fminf(rintf(b[c]), 255.0F));
     return plan;
 }
 
@@ -101,13 +107,12 @@ static const struct bus_stem_kernels *const kernels[BUS_STEM_ISA_COUNT] = {
     [BUS_STEM_VNNI] = &bus_stem_vnni,
 };
 
-/* Writes so many pixels of the border: what is nearest to zero in each channel. */
+/* Writes so many pixels of the border. */
 static void write_border(const struct bus_stem *plan, unsigned char *dst, size_t pixels)
 {
     const size_t channels = (size_t)plan->src.c;
-    for (size_t i = 0; i < pixels * channels; i++)
-        dst[i] =
-            (unsigned char)fmaxf(0.0F, fminf(rintf(plan->b[i % channels]), 255.0F));
+    for (size_t i = 0; i < pixels; i++)
+        memcpy(dst + i * channels, plan->border, channels);
 }
 
 /* Writes a row of codes with its border; it is border alone where src is NULL. */

@@ -17,6 +17,10 @@ enum bus_stem_isa {
     BUS_STEM_ISA_COUNT,
 };
 
+/* Numbers after which, at the latest, a pixel and a vector of the kernels begin at once
+ * again. */
+#define BUS_STEM_PERIOD (16 * BUS_MAX_IMAGE_CHANNELS)
+
 enum bus_stem_isa bus_stem_isa(void);
 
 /* Whether a node is such a convolution: of the input, with ReLU, without a sum, with
@@ -39,7 +43,9 @@ struct bus_stem {
     struct bus_shape src, dst;
     int64_t kernel, stride, padding;
     int threads;
-    float a[BUS_MAX_IMAGE_CHANNELS], b[BUS_MAX_IMAGE_CHANNELS];
+    /* Of bus_stem_codes, channel after channel, again and again. */
+    float a[BUS_STEM_PERIOD], b[BUS_STEM_PERIOD];
+    unsigned char border[BUS_MAX_IMAGE_CHANNELS]; /* the code of zero */
 };
 
 /* What an image's codes are of the numbers that it is normalised to. */

@@ -2,6 +2,7 @@
 #ifndef BUS_STEM_BLOCK_H
 #define BUS_STEM_BLOCK_H
 
+#include "round.h"
 #include "stem.h"
 
 #define STEM_PANEL 64 /* result channels that are packed together */
@@ -10,7 +11,7 @@
 /* Groups of codes in a row of the kernel's window. */
 static inline size_t bus_stem_groups(int64_t kernel, int64_t channels)
 {
-    return ((size_t)(kernel * channels) + STEM_GROUP - 1) / STEM_GROUP;
+    return bus_divide_up((size_t)(kernel * channels), STEM_GROUP);
 }
 
 /* A row of the result; codes begin at its first window, row_size bytes a row. */

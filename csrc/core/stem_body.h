@@ -10,30 +10,24 @@
 #include <string.h>
 
 #include "stem_block.h"
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
+#include "target.h"
 
 static void encode_row(const struct bus_stem *plan, unsigned char *dst,
                        const float *src)
 {
     const size_t channels = (size_t)plan->src.c;
     const size_t count = (size_t)plan->src.w * channels, rest = count % LANES;
-    float a[BUS_MAX_IMAGE_CHANNELS * LANES], b[BUS_MAX_IMAGE_CHANNELS * LANES];
-    for (size_t i = 0; i < channels * LANES; i++) {
-        a[i] = plan->a[i % channels];
-        b[i] = plan->b[i % channels];
-    }
     size_t i = 0;
     for (; i + LANES <= count; i += LANES) {
         const size_t at = i % (channels * LANES);
-        encode(dst + i, src + i, a + at, b + at);
+        encode(dst + i, src + i, plan->a + at, plan->b + at);
     }
     if (rest > 0) {
         unsigned char codes[LANES];
         float numbers[LANES] = {0};
         const size_t at = i % (channels * LANES);
         memcpy(numbers, src + i, rest * sizeof *numbers);
-        encode(codes, numbers, a + at, b + at);
+        encode(codes, numbers, plan->a + at, plan->b + at);
         memcpy(dst + i, codes, rest);
     }
 }
@@ -81,7 +75,7 @@ static ALWAYS_INLINE void compute(const struct bus_stem *plan, unsigned char *ds
 static void compute_row(BUS_STEM_ARGUMENTS)
 {
     const size_t width = (size_t)plan->dst.w, channels = (size_t)plan->dst.c;
-    const size_t pieces = (width + PIXELS - 1) / PIXELS;
+    const size_t pieces = bus_divide_up(width, PIXELS);
     const size_t panel_size = (size_t)plan->kernel *
                               bus_stem_groups(plan->kernel, plan->src.c) * STEM_PANEL *
                               STEM_GROUP;

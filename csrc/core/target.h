@@ -1,7 +1,10 @@
-/* Instruction sets for all functions that follow in a file: what gcc's pragma does,
- * clang ignores. Headers with functions of their own come before. */
+/* What the kernels tell the compiler. BUS_TARGET_BEGIN is the instruction set of all
+ * functions that follow in a file; clang ignores gcc's pragma. Headers with functions
+ * of their own come before it. */
 #ifndef BUS_TARGET_H
 #define BUS_TARGET_H
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 #define BUS_PRAGMA(text) _Pragma(#text)
 #ifdef __clang__

@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "layer_arrays.h"
 #include "onednn.h"
+#include "round.h"
 #include "stem.h"
 #include "winograd.h"
 
@@ -44,7 +45,7 @@ static int64_t vector_length(const struct bus_node *node, enum bus_part part)
 
 static size_t round_bytes(size_t numbers)
 {
-    return (numbers * sizeof(float) + BUS_ALIGNMENT - 1) & ~(BUS_ALIGNMENT - 1);
+    return bus_round_up(numbers * sizeof(float), BUS_ALIGNMENT);
 }
 
 /* Counts the bytes of all arrays, then points each layer into them. */
@@ -100,7 +101,9 @@ int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
     made->precision = precision;
     made->layer_count = graph->count;
     made->layers = calloc(graph->count + 1, sizeof *made->layers);
-    if (made->layers == NULL) {
+    if (precision == BUS_INT8)
+        made->maps = calloc(graph->count + 1, sizeof *made->maps);
+    if (made->layers == NULL || (precision == BUS_INT8 && made->maps == NULL)) {
         bus_error_memory(error, "weights");
         goto error;
     }
@@ -180,6 +183,16 @@ void bus_weights_free(struct bus_weights *weights)
     free(weights);
 }
 
+/* Which layers' weights are in eight bits, by what the maps are. */
+static void choose_narrow(struct bus_weights *weights)
+{
+    for (size_t i = 0; i < weights->layer_count; i++) {
+        struct bus_layer_arrays *layer = &weights->layers[i];
+        if (layer->node != NULL)
+            layer->narrow = layer->stem || weights->maps[layer->node->src].eight_bit;
+    }
+}
+
 /* The file of what is not packed: vectors, and how maps are stored. */
 static bool keep_vectors(struct bus_weights *weights, bool write)
 {
@@ -200,18 +213,12 @@ int bus_weights_use_cache(struct bus_weights *weights, const char *folder, bool 
                           struct bus_error *error)
 {
     weights->cache = strdup(folder);
-    if (weights->precision == BUS_INT8)
-        weights->maps = calloc(weights->layer_count + 1, sizeof *weights->maps);
-    if (weights->cache == NULL ||
-        (weights->precision == BUS_INT8 && weights->maps == NULL))
+    if (weights->cache == NULL)
         return bus_error_memory(error, "the cache");
     if (!read || !keep_vectors(weights, false))
         return 0;
-    for (size_t i = 0; weights->maps != NULL && i < weights->layer_count; i++)
-        if (weights->layers[i].node != NULL)
-            weights->layers[i].narrow =
-                weights->layers[i].stem ||
-                weights->maps[weights->layers[i].node->src].eight_bit;
+    if (weights->maps != NULL)
+        choose_narrow(weights);
     weights->finished = weights->cached = true;
     return 0;
 }
@@ -351,12 +358,8 @@ static int largest_integer(void) { return bus_engine_info().int8 ? 127 : 64; }
 static int choose_maps(struct bus_weights *weights, struct bus_error *error)
 {
     float *scales = calloc(weights->layer_count + 1, sizeof *scales);
-    if (weights->maps == NULL)
-        weights->maps = calloc(weights->layer_count + 1, sizeof *weights->maps);
-    if (scales == NULL || weights->maps == NULL) {
-        free(scales);
+    if (scales == NULL)
         return bus_error_memory(error, "scales");
-    }
     for (size_t i = 0; i < weights->layer_count; i++)
         if (weights->layers[i].needed[BUS_OUTPUT_SCALE])
             scales[i] = weights->layers[i].parts[BUS_OUTPUT_SCALE][0];
@@ -405,7 +408,6 @@ static void round_layers(struct bus_weights *weights)
             .columns = layer->numbers / (size_t)node->channels,
             .src_channels = (size_t)node->src_channels,
         };
-        layer->narrow = layer->stem || quantized.src->eight_bit;
         if (layer->stem)
             convert_stem(layer, &weights->graph->nodes[0]);
         if (layer->narrow)
@@ -434,13 +436,15 @@ int bus_weights_finish(struct bus_weights *weights, struct bus_error *error)
     if (weights->finished)
         return bus_error_set(error, BUS_ERROR_VALUE,
                              "the weights are finished already");
-    if (weights->precision == BUS_INT8 && choose_maps(weights, error) < 0)
+    if (weights->maps != NULL && choose_maps(weights, error) < 0)
         return -1;
     for (size_t i = 0; i < weights->layer_count; i++)
         if (weights->layers[i].node != NULL && weights->layers[i].node->norm != NULL)
             fold(&weights->layers[i], weights->threads);
-    if (weights->maps != NULL)
+    if (weights->maps != NULL) {
+        choose_narrow(weights);
         round_layers(weights);
+    }
     weights->finished = true;
     if (weights->cache != NULL)
         keep_vectors(weights, true);

@@ -1,8 +1,8 @@
 #include "winograd.h"
 
-#include <dnnl.h>
 #include <string.h>
 
+#include "onednn.h"
 #include "winograd_block.h"
 
 #define MOST_TILES ((size_t)24)         /* in a block of one thread's */
@@ -17,10 +17,9 @@
 
 enum bus_isa bus_winograd_isa(void)
 {
-    int isa = (int)dnnl_get_effective_cpu_isa();
-    if ((isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core)
+    if (bus_onednn_has(dnnl_cpu_isa_avx512_core))
         return BUS_ISA_AVX512;
-    if ((isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2)
+    if (bus_onednn_has(dnnl_cpu_isa_avx2))
         return BUS_ISA_AVX2;
     return BUS_ISA_PLAIN;
 }
@@ -121,8 +120,8 @@ struct bus_winograd bus_winograd_plan(enum bus_isa isa, const struct bus_node *n
                                 .add = node->add != BUS_NONE,
                                 .relu = node->relu,
                                 .threads = threads};
-    plan.tiles = (size_t)src->n * bus_winograd_divide_up((size_t)src->h, step) *
-                 bus_winograd_divide_up((size_t)src->w, step);
+    plan.tiles = (size_t)src->n * bus_divide_up((size_t)src->h, step) *
+                 bus_divide_up((size_t)src->w, step);
     const size_t tile_bytes = point_count(step) * (size_t)src->c * sizeof(float);
     const size_t weight_bytes = bus_winograd_weight_count(node, step) * sizeof(float);
     plan.shared = weight_bytes > (plan.tiles * tile_bytes <= SHARED_BLOCK_BYTES
@@ -134,10 +133,10 @@ struct bus_winograd bus_winograd_plan(enum bus_isa isa, const struct bus_node *n
         most = MOST_TILES;
     if (most < 1)
         most = 1;
-    size_t blocks = bus_winograd_divide_up(plan.tiles, most);
+    size_t blocks = bus_divide_up(plan.tiles, most);
     if (!plan.shared) /* as many as make every thread's share the same */
-        blocks = bus_winograd_divide_up(blocks, (size_t)threads) * (size_t)threads;
-    plan.block_tiles = bus_winograd_divide_up(plan.tiles, blocks);
+        blocks = bus_divide_up(blocks, (size_t)threads) * (size_t)threads;
+    plan.block_tiles = bus_divide_up(plan.tiles, blocks);
     return plan;
 }
 
@@ -180,7 +179,7 @@ void bus_winograd_run(const struct bus_winograd *plan, float *dst, const float *
                       const float *weights, const float *bias, void *scratch)
 {
     const struct bus_winograd_kernels *own = kernels[plan->isa];
-    const size_t blocks = bus_winograd_divide_up(plan->tiles, plan->block_tiles);
+    const size_t blocks = bus_divide_up(plan->tiles, plan->block_tiles);
     const size_t threads = (size_t)plan->threads;
     const size_t panels = (size_t)plan->dst_channels / PANEL;
     float *const products = scratch;

@@ -2,6 +2,7 @@
 #ifndef BUS_WINOGRAD_BLOCK_H
 #define BUS_WINOGRAD_BLOCK_H
 
+#include "round.h"
 #include "winograd.h"
 
 #define MOST_SIDE ((size_t)6)               /* of an input tile */
@@ -35,11 +36,6 @@ extern const struct bus_winograd_kernels bus_winograd_avx512;
 static inline size_t bus_winograd_stride(size_t numbers)
 {
     return (numbers / 16 | 1) * 16;
-}
-
-static inline size_t bus_winograd_divide_up(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
 }
 
 #endif

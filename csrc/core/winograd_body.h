@@ -3,15 +3,14 @@
  *   LANES    floats of a vector
  *   ROWS     tiles whose products stay in registers together
  *
- * and the instructions by a pragma. A body for each width is no taste: vectors wider
+ * and the instructions by target.h. A body for each width is no taste: vectors wider
  * than the CPU's, which would let one body serve all, ran at a third of the speed. */
+#include "target.h"
 #include "winograd_block.h"
 
 typedef float vector
     __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 typedef int bits __attribute__((vector_size(LANES * sizeof(float))));
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* Where a tile lies. */
 struct tile {
@@ -21,8 +20,8 @@ struct tile {
 
 static inline struct tile locate(const struct bus_winograd *plan, size_t index)
 {
-    const size_t across = bus_winograd_divide_up((size_t)plan->src.w, plan->step);
-    const size_t down = bus_winograd_divide_up((size_t)plan->src.h, plan->step);
+    const size_t across = bus_divide_up((size_t)plan->src.w, plan->step);
+    const size_t down = bus_divide_up((size_t)plan->src.h, plan->step);
     return (struct tile){.image = index / (across * down),
                          .y = (int64_t)(index / across % down * plan->step),
                          .x = (int64_t)(index % across * plan->step)};
@@ -210,7 +209,7 @@ static void multiply_rows(float *dst, const float *a, size_t rows, size_t inputs
     case r + 1:                                                                        \
         multiply(to, from, inputs, b + column, r + 1 <= ROWS ? r + 1 : ROWS);          \
         break;
-    const size_t pieces = bus_winograd_divide_up(rows, ROWS);
+    const size_t pieces = bus_divide_up(rows, ROWS);
     for (size_t column = 0; column < PANEL; column += 2 * LANES)
         for (size_t piece = 0; piece < pieces; piece++) {
             const size_t row = piece * rows / pieces;
