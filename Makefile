@@ -10,7 +10,9 @@ FUZZERS = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 30
 FUZZ_EXAMPLES ?= 300
 C_FILES = $(wildcard csrc/*/*.[ch] tests/core/*.[ch] tests/fuzz/*.[ch])
-WARNINGS = -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion
+# As in setup.py; the standard alone would turn off what fuses products with sums.
+LANGUAGE = -std=c11 -ffp-contract=fast
+WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion
 WRAPPED = malloc calloc realloc strdup mmap pthread_mutex_init
 WRAP = $(foreach name,$(WRAPPED),-Wl,--wrap=$(name))
 
@@ -67,7 +69,7 @@ $(VENV)/onednn: $(BIN)/python
 
 ONEDNN = -I$(VENV)/include -I$(VENV)/include/oneapi/dnnl $(VENV)/lib/libdnnl.so.3 \
 	-Wl,-rpath,$(abspath $(VENV)/lib)
-COMPILE_TESTS = $(CC) $(WARNINGS) -Werror -g -O1 -fopenmp -fno-omit-frame-pointer \
+COMPILE_TESTS = $(CC) $(LANGUAGE) $(WARNINGS) -Werror -g -O1 -fopenmp -fno-omit-frame-pointer \
 	-fno-sanitize-recover=undefined -Icsrc/core $(CORE) $(CORE_TESTS) $(WRAP) $(ONEDNN) -lm
 CORE_SOURCES = $(CORE) $(CORE_TESTS) $(wildcard csrc/core/*.h tests/core/*.h)
 
@@ -101,7 +103,7 @@ sanitize: test-core test-threads build/sanitized/busnet/_core.abi3.so ## sanitiz
 
 build/fuzz-%: tests/fuzz/fuzz_%.c tests/fuzz/input.h $(VENV)/onednn $(CORE) $(wildcard csrc/core/*.h)
 	@mkdir -p build
-	clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -Wno-unknown-pragmas \
+	clang $(LANGUAGE) -g -O1 -fsanitize=fuzzer,address,undefined -Wno-unknown-pragmas \
 	  -fno-sanitize-recover=undefined -Icsrc/core $< $(CORE) $(ONEDNN) \
 	  $(shell $(CC) -print-file-name=libgomp.so) -lm -o $@
 

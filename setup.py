@@ -155,6 +155,7 @@ setup(
             py_limited_api=True,
             extra_compile_args=[
                 "-std=c11",
+                "-ffp-contract=fast",  # which -std=c11 turns off, and with it FMA
                 "-O2",
                 "-fopenmp",
                 "-fvisibility=hidden",
