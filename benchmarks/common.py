@@ -11,6 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+# Random models of an hour are not worth a place in the user's cache.
+os.environ.setdefault("BUSNET_CACHE", "off")
+
 
 def cpu_name() -> str:
     """Return the CPU's name as the system gives it."""

@@ -3,23 +3,28 @@
     python benchmarks/layers.py [--batch N] [--size S] [--precision P] NETWORK
 
 GFLOP/s counts the direct algorithm's operations; Winograd's does with fewer and may
-exceed the peak. The peak is what one large 1x1 convolution reaches in this run.
+exceed the peak. The peak is what one large 1x1 convolution in float32 reaches in this
+run. Weights are random; for int8 they are calibrated on random images.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
+from pathlib import Path
 
-import common  # noqa: F401  (finds the tests' helpers)
 import numpy as np
-from common import cpu_name
-from random_weights import random_arrays, random_images
+from common import cpu_name, random_model
+from random_weights import random_images
 
 import busnet
 from busnet import _core
-from busnet.networks import Counter, build, network
+from busnet.networks import Counter, Network, build, network
+from busnet.quantization import quantize
+from busnet.weights import load
 
 ROUNDS = 30
+CALIBRATION = 4
 
 
 def fastest(plan: _core.Plan, images: np.ndarray) -> np.ndarray:
@@ -43,6 +48,18 @@ def peak() -> float:
     return 2 * 512 * 512 * 64 * 64 / seconds / 1e9
 
 
+def random_weights(row: Network, size: int, precision: str) -> _core.Weights:
+    """Return a network's weights, random ones."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = random_model(row.name, Path(folder), size)
+        if precision == "int8":
+            images = random_images((CALIBRATION, size, size, row.channels))
+            quantize(
+                path, list(images.squeeze(-1) if row.channels == 1 else images), path
+            )
+        return load(path, threads=busnet.get_threads(), precision=precision)[1]
+
+
 def main() -> None:
     """Time the layers and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -55,13 +72,8 @@ def main() -> None:
     counter = Counter(options.size, options.size)
     build(row, counter, classes=3)
     macs = {layer.name: layer.macs for layer in counter.layers}
-    graph = _core.Graph()
-    build(row, graph, classes=3)
     threads = busnet.get_threads()
-    weights = _core.Weights(graph, threads=threads, precision=options.precision)
-    for name, array in random_arrays(row).items():
-        weights.set(name, array)
-    weights.finish()
+    weights = random_weights(row, options.size, options.precision)
     shape = (options.batch, options.size, options.size)
     plan = _core.Plan(weights, *shape, threads=threads)
     seconds = fastest(plan, random_images((*shape, row.channels)))
