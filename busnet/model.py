@@ -462,8 +462,8 @@ def load(
         file that busnet wrote.
     exact
         Whether every layer is computed directly, ``precision="exact"`` for short. By
-        default 3x3 convolutions of up to 256 channels go by Winograd's algorithm,
-        which is faster and rounds more: logits differ by some 1e-5 of their size.
+        default 3x3 convolutions go by Winograd's algorithm where that is faster; it
+        rounds more: logits differ by some 1e-5 of their size at most.
     precision
         ``"f32"``, ``"exact"``, ``"bf16"``, maps and weights in bfloat16, sums in
         float32, where the CPU has it, or ``"int8"``, maps and weights in 8 bits, sums

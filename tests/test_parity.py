@@ -97,6 +97,24 @@ def test_runs_are_the_same_bits():
             np.testing.assert_array_equal(again[head], first[head])
 
 
+def test_the_order_of_plans_changes_no_bit():
+    row = network("resnet18")
+    images = random_images((8, 64, 64, 3))
+
+    def outputs(batches):
+        weights, found = finished(row), {}
+        for batch in batches:
+            plan = _core.Plan(weights, batch, 64, 64, threads=2)
+            found[batch] = plan.steps, plan.run(images[:batch])["class"]
+        return found
+
+    up, down = outputs([1, 8]), outputs([8, 1])
+    # The weights of some layers are packed for another algorithm.
+    assert up[1][0] != up[8][0]
+    for batch in (1, 8):
+        np.testing.assert_array_equal(up[batch][1], down[batch][1])
+
+
 def test_too_small_an_image_is_refused():
     weights = finished(network("resnet18"))
     with pytest.raises(ValueError, match="0 x 5"):

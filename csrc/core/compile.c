@@ -237,7 +237,9 @@ static int describe_steps(struct bus_plan *plan, const struct bus_weights *weigh
         if (node->add != BUS_NONE && value->buffer == (int)i &&
             describe_copy(plan, (int)i, error) < 0)
             return -1;
-        const size_t winograd = bus_weights_winograd(weights, (int)i);
+        const size_t winograd = bus_weights_winograd(weights, (int)i)
+                                    ? bus_winograd_step(&plan->values[node->src].shape)
+                                    : 0;
         if (winograd != 0) {
             if (describe_winograd(plan, (int)i, winograd, error) < 0)
                 return -1;
@@ -462,6 +464,7 @@ static int create_steps(struct bus_plan *plan, struct bus_weights *weights,
         if (has_weights(plan, step))
             packings[packing_count++] = (struct bus_packing){
                 .node = step->node,
+                .winograd = step->kind == BUS_WINOGRAD ? step->own.winograd.step : 0,
                 .desc = is_own(step) ? step->own.weights_desc
                                      : dnnl_primitive_desc_query_md(
                                            step->desc, dnnl_query_weights_md, 0),

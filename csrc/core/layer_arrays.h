@@ -32,7 +32,7 @@ struct bus_layer_arrays {
     float *parts[BUS_PART_COUNT];
     bool needed[BUS_PART_COUNT], set[BUS_PART_COUNT];
     size_t numbers; /* of the weight array */
-    size_t step;    /* of Winograd's algorithm; 0: it is computed directly */
+    bool winograd;  /* plans may take it by Winograd's algorithm: its array stays */
     bool stem;      /* the image's convolution in eight bits, by our own kernels */
     bool narrow;    /* its weights are in eight bits: */
     float *scales;  /* what the sums are multiplied by, one a row */

@@ -22,9 +22,9 @@ dnnl_engine_t bus_weights_engine(const struct bus_weights *weights)
     return weights->engine;
 }
 
-size_t bus_weights_winograd(const struct bus_weights *weights, int node)
+bool bus_weights_winograd(const struct bus_weights *weights, int node)
 {
-    return weights->layers[node].step;
+    return weights->layers[node].winograd;
 }
 
 const struct bus_map *bus_weights_map(const struct bus_weights *weights, int node)
@@ -90,9 +90,10 @@ done:
     return bus_onednn_check(status, name, error);
 }
 
-/* Fills to with the layer's weights as they came. */
+/* Fills to, whose numbers are at data, with the layer's weights as they came. */
 static int fill_plain(struct bus_weights *weights, const struct bus_layer_arrays *layer,
-                      dnnl_memory_t to, void *data, struct bus_error *error)
+                      size_t winograd, dnnl_memory_t to, void *data,
+                      struct bus_error *error)
 {
     const char *name = layer->node->name;
     dnnl_memory_desc_t desc = NULL;
@@ -102,8 +103,8 @@ static int fill_plain(struct bus_weights *weights, const struct bus_layer_arrays
         const size_t row = layer->numbers / (size_t)layer->node->channels;
         bus_stem_pack(data, (const signed char *)layer->parts[BUS_WEIGHT],
                       row * sizeof(float), layer->node);
-    } else if (layer->step != 0) {
-        bus_winograd_transform(data, layer->parts[BUS_WEIGHT], layer->node, layer->step,
+    } else if (winograd != 0) {
+        bus_winograd_transform(data, layer->parts[BUS_WEIGHT], layer->node, winograd,
                                weights->threads);
     } else if (plain_desc(&desc, layer, error) < 0 ||
                bus_onednn_check(dnnl_memory_create(&plain, desc, weights->engine,
@@ -121,13 +122,13 @@ done:
     return result;
 }
 
-/* Adds a packing of layer in the layout of desc, its numbers at data: there already, or
+/* Adds what is demanded to the layer's packings, its numbers at data: there already, or
  * to be made of the layer's first packing, or of its weights as they came. These are
- * given back. */
-static int pack(struct bus_weights *weights, struct bus_layer_arrays *layer,
-                const_dnnl_memory_desc_t desc, char *data, bool filled,
-                struct bus_error *error)
+ * given back, unless a later demand can be made of nothing else. */
+static int pack(struct bus_weights *weights, const struct bus_packing *packing,
+                char *data, bool filled, struct bus_error *error)
 {
+    struct bus_layer_arrays *layer = &weights->layers[packing->node];
     const char *name = layer->node->name;
     struct bus_packed made = {0};
     struct bus_packed *grown =
@@ -135,18 +136,22 @@ static int pack(struct bus_weights *weights, struct bus_layer_arrays *layer,
     if (grown == NULL)
         return bus_error_memory(error, "packed weights");
     layer->packed = grown;
-    if (bus_onednn_check(dnnl_memory_desc_clone(&made.desc, desc), name, error) < 0 ||
-        bus_onednn_check(dnnl_memory_create(&made.memory, desc, weights->engine, data),
-                         name, error) < 0)
+    if (bus_onednn_check(dnnl_memory_desc_clone(&made.desc, packing->desc), name,
+                         error) < 0 ||
+        bus_onednn_check(
+            dnnl_memory_create(&made.memory, packing->desc, weights->engine, data),
+            name, error) < 0)
         goto error;
     if (!filled &&
-        (layer->packed_count != 0
+        (layer->packed_count != 0 && !layer->winograd
              ? reorder(weights, layer->packed[0].memory, made.memory, name, error)
-             : fill_plain(weights, layer, made.memory, data, error)) < 0)
+             : fill_plain(weights, layer, packing->winograd, made.memory, data,
+                          error)) < 0)
         goto error;
     layer->packed[layer->packed_count++] = made;
-    bus_pages_release(&weights->plain, layer->parts[BUS_WEIGHT],
-                      layer->numbers * sizeof(float));
+    if (!layer->winograd)
+        bus_pages_release(&weights->plain, layer->parts[BUS_WEIGHT],
+                          layer->numbers * sizeof(float));
     return 0;
 
 error:
@@ -244,7 +249,6 @@ static int add_block(struct bus_weights *weights, const struct bus_packing *pack
 static int meet(struct bus_weights *weights, const struct bus_packing *packing,
                 struct bus_pages *block, size_t offset, struct bus_error *error)
 {
-    struct bus_layer_arrays *layer = &weights->layers[packing->node];
     const size_t size = dnnl_memory_desc_get_size(packing->desc);
     char name[BUS_CACHE_NAME];
     const bool named = file_name(name, weights, packing);
@@ -252,8 +256,8 @@ static int meet(struct bus_weights *weights, const struct bus_packing *packing,
     if (!kept && weights->cached)
         return bus_error_set(error, BUS_ERROR_ABSENT,
                              "%s: its weights are not in the cache in this layout",
-                             layer->node->name);
-    if (pack(weights, layer, packing->desc, block->data + offset, kept, error) < 0)
+                             weights->graph->nodes[packing->node].name);
+    if (pack(weights, packing, block->data + offset, kept, error) < 0)
         return -1;
     if (named && !kept) {
         const struct bus_cache_part part = {block->data + offset, size};

@@ -11,6 +11,9 @@
 struct bus_packing {
     int node;
     const_dnnl_memory_desc_t desc;
+    /* Step of Winograd's algorithm that they are for, desc being that of
+     * bus_winograd_weight_count floats in a row; 0 where they are not for it. */
+    size_t winograd;
     /* Written by bus_weights_pack; borrowed. scale: NULL where weights are in float. */
     dnnl_memory_t weights, bias, scale;
 };
@@ -25,9 +28,8 @@ int bus_weights_pack(struct bus_weights *weights, struct bus_packing *packings,
  * worth a later first result. */
 void bus_weights_settle(struct bus_weights *weights);
 
-/* The step with which a node's weights are packed for Winograd's algorithm, desc being
- * that of bus_winograd_weight_count floats in a row; 0 where they are for oneDNN. */
-size_t bus_weights_winograd(const struct bus_weights *weights, int node);
+/* Whether a node's weights can be packed for Winograd's algorithm. */
+bool bus_weights_winograd(const struct bus_weights *weights, int node);
 
 /* Whether a node's weights are packed for the stem's kernels, desc being that of
  * bus_stem_weight_size bytes in a row. */

@@ -124,7 +124,7 @@ int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
         for (size_t d = 0; d < rank; d++)
             layer->numbers *= (size_t)shape[d];
         if (precision == BUS_F32 && bus_winograd_isa() != BUS_ISA_PLAIN)
-            layer->step = bus_winograd_step(node);
+            layer->winograd = bus_winograd_admits(node);
         layer->stem = precision == BUS_INT8 && bus_stem_isa() != BUS_STEM_NONE &&
                       bus_stem_admits(node);
         layer->needed[BUS_WEIGHT] = true;

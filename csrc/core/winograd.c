@@ -8,6 +8,9 @@
 #define MOST_TILES ((size_t)24)         /* in a block of one thread's */
 #define BLOCK_BYTES ((size_t)512 << 10) /* of its tiles, transformed: half of L2 */
 
+/* How many multiplications reading a weight takes as long as. */
+#define READING ((size_t)15)
+
 /* Weights that L2 does not hold beside a block are better read once: all threads take
  * the same tiles, many at a time, and each its panels of channels. From the smaller
  * size on where all tiles are one block, from the larger one on in any case. */
@@ -34,18 +37,34 @@ const char *bus_winograd_name(const struct bus_winograd *plan)
     return names[plan->isa][plan->step / 4];
 }
 
-size_t bus_winograd_step(const struct bus_node *node)
+bool bus_winograd_admits(const struct bus_node *node)
 {
-    const int64_t most =
-        node->channels > node->src_channels ? node->channels : node->src_channels;
-    if (node->op != BUS_CONV || node->kernel != 3 || node->stride != 1 ||
-        node->padding != 1 || node->src_channels % 16 != 0 ||
-        node->channels % (int64_t)PANEL != 0)
-        return 0;
-    return most <= 128 ? 4 : most <= 256 ? 2 : 0;
+    return node->op == BUS_CONV && node->kernel == 3 && node->stride == 1 &&
+           node->padding == 1 && node->src_channels % 16 == 0 &&
+           node->channels % (int64_t)PANEL == 0;
 }
 
 static size_t point_count(size_t step) { return (step + 2) * (step + 2); }
+
+static size_t tile_count(const struct bus_shape *src, size_t step)
+{
+    return (size_t)src->n * bus_divide_up((size_t)src->h, step) *
+           bus_divide_up((size_t)src->w, step);
+}
+
+size_t bus_winograd_step(const struct bus_shape *src)
+{
+    /* A weight is multiplied once a pixel or tile, and read once. */
+    size_t least = 9 * ((size_t)(src->n * src->h * src->w) + READING), best = 0;
+    for (size_t step = 2; step <= 4; step += 2) {
+        const size_t cost = point_count(step) * (tile_count(src, step) + READING);
+        if (cost < least) {
+            least = cost;
+            best = step;
+        }
+    }
+    return best;
+}
 
 size_t bus_winograd_weight_count(const struct bus_node *node, size_t step)
 {
@@ -120,8 +139,7 @@ struct bus_winograd bus_winograd_plan(enum bus_isa isa, const struct bus_node *n
                                 .add = node->add != BUS_NONE,
                                 .relu = node->relu,
                                 .threads = threads};
-    plan.tiles = (size_t)src->n * bus_divide_up((size_t)src->h, step) *
-                 bus_divide_up((size_t)src->w, step);
+    plan.tiles = tile_count(src, step);
     const size_t tile_bytes = point_count(step) * (size_t)src->c * sizeof(float);
     const size_t weight_bytes = bus_winograd_weight_count(node, step) * sizeof(float);
     plan.shared = weight_bytes > (plan.tiles * tile_bytes <= SHARED_BLOCK_BYTES

@@ -21,10 +21,14 @@ enum bus_isa { BUS_ISA_PLAIN, BUS_ISA_AVX2, BUS_ISA_AVX512, BUS_ISA_COUNT };
 /* The best that oneDNN, too, would use of this CPU. */
 enum bus_isa bus_winograd_isa(void);
 
-/* The step, 2 or 4, that a node is best computed with; 0 where it is not to be computed
- * so: for its geometry, for channels that are no multiples of 16 (of the result: 32),
- * or for so many of them that reading the weights takes longer than it saves. */
-size_t bus_winograd_step(const struct bus_node *node);
+/* Whether a node can be computed so: by its geometry, and by its channels, which are to
+ * be multiples of 16 (of the result: 32). */
+bool bus_winograd_admits(const struct bus_node *node);
+
+/* The step, 2 or 4, that an admitted node is best computed with for a map of this
+ * shape; 0 where directly is better: of few pixels, reading the weights takes longer
+ * than is saved. */
+size_t bus_winograd_step(const struct bus_shape *src);
 
 /* Floats that the transformed weights take. */
 size_t bus_winograd_weight_count(const struct bus_node *node, size_t step);

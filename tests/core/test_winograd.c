@@ -132,14 +132,13 @@ static void test_shared(void)
         };
         const struct bus_winograd plan =
             bus_winograd_plan(BUS_ISA_PLAIN, &problem.node, 2, &problem.shape, 2);
-        CHECK(bus_winograd_step(&problem.node) == 2);
         CHECK(plan.shared);
         CHECK((plan.block_tiles < plan.tiles) == (sides[i] == 40));
         check_problem(&problem, 2); /* with 4 so many channels round too much */
     }
 }
 
-static void test_choice(void)
+static void test_admission(void)
 {
     struct bus_node node = {.op = BUS_CONV,
                             .kernel = 3,
@@ -147,22 +146,31 @@ static void test_choice(void)
                             .padding = 1,
                             .channels = 32,
                             .src_channels = 16};
-    CHECK(bus_winograd_step(&node) == 4);
+    CHECK(bus_winograd_admits(&node));
     node.stride = 2;
-    CHECK(bus_winograd_step(&node) == 0);
+    CHECK(!bus_winograd_admits(&node));
     node.stride = 1;
     node.kernel = 1;
-    CHECK(bus_winograd_step(&node) == 0);
+    CHECK(!bus_winograd_admits(&node));
     node.kernel = 3;
     node.channels = 48;
-    CHECK(bus_winograd_step(&node) == 0);
+    CHECK(!bus_winograd_admits(&node));
     node.channels = 32;
     node.src_channels = 8;
-    CHECK(bus_winograd_step(&node) == 0);
-    node.src_channels = 256;
-    CHECK(bus_winograd_step(&node) == 2);
-    node.channels = 512;
-    CHECK(bus_winograd_step(&node) == 0);
+    CHECK(!bus_winograd_admits(&node));
+}
+
+/* The more pixels share the weights, the larger the tiles. */
+static void test_choice(void)
+{
+    static const struct {
+        int64_t n, side;
+        size_t step;
+    } cases[] = {{1, 1, 0}, {1, 7, 2}, {4, 7, 4}, {1, 14, 2}, {4, 14, 4}, {1, 56, 4}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct bus_shape shape = {cases[i].n, 64, cases[i].side, cases[i].side};
+        CHECK(bus_winograd_step(&shape) == cases[i].step);
+    }
 }
 
 void test_winograd(void)
@@ -180,9 +188,10 @@ void test_winograd(void)
             .shape = {1 + draw(3), 0, 1 + draw(19), 1 + draw(23)},
         };
         problem.shape.c = problem.node.src_channels;
-        CHECK(bus_winograd_step(&problem.node) == 4);
+        CHECK(bus_winograd_admits(&problem.node));
         check_problem(&problem, 4);
     }
     test_shared();
+    test_admission();
     test_choice();
 }
