@@ -58,6 +58,8 @@ class Worker:
         self.engine = engine
         read, write = os.pipe()
         own_environment = {
+            # MNN's converter calls pip to install what it lacks: into its own folder.
+            "PATH": f"{Path(python).parent}:{os.environ['PATH']}",
             "OMP_NUM_THREADS": str(threads),
             "BUSNET_ANSWERS": str(write),
             "PYTHONPATH": f"{WORKERS.parent}:{os.environ.get('PYTHONPATH', '')}",
