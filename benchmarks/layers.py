@@ -53,10 +53,7 @@ def random_weights(row: Network, size: int, precision: str) -> _core.Weights:
     with tempfile.TemporaryDirectory() as folder:
         path = random_model(row.name, Path(folder), size)
         if precision == "int8":
-            images = random_images((CALIBRATION, size, size, row.channels))
-            quantize(
-                path, list(images.squeeze(-1) if row.channels == 1 else images), path
-            )
+            quantize(path, random_images((CALIBRATION, size, size, 3)), path)
         return load(path, threads=busnet.get_threads(), precision=precision)[1]
 
 
@@ -75,7 +72,7 @@ def main() -> None:
     threads = busnet.get_threads()
     weights = random_weights(row, options.size, options.precision)
     shape = (options.batch, options.size, options.size)
-    plan = _core.Plan(weights, *shape, threads=threads)
+    plan = _core.Plan(weights, *shape, threads=threads, outputs=row.heads)
     seconds = fastest(plan, random_images((*shape, row.channels)))
     most = peak()
     print(

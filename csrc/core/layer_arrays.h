@@ -46,7 +46,7 @@ struct bus_weights {
     struct bus_layer_arrays *layers; /* one a node; those without weights are empty */
     size_t layer_count;
     struct bus_map *maps;     /* one a node, in eight bits; elsewhere NULL */
-    struct bus_pages plain;   /* weight arrays as they came, until packed */
+    struct bus_pages plain;   /* weight arrays as they came; see packing.c */
     struct bus_pages vectors; /* biases and norms */
     struct bus_pages *blocks; /* of packed weights */
     size_t block_count;
