@@ -71,6 +71,13 @@ def train(
     eight_bit: Annotated[
         bool, typer.Option("--eight-bit", help="Store weights in 8 bits.")
     ] = False,
+    device: Annotated[
+        str,
+        typer.Option(
+            help="PyTorch device to train on: cpu, cuda or cuda:1; auto takes a CUDA "
+            "GPU if there is one."
+        ),
+    ] = "auto",
     threads: ThreadsOption = None,
 ) -> None:
     """Train a network (needs the extra busnet[train]).
@@ -107,9 +114,14 @@ def train(
     with progress() as bar:
         if pretrain is not None:
             start = training.pretrain(
-                row, pretrain, start, work, _reporter(bar, "pre-training")
+                row,
+                pretrain,
+                start,
+                work,
+                _reporter(bar, "pre-training"),
+                device=device,
             )
-        job = training.Job(row, data, protocol, fold, chosen, start)
+        job = training.Job(row, data, protocol, fold, chosen, start, device)
         info = training.run(
             job,
             target,

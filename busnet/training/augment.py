@@ -48,12 +48,13 @@ class Augmentation:
     ) -> tuple[Tensor, Tensor]:
         """Return changed copies of images (N, C, H, W) in 0..1 and masks (N, 1, H, W).
 
-        The masks stay 0 or 1.
+        The masks stay 0 or 1. The generator is the CPU's, whatever device holds them.
         """
-        count = images.shape[0]
+        count, device = images.shape[0], images.device
 
         def draw(limit: float) -> Tensor:
-            return (torch.rand(count, generator=generator) * 2 - 1) * limit
+            drawn = (torch.rand(count, generator=generator) * 2 - 1) * limit
+            return drawn.to(device)
 
         angle = draw(math.radians(self.rotation))
         size, aspect = draw(self.scale), draw(self.scale / 2)
@@ -74,7 +75,7 @@ class Augmentation:
 
         exponent = draw(math.log(self.contrast)).exp()
         factor = draw(math.log(self.gain)).exp()
-        noise = torch.randn(shape, generator=generator)
+        noise = torch.randn(shape, generator=generator).to(device)
         noise = functional.avg_pool2d(noise, 3, 1, 1) * 3
         changed = moved.clamp(min=0) ** column(exponent) * column(factor)
         changed = changed * (1 + column(draw(self.speckle).abs()) * noise)

@@ -31,6 +31,13 @@ def class_logits(
     return torch.cat(parts).numpy(), examples.labels.numpy()
 
 
+def device_title(device: torch.device) -> str:
+    """Return what a device is called: a GPU's product name, else its kind."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return device.type
+
+
 def start_provenance(trainer: Trainer) -> Any:
     """Return where the trainer's weights started, with all that they have seen."""
     if trainer.start is None:
@@ -62,7 +69,7 @@ def export(
     """
     network, graph, validation = (
         trainer.network,
-        trainer.average,
+        trainer.average.cpu(),
         trainer.split.validation,
     )
     mean, std = network.statistics
@@ -79,6 +86,7 @@ def export(
             "test_images": len(trainer.split.test),
             "leaks": len(trainer.split.leaks),
             "start": start_provenance(trainer),
+            "device": device_title(trainer.device),
             "bfloat16": trainer.bfloat16,
             "recipe": trainer.recipe.as_dict(),
             "busnet": __version__,

@@ -36,6 +36,8 @@ class Job:
         How.
     start
         Weights file or folder of ImageNet weights to start from.
+    device
+        Name of the PyTorch device that computes, or ``"auto"``.
     """
 
     network: Network
@@ -44,6 +46,7 @@ class Job:
     fold: int | None
     recipe: Recipe
     start: Path | None = None
+    device: str = "cpu"
 
 
 def run(
@@ -69,7 +72,12 @@ def run(
         cases, job.protocol, job.fold, seed=job.recipe.seed, allow_leak=allow_leak
     )
     trainer = Trainer(
-        job.network, made, job.recipe, start=job.start, checkpoint=checkpoint
+        job.network,
+        made,
+        job.recipe,
+        start=job.start,
+        checkpoint=checkpoint,
+        device=job.device,
     )
     trainer.run(report)
     info = export(
@@ -98,6 +106,8 @@ def pretrain(
     start: Path | None,
     work: Path,
     report: Callable[[Progress], None] = lambda progress: None,
+    *,
+    device: str = "cpu",
 ) -> Path:
     """Train on all of BUS-BRA and return the weights file, which is kept in ``work``.
 
@@ -105,6 +115,7 @@ def pretrain(
     """
     out = work / f"{file_name(network)}-busbra.safetensors"
     if not out.exists():
-        job = Job(network, data, PRETRAINING, None, RECIPES["pretrain"], start)
+        recipe = RECIPES["pretrain"]
+        job = Job(network, data, PRETRAINING, None, recipe, start, device)
         run(job, out, checkpoint=out.with_suffix(".ckpt"), report=report)
     return out

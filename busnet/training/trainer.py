@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from busnet import _core
 from busnet.data import CLASSES, Case, Split
@@ -63,6 +64,12 @@ class Examples:
             torch.from_numpy(images), torch.from_numpy(masks), torch.tensor(labels)
         )
 
+    def to(self, device: torch.device) -> Examples:
+        """Return the examples in a device's memory."""
+        return Examples(
+            self.images.to(device), self.masks.to(device), self.labels.to(device)
+        )
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -84,8 +91,31 @@ class Progress:
     validation: dict[str, float] | None = None
 
 
-def has_bfloat16() -> bool:
-    """Tell whether the CPU multiplies in bfloat16."""
+def device_named(name: str) -> torch.device:
+    """Return a PyTorch device; ``"auto"`` is a CUDA GPU if there is one, else the CPU.
+
+    Raises
+    ------
+    DataError
+        If PyTorch has no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"no device {name!r} to train on: {reason}") from None
+    return device
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device multiplies in bfloat16."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
     isa = _core.engine()["isa"]
     return any(name in isa for name in ("bf16", "fp16", "amx"))
 
@@ -106,9 +136,13 @@ class Trainer:
         folder of partial ImageNet weights; fresh ones where not given.
     checkpoint
         File that the state is kept in; an existing one is resumed.
+    device
+        Name of the PyTorch device that computes, such as ``"cpu"`` or ``"cuda:0"``;
+        ``"auto"`` takes a CUDA GPU if there is one. What is drawn at random is drawn
+        on the CPU, so that every device sees the same images.
     bfloat16
         Whether convolutions compute in bfloat16 (autocast; weights stay float32); by
-        default where the CPU has instructions for it.
+        default where the device has instructions for it.
     """
 
     def __init__(
@@ -119,6 +153,7 @@ class Trainer:
         *,
         start: str | os.PathLike[str] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        device: str = "cpu",
         bfloat16: bool | None = None,
     ) -> None:
         if not split.train:
@@ -127,10 +162,11 @@ class Trainer:
         self.split = split
         self.recipe = recipe
         self.checkpoint = Path(checkpoint) if checkpoint is not None else None
-        self.bfloat16 = has_bfloat16() if bfloat16 is None else bfloat16
+        self.device = device_named(device)
+        self.bfloat16 = has_bfloat16(self.device) if bfloat16 is None else bfloat16
         self.start = Path(start) if start is not None else None
         torch.manual_seed(recipe.seed)
-        self.graph = module(network, classes=len(CLASSES))
+        self.graph = module(network, classes=len(CLASSES)).to(self.device)
         for parameter in self.graph.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(
@@ -141,7 +177,7 @@ class Trainer:
         self._optimizer = self._make_optimizer()
         self._weights = class_weights(
             [CLASSES.index(case.label) for case in split.train], len(CLASSES)
-        )
+        ).to(self.device)
         self._done = 0
 
     def _freeze(self) -> list[nn.Module]:
@@ -192,8 +228,8 @@ class Trainer:
     ) -> TorchGraph:
         """Train to the end and return the module with the averaged weights.
 
-        The state goes to the checkpoint every ``checkpoint_seconds`` and at the end of
-        each epoch.
+        The state goes to the checkpoint every ``checkpoint_seconds``, and at the end of
+        an epoch after a tenth of that.
         """
         if not self._resume():
             self._start()
@@ -203,10 +239,8 @@ class Trainer:
             if position + phase.epochs * self._steps(phase) <= self._done:
                 position += phase.epochs * self._steps(phase)
                 continue
-            own = Examples.load(self.split.train, phase.size, self.network.channels)
-            held = Examples.load(
-                self.split.validation, phase.size, self.network.channels
-            )
+            own = self._examples(self.split.train, phase.size)
+            held = self._examples(self.split.validation, phase.size)
             for epoch in range(phase.epochs):
                 batches = self._batches(phase, index, epoch)
                 for i, batch in enumerate(batches):
@@ -218,15 +252,20 @@ class Trainer:
                     progress = Progress(
                         index, epoch, position, total, loss, time.monotonic() - start
                     )
+                    patience = checkpoint_seconds
                     if i + 1 == len(batches):
                         measured = self._validate(held, phase.batch)
                         progress = dataclasses.replace(progress, validation=measured)
-                    due = time.monotonic() - saved > checkpoint_seconds
-                    if due or i + 1 == len(batches):
+                        patience /= 10
+                    if time.monotonic() - saved > patience or position == total:
                         self._save()
                         saved = time.monotonic()
                     report(progress)
         return self.average
+
+    def _examples(self, cases: Sequence[Case], size: int) -> Examples:
+        """Load cases into the device's memory."""
+        return Examples.load(cases, size, self.network.channels).to(self.device)
 
     def _start(self) -> None:
         """Initialise the weights and measure the batch norms on training images."""
@@ -242,7 +281,7 @@ class Trainer:
             self.split.train, min(256, len(self.split.train))
         )
         phase = self.recipe.phases[0]
-        images = Examples.load(order, phase.size, self.network.channels).images
+        images = self._examples(order, phase.size).images
         re_estimate_norms(
             self.graph,
             list(images.split(phase.batch)),
@@ -276,7 +315,7 @@ class Trainer:
         for layer in self._frozen:
             layer.eval()
         outputs = self._forward(self.graph, images)
-        loss = torch.zeros(())
+        loss = torch.zeros((), device=self.device)
         if "class" in outputs:
             loss = loss + class_loss(
                 outputs["class"], labels, self._weights, self.recipe.smoothing
@@ -292,19 +331,22 @@ class Trainer:
 
     def _forward(self, graph: TorchGraph, images: Tensor) -> dict[str, Tensor]:
         """Compute float32 outputs, in bfloat16 between where that is chosen."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             outputs = graph(images.contiguous(memory_format=torch.channels_last))
         return {name: value.float() for name, value in outputs.items()}
 
     @torch.no_grad()
     def _update_average(self, position: int) -> None:
         decay = min(self.recipe.ema, (1 + position) / (10 + position))
-        current = self.graph.state_dict()
+        new = self.graph.state_dict()
+        averages, currents = [], []
         for name, value in self.average.state_dict().items():
             if value.is_floating_point():
-                value.lerp_(current[name], 1 - decay)
+                averages.append(value)
+                currents.append(new[name])
             else:
-                value.copy_(current[name])
+                value.copy_(new[name])
+        get_ema_multi_avg_fn(decay)(averages, currents, position)
 
     @torch.no_grad()
     def _validate(self, held: Examples, batch: int) -> dict[str, float]:
@@ -358,7 +400,7 @@ class Trainer:
     def _resume(self) -> bool:
         if self.checkpoint is None or not self.checkpoint.exists():
             return False
-        state = torch.load(self.checkpoint, weights_only=True)
+        state = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
         if state["identity"] != self._identity():
             raise DataError(
                 f"{self.checkpoint}: the checkpoint is of another network, recipe or "

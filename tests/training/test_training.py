@@ -240,6 +240,32 @@ def test_frozen_stages_stay_as_they_start(made, tmp_path, frozen):
         Trainer(ROW, made, recipe)
 
 
+@pytest.mark.parametrize("name", ["abacus", "cuda:99", "cpu:x"])
+def test_a_device_that_is_not_there_is_named(made, name):
+    with pytest.raises(errors.DataError, match=f"no device '{name}'"):
+        Trainer(ROW, made, SHORT, device=name)
+
+
+def test_a_device_is_chosen_by_what_there_is(made):
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert Trainer(ROW, made, SHORT, device="auto").device.type == expected
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+def test_a_gpu_computes_what_the_cpu_does(made, tmp_path):
+    start = save_random(tmp_path / "start.safetensors", ROW)
+    first = dataclasses.replace(SHORT, phases=(Phase(48, 1, batch=8),))
+    losses = {}
+    for device in ("cpu", "cuda"):
+        seen = losses.setdefault(device, [])
+        Trainer(ROW, made, first, start=start, device=device, bfloat16=False).run(
+            lambda progress, seen=seen: seen.append(progress.loss)
+        )
+    # Rounded products (TF32) and rates of AdamW drive them apart, step by step.
+    np.testing.assert_allclose(losses["cuda"][0], losses["cpu"][0], rtol=2e-3)
+    np.testing.assert_allclose(losses["cuda"], losses["cpu"], rtol=0.1)
+
+
 def test_recipes_are_shortened_to_any_length():
     for recipe in RECIPES.values():
         for epochs in range(1, 60):
@@ -290,6 +316,7 @@ def test_exported_weights_compute_what_the_module_does(made, tmp_path, eight_bit
     assert info.image_size == 48
     assert info.provenance["train_images"] == len(made.train)
     assert info.provenance["recipe"]["seed"] == 0
+    assert info.provenance["device"] == "cpu"
     images = np.random.RandomState(0).uniform(0, 1, (2, 48, 48)).astype(np.float32)
     with torch.no_grad():
         expected = trainer.average.eval()(torch.from_numpy(images[:, None]))
