@@ -16,7 +16,7 @@ import numpy.typing as npt
 from busnet.ahead import in_order
 from busnet.errors import ImageValueError
 from busnet.images import Letterbox, Picture, Region
-from busnet.lesions import Spacing
+from busnet.lesions import Spacing, lesion_mask
 from busnet.results import MALIGNANT, NORMAL, Classification, Segmentation
 from busnet.threads import get_threads
 from busnet.weights import ModelInfo
@@ -228,7 +228,7 @@ def _fields(
     if "mask" in outputs:
         probability = box.restore(_sigmoid(outputs["mask"][i]))
         fields["lesion_probability"] = probability
-        fields["mask"] = probability >= info.mask_threshold
+        fields["mask"] = lesion_mask(probability, info.mask_threshold, info.lesion_peak)
     return fields
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from busnet import _core
 
-__all__ = ["Lesion", "Spacing", "find_lesions"]
+__all__ = ["Lesion", "Spacing", "components", "find_lesions", "lesion_mask"]
 
 #: Millimetres from one row to the next, and from one column to the next.
 Spacing = tuple[float, float]
@@ -93,21 +93,54 @@ class Lesion:
         return document
 
 
+def lesion_mask(
+    probability: npt.NDArray[np.float32], threshold: float, peak: float
+) -> npt.NDArray[np.bool_]:
+    """Return where a lesion probability (H, W) reaches the threshold.
+
+    Connected components that nowhere reach the peak are left out: weak borders of a
+    lesion are kept, weak spots by themselves are not (Canny, PAMI 1986).
+    """
+    mask = probability >= threshold
+    if peak > threshold and mask.any():
+        inner, labels, count = components(mask)
+        kept = np.zeros(count + 1, np.bool_)
+        kept[labels[probability[inner] >= peak]] = True
+        mask[inner] = kept[labels]
+    return mask
+
+
+def components(
+    mask: npt.NDArray[np.bool_],
+) -> tuple[tuple[slice, slice], npt.NDArray[np.int32], int]:
+    """Label the connected components (8-connected) of a mask (H, W) that is not empty.
+
+    Returns
+    -------
+    tuple
+        The smallest rectangle with all of them, the labels in it (0 is background),
+        and how many there are.
+    """
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    inner = np.s_[
+        int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1
+    ]
+    part = np.ascontiguousarray(mask[inner]).view(np.uint8)
+    return inner, *_core.label(part)
+
+
 def find_lesions(
     mask: npt.NDArray[np.bool_],
     probability: npt.NDArray[np.float32],
     spacing: Spacing | None = None,
 ) -> tuple[Lesion, ...]:
     """Measure the connected components of a mask (H, W), the largest first."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if rows.size == 0:
+    if not mask.any():
         return ()
-    top, left = int(rows[0]), int(columns[0])
-    inner = np.s_[top : int(rows[-1]) + 1, left : int(columns[-1]) + 1]
-    part = np.ascontiguousarray(mask[inner]).view(np.uint8)
-    labels, count = _core.label(part)
+    inner, labels, count = components(mask)
+    origin = inner[0].start, inner[1].start
     found = [
-        _measure(labels == i, probability[inner], (top, left), spacing)
+        _measure(labels == i, probability[inner], origin, spacing)
         for i in range(1, count + 1)
     ]
     return tuple(sorted(found, key=lambda lesion: -lesion.area))

@@ -144,7 +144,7 @@ class Segmentation(_Result):
     ----------
     mask
         bool (H, W), the image's own size: where the lesion probability reaches the
-        model's threshold.
+        model's threshold, but for connected components that nowhere reach its peak.
     lesion_probability
         float32 (H, W) in 0..1.
     spacing

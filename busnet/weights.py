@@ -65,6 +65,9 @@ class ModelInfo:
         What class logits are divided by before the softmax (Guo et al., ICML 2017).
     mask_threshold
         Probability from which a pixel belongs to a lesion.
+    lesion_peak
+        Probability that a lesion reaches somewhere: connected components of the mask
+        that nowhere do are left out (hysteresis thresholding; Canny, 1986).
     operating_points
         Thresholds on the malignancy score by name, such as ``"sensitivity 0.90"``.
     abstain_below
@@ -80,6 +83,7 @@ class ModelInfo:
     std: tuple[float, ...]
     temperature: float = 1.0
     mask_threshold: float = 0.5
+    lesion_peak: float = 0.0
     operating_points: Mapping[str, float] = dataclasses.field(default_factory=dict)
     abstain_below: float = 0.0
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -107,6 +111,7 @@ class ModelInfo:
         for name, point in {
             **self.operating_points,
             "abstain": self.abstain_below,
+            "lesion peak": self.lesion_peak,
         }.items():
             if not 0 <= point <= 1:
                 raise WeightsError(f"{name}: the threshold {point} is not in 0..1")
@@ -152,6 +157,7 @@ class ModelInfo:
                 std=tuple(float(x) for x in document["std"]),
                 temperature=float(document.get("temperature", 1.0)),
                 mask_threshold=float(document.get("mask_threshold", 0.5)),
+                lesion_peak=float(document.get("lesion_peak", 0.0)),
                 operating_points={
                     str(k): float(v)
                     for k, v in document.get("operating_points", {}).items()

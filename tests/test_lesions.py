@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from busnet import _core
-from busnet.lesions import find_lesions
+from busnet.lesions import find_lesions, lesion_mask
 
 
 def ellipse(major, minor, angle=0.0, size=300):
@@ -91,3 +91,36 @@ def test_labels_are_scipys():
         _core.label(np.zeros((2, 2, 2), np.uint8))
     with pytest.raises(TypeError, match="uint8"):
         _core.label(np.zeros((2, 2), bool))
+
+
+def test_weak_spots_are_left_out_and_weak_borders_kept():
+    probability = np.zeros((60, 80), np.float32)
+    probability[10:30, 10:30] = 0.6
+    probability[15:20, 15:20] = 0.95
+    probability[30, 30] = 0.55  # touches the lesion at a corner
+    probability[40:55, 50:70] = 0.7
+    mask = lesion_mask(probability, 0.5, 0.9)
+    expected = np.zeros_like(mask)
+    expected[10:30, 10:30] = True
+    expected[30, 30] = True
+    np.testing.assert_array_equal(mask, expected)
+    whole = probability >= 0.5
+    for peak in (0.0, 0.5, 0.7):
+        np.testing.assert_array_equal(lesion_mask(probability, 0.5, peak), whole)
+    assert not lesion_mask(probability, 0.5, 0.96).any()
+    assert not lesion_mask(np.zeros_like(probability), 0.5, 0.9).any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_masks_with_a_peak_are_scipys(seed):
+    noise = np.random.RandomState(seed).uniform(0, 1, (97, 64))
+    probability = ndimage.gaussian_filter(noise, 1.5)
+    probability = (probability / probability.max()).astype(np.float32)
+    low, high = np.float32(0.75), np.float32(0.9)
+    labels, count = ndimage.label(probability >= low, np.ones((3, 3)))
+    peaks = ndimage.maximum(probability, labels, np.arange(1, count + 1))
+    kept = np.flatnonzero(peaks >= high) + 1
+    assert 0 < len(kept) < count
+    np.testing.assert_array_equal(
+        lesion_mask(probability, float(low), float(high)), np.isin(labels, kept)
+    )

@@ -37,6 +37,7 @@ def test_info_comes_back(tmp_path):
         image_size=96,
         temperature=1.5,
         mask_threshold=0.4,
+        lesion_peak=0.9,
         operating_points={"sensitivity 0.90": 0.31},
         provenance={"fold": 0, "phases": [1, 2]},
     )
@@ -185,6 +186,7 @@ def test_bad_arrays_are_refused(tmp_path, stored, change, fact):
         ({"extra": 1}, "extra"),
         ({"operating_points": {"high": 1.5}}, "high.*1.5"),
         ({"abstain_below": -1}, "abstain"),
+        ({"lesion_peak": 1.5}, "lesion peak.*1.5"),
     ],
 )
 def test_bad_metadata_is_refused(tmp_path, stored, changes, fact):

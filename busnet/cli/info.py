@@ -124,6 +124,7 @@ def _print_model(console: Console, model: Model) -> None:
             "image size": model.info.image_size,
             "temperature": model.info.temperature,
             "mask threshold": model.info.mask_threshold,
+            "lesion peak": model.info.lesion_peak,
             "abstains below": model.info.abstain_below,
             "operating points": dict(model.info.operating_points),
             **model.info.provenance,

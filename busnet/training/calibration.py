@@ -1,4 +1,4 @@
-"""What is read off the validation cases: temperature, operating points, abstention."""
+"""What is read off the validation cases: temperature, thresholds, lesion peak."""
 
 from __future__ import annotations
 
@@ -9,15 +9,29 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from busnet.lesions import components
 from busnet.weights import ModelInfo
 
-__all__ = ["abstention", "calibrated", "fit_temperature", "operating_point"]
+__all__ = [
+    "abstention",
+    "calibrated",
+    "fit_lesion_peak",
+    "fit_temperature",
+    "operating_point",
+]
 
 #: Temperatures among which the best is sought.
 _BOUNDS = (0.2, 5.0)
 
 #: Sensitivities for malignant whose thresholds are kept.
 SENSITIVITIES = (0.90, 0.95)
+
+#: Peaks among which one is sought; 0 leaves the mask as it is. With higher ones models
+#: of BUSI lose lesions of other scanners, of which they are less sure (BUS-BRA).
+PEAKS = (0.0, *np.arange(0.51, 0.901, 0.01).round(2))
+
+#: How much worse than the best a peak may be, to be preferred because it is lower.
+PEAK_SLACK = 0.002
 
 #: What abstention is for: so many of the kept cases are right, and half are kept.
 KEPT_ACCURACY, LEAST_KEPT = 0.95, 0.5
@@ -43,6 +57,44 @@ def calibrated(info: ModelInfo, logits: Logits, labels: Labels) -> ModelInfo:
         operating_points=points,
         abstain_below=abstention(shares, labels),
     )
+
+
+def fit_lesion_peak(
+    probabilities: npt.NDArray[np.float32],
+    masks: npt.NDArray[np.bool_],
+    threshold: float,
+) -> float:
+    """Return the lowest peak with which lesion probabilities fit masks (N, H, W) best.
+
+    By the mean Dice of the images, an empty mask that is right counted as 1 and any
+    other one without overlap as 0; .002 less counts as no worse.
+    """
+    dice = np.array(
+        [
+            _dice_by_peak(probability, mask, threshold)
+            for probability, mask in zip(probabilities, masks, strict=True)
+        ]
+    )
+    means = dice.mean(0)
+    return float(PEAKS[int(np.argmax(means >= means.max() - PEAK_SLACK))])
+
+
+def _dice_by_peak(
+    probability: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], threshold: float
+) -> npt.NDArray[np.float64]:
+    """Return the Dice of one image for each of the peaks."""
+    peaks, size = np.array(PEAKS), np.count_nonzero(mask)
+    predicted = probability >= threshold
+    if not predicted.any():
+        return np.full(len(peaks), float(size == 0))
+    inner, labels, count = components(predicted)
+    reached = np.zeros(count + 1)
+    np.maximum.at(reached, labels, probability[inner])
+    areas = np.bincount(labels.ravel(), minlength=count + 1)
+    overlaps = np.bincount(labels[mask[inner]], minlength=count + 1)
+    kept = reached[None, 1:] >= peaks[:, None]
+    both, total = kept @ overlaps[1:], kept @ areas[1:] + size
+    return np.where(total == 0, 1.0, 2 * both / np.maximum(total, 1))
 
 
 def fit_temperature(logits: Logits, labels: Labels) -> float:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import expit
 
 from busnet import __version__, weights
-from busnet.data import CLASSES, Case
-from busnet.training.calibration import calibrated
+from busnet.data import CLASSES
+from busnet.training.calibration import calibrated, fit_lesion_peak
 from busnet.training.graph import TorchGraph
 from busnet.training.trainer import Examples, Trainer
 from busnet.weights import ModelInfo
@@ -21,14 +23,13 @@ __all__ = ["export"]
 
 
 @torch.no_grad()
-def class_logits(
-    graph: TorchGraph, cases: Sequence[Case], size: int, channels: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Compute float32 class logits (N, C) of cases, and their labels (N,)."""
+def outputs_of(
+    graph: TorchGraph, examples: Examples
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Compute a module's float32 outputs of examples, by name."""
     graph.eval()
-    examples = Examples.load(cases, size, channels)
-    parts = [graph(images)["class"].double() for images in examples.images.split(8)]
-    return torch.cat(parts).numpy(), examples.labels.numpy()
+    parts = [graph(images) for images in examples.images.split(8)]
+    return {name: torch.cat([p[name] for p in parts]).numpy() for name in parts[0]}
 
 
 def device_title(device: torch.device) -> str:
@@ -93,10 +94,19 @@ def export(
             "torch": torch.__version__,
         },
     )
-    if validation and "class" in network.heads:
-        size = trainer.recipe.size
-        logits, labels = class_logits(graph, validation, size, network.channels)
-        info = calibrated(info, logits, labels)
+    if validation:
+        examples = Examples.load(validation, trainer.recipe.size, network.channels)
+        outputs = outputs_of(graph, examples)
+        if "class" in outputs:
+            logits = outputs["class"].astype(np.float64)
+            info = calibrated(info, logits, examples.labels.numpy())
+        if "mask" in outputs:
+            peak = fit_lesion_peak(
+                expit(outputs["mask"][:, 0]),
+                examples.masks[:, 0].numpy() > 0,
+                info.mask_threshold,
+            )
+            info = dataclasses.replace(info, lesion_peak=peak)
     arrays = {
         name: value.numpy()
         for name, value in graph.state_dict().items()

@@ -11,6 +11,7 @@ from random_weights import random_arrays, save_random
 import busnet
 from busnet import errors
 from busnet.data import CLASSES, read_busi, split
+from busnet.lesions import lesion_mask
 from busnet.networks import network
 from busnet.training import calibration
 from busnet.training import export as exporting
@@ -304,6 +305,51 @@ def test_abstention_keeps_what_is_mostly_right():
     assert calibration.abstention(shares, np.full(100, 2)) == 0
 
 
+def blobs(*peaks):
+    """Return probabilities (20, 60) with a square of each peak, and the squares."""
+    probability = np.zeros((20, 60), np.float32)
+    squares = np.zeros((len(peaks), 20, 60), bool)
+    for i, peak in enumerate(peaks):
+        squares[i, 5:15, 20 * i + 5 : 20 * i + 15] = True
+        probability[squares[i]] = 0.6
+        probability[10, 20 * i + 10] = peak
+    return probability, squares
+
+
+def test_the_lesion_peak_parts_lesions_from_spots():
+    both, squares = blobs(0.97, 0.8)
+    spot, _ = blobs(0.87)
+    probabilities = np.stack([both, spot])
+    masks = np.stack([squares[0], np.zeros_like(squares[0])])
+    assert calibration.fit_lesion_peak(probabilities, masks, 0.5) == 0.88
+    # Lesions themselves are no reason to leave something out.
+    lesions = (squares[0] | squares[1])[None]
+    assert calibration.fit_lesion_peak(both[None], lesions, 0.5) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_lesion_peak_is_the_best_of_all(seed):
+    generator = np.random.RandomState(seed)
+    probabilities = generator.beta(1, 4, (12, 16, 16)).astype(np.float32)
+    masks = probabilities + generator.uniform(-0.2, 0.2, (12, 16, 16)) > 0.7
+    masks[:4] = False
+
+    def agreement(peak):
+        dice = []
+        for probability, mask in zip(probabilities, masks, strict=True):
+            found = lesion_mask(probability, 0.5, peak)
+            total = found.sum() + mask.sum()
+            dice.append(2 * (found & mask).sum() / total if total else 1.0)
+        return np.mean(dice)
+
+    chosen = calibration.fit_lesion_peak(probabilities, masks, 0.5)
+    others = [agreement(peak) for peak in calibration.PEAKS]
+    good = max(others) - calibration.PEAK_SLACK
+    assert agreement(chosen) >= good
+    assert max(others[: calibration.PEAKS.index(chosen)], default=0) < good
+    assert np.ptp(others) > 0
+
+
 @pytest.mark.parametrize("eight_bit", [False, True])
 def test_exported_weights_compute_what_the_module_does(made, tmp_path, eight_bit):
     trainer = Trainer(ROW, made, SHORT)
@@ -317,6 +363,7 @@ def test_exported_weights_compute_what_the_module_does(made, tmp_path, eight_bit
     assert info.provenance["train_images"] == len(made.train)
     assert info.provenance["recipe"]["seed"] == 0
     assert info.provenance["device"] == "cpu"
+    assert info.lesion_peak in calibration.PEAKS
     images = np.random.RandomState(0).uniform(0, 1, (2, 48, 48)).astype(np.float32)
     with torch.no_grad():
         expected = trainer.average.eval()(torch.from_numpy(images[:, None]))
