@@ -10,7 +10,9 @@ a commit trained, with the commands that make it again, and draws nothing.
 Each file there is the JSON of one `busnet evaluate` on one held-out fold, named
 NETWORK[-VARIANT]-foldK-seedS.json, or of one `busnet robustness`, named
 robustness-NETWORK-foldK.json. Folds of the same network are pooled: every image is
-counted once, under the model that never saw its group.
+counted once, under the model that never saw its group. Models that a GPU trained are
+the variant "gpu": they are compared among themselves, and with their like that a CPU
+trained.
 """
 
 from __future__ import annotations
@@ -39,6 +41,9 @@ DRAWS = 1000
 
 #: What the others are compared with.
 REFERENCE = "mod_resnet101"
+
+#: What is added to the name of a row that a GPU trained.
+ON_GPU = "-gpu"
 
 #: Row, seed and fold of every evaluation.
 Table = dict[tuple[str, int], dict[int, Evaluation]]
@@ -78,7 +83,14 @@ def training_command(network: Network, provenance: dict[str, Any]) -> str:
     words += [f"--fold {provenance['fold']}", f"--seed {provenance['recipe']['seed']}"]
     words += ["--start weights", "--pretrain BUSBRA"]
     words += [option for _, option in switched_off(network)]
+    words += [f"--device {'cuda' if on_gpu(provenance) else 'cpu'}"]
     return " ".join(words)
+
+
+def on_gpu(provenance: dict[str, Any]) -> bool:
+    """Tell whether a model was trained on a GPU."""
+    device: str = provenance.get("device", "cpu")
+    return device != "cpu"
 
 
 def add(path: Path, weights: Path, code: str, precision: str) -> None:
@@ -93,6 +105,8 @@ def add(path: Path, weights: Path, code: str, precision: str) -> None:
         "code": code,
     }
     row = "-".join([network.name, *(name for name, _ in switched_off(network))])
+    if on_gpu(provenance):
+        row += ON_GPU
     if precision != "f32":
         row += f"-{precision}"
         document["made"]["precision"] = precision
@@ -210,6 +224,71 @@ def robustness_table(path: Path) -> list[str]:
     return lines
 
 
+def sections(first: dict[str, dict[int, Evaluation]], title: str) -> list[str]:
+    """Return lines on rows by the folds that they share, the most folds first."""
+    reference = next(
+        (row for row in first if row.removesuffix(ON_GPU) == REFERENCE), ""
+    )
+    by_folds: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    for row, folds in first.items():
+        for size in range(1, len(folds) + 1):
+            key = tuple(sorted(folds))[:size]
+            by_folds[key].append(row)
+    lines = []
+    shown: set[tuple[str, ...]] = set()
+    for key in sorted(by_folds, key=len, reverse=True):
+        names = tuple(sorted(by_folds[key]))
+        if names in shown:
+            continue
+        shown.add(names)
+        rows = {name: pooled(first[name], key) for name in names}
+        held = ", ".join(map(str, key))
+        lines += ["", f"## {title}, held-out folds {held}", "", *figure_table(rows)]
+        if reference in rows and len(rows) > 1:
+            differences = {
+                name: compare(rows[reference], scores, count=DRAWS)
+                for name, scores in rows.items()
+                if name != reference
+            }
+            lines += [
+                "",
+                f"Less `{reference}`, paired on the same images; bold where the",
+                "interval leaves out zero:",
+                "",
+                *comparison_table(differences),
+                "",
+                *told_apart(differences, reference),
+            ]
+    return lines
+
+
+def repeats(first: dict[str, dict[int, Evaluation]]) -> list[str]:
+    """Return lines on rows that were trained twice, on a GPU and on a CPU."""
+    differences = {}
+    for row, folds in first.items():
+        other = first.get(row.removesuffix(ON_GPU), {})
+        if not row.endswith(ON_GPU) or not other:
+            continue
+        common = set(folds) & set(other)
+        held = ", ".join(map(str, sorted(common)))
+        differences[f"{row.removesuffix(ON_GPU)}, folds {held}"] = compare(
+            pooled(other, common), pooled(folds, common), count=DRAWS
+        )
+    if not differences:
+        return []
+    return [
+        "",
+        "## The same training twice",
+        "",
+        "Network, recipe, seed and images are the same; the device is another, and",
+        "with it the rounding of every step. GPU less CPU, paired. By so much two",
+        "trainings of one network differ: a smaller difference of two networks says",
+        "little, whatever its interval.",
+        "",
+        *comparison_table(differences),
+    ]
+
+
 def main() -> None:
     """Take in what is to be added, or write the page."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -236,35 +315,12 @@ def main() -> None:
         "`busi-group5`. Values with 95 % intervals by bootstrap over duplicate groups.",
         "For research use only.",
     ]
-    by_folds: dict[tuple[int, ...], list[str]] = defaultdict(list)
-    for row, folds in first.items():
-        for size in range(1, len(folds) + 1):
-            key = tuple(sorted(folds))[:size]
-            by_folds[key].append(row)
-    shown: set[tuple[str, ...]] = set()
-    for key in sorted(by_folds, key=len, reverse=True):
-        names = tuple(sorted(by_folds[key]))
-        if names in shown:
-            continue
-        shown.add(names)
-        rows = {name: pooled(first[name], key) for name in names}
-        held = ", ".join(map(str, key))
-        text += ["", f"## Held-out folds {held}", "", *figure_table(rows)]
-        if REFERENCE in rows and len(rows) > 1:
-            differences = {
-                name: compare(rows[REFERENCE], scores, count=DRAWS)
-                for name, scores in rows.items()
-                if name != REFERENCE
-            }
-            text += [
-                "",
-                f"Less `{REFERENCE}`, paired on the same images; bold where the",
-                "interval leaves out zero:",
-                "",
-                *comparison_table(differences),
-                "",
-                *told_apart(differences, REFERENCE),
-            ]
+    gpu = {row: folds for row, folds in first.items() if row.endswith(ON_GPU)}
+    devices = {e.provenance["device"] for folds in gpu.values() for e in folds.values()}
+    text += sections(gpu, f"Trained on a GPU ({', '.join(sorted(devices))})")
+    text += repeats(first)
+    cpu = {row: folds for row, folds in first.items() if row not in gpu}
+    text += sections(cpu, "Trained on a CPU")
     for row, folds in first.items():
         for fold in folds:
             text += spread(table, row, fold)
