@@ -228,13 +228,14 @@ class Trainer:
     ) -> TorchGraph:
         """Train to the end and return the module with the averaged weights.
 
-        The state goes to the checkpoint every ``checkpoint_seconds``, and at the end of
-        an epoch after a tenth of that.
+        The state goes to the checkpoint every ``checkpoint_seconds``, at the end of the
+        first epoch, and of others after a tenth of that.
         """
         if not self._resume():
             self._start()
         total = sum(p.epochs * self._steps(p) for p in self.recipe.phases)
-        position, start, saved = 0, time.monotonic(), time.monotonic()
+        position, start = 0, time.monotonic()
+        saved = start - checkpoint_seconds / 10
         for index, phase in enumerate(self.recipe.phases):
             if position + phase.epochs * self._steps(phase) <= self._done:
                 position += phase.epochs * self._steps(phase)
