@@ -266,12 +266,13 @@ def repeats(first: dict[str, dict[int, Evaluation]]) -> list[str]:
     """Return lines on rows that were trained twice, on a GPU and on a CPU."""
     differences = {}
     for row, folds in first.items():
-        other = first.get(row.removesuffix(ON_GPU), {})
-        if not row.endswith(ON_GPU) or not other:
+        name = row.removesuffix(ON_GPU)
+        if name == row or name not in first:
             continue
+        other = first[name]
         common = set(folds) & set(other)
         held = ", ".join(map(str, sorted(common)))
-        differences[f"{row.removesuffix(ON_GPU)}, folds {held}"] = compare(
+        differences[f"{name}, folds {held}"] = compare(
             pooled(other, common), pooled(folds, common), count=DRAWS
         )
     if not differences:
