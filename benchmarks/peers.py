@@ -103,7 +103,7 @@ def case(
     from random_weights import random_images
 
     import busnet
-    from busnet.onnx import export
+    from busnet.export.onnx import export
 
     heads = ("class", "mask") if name == "mod_resnet101" else ("class",)
     weights = random_model(name, folder, size, heads=heads)

@@ -30,7 +30,7 @@ import numpy as np
 from busnet.evaluation.evaluation import Evaluation, read_evaluation
 from busnet.evaluation.intervals import Interval, compare, intervals
 from busnet.evaluation.scores import Scores
-from busnet.files import whole_file
+from busnet._io import whole_file
 from busnet.networks import NETWORKS, Network
 from busnet.weights import read_info
 

@@ -24,10 +24,10 @@ from busnet.errors import (
 )
 from busnet.images import Picture, read_frames
 from busnet.lesions import Lesion
-from busnet.many import predict_many
+from busnet.batch.predict import predict_many
 from busnet.model import Model, classify, load, predict, segment
 from busnet.results import Classification, Prediction, Segmentation
-from busnet.threads import get_threads, set_threads
+from busnet.engine.threads import get_threads, set_threads
 from busnet.version import __version__
 
 __all__ = [

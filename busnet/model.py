@@ -33,7 +33,7 @@ from busnet.inference import (
 from busnet.lesions import Spacing
 from busnet.networks import STAGES
 from busnet.results import Classification, Prediction, Segmentation
-from busnet.threads import get_threads, take_threads
+from busnet.engine.threads import get_threads, take_threads
 from busnet.weights import ModelInfo
 
 __all__ = ["DEFAULT", "Model", "classify", "load", "predict", "segment", "shipped"]

@@ -21,9 +21,10 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from busnet import _core, cache
+from busnet import _core
+from busnet.engine import cache
 from busnet.errors import MissingWeightsError, UnknownNetworkError, WeightsError
-from busnet.files import whole_file
+from busnet._io import whole_file
 from busnet.networks import Counter, Network, build, network
 
 __all__ = ["ModelInfo", "calibrate", "load", "read_arrays", "read_info", "save"]

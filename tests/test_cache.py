@@ -11,7 +11,8 @@ import pytest
 from random_weights import random_images, save_random
 
 import busnet
-from busnet import _core, cache, weights
+from busnet import _core, weights
+from busnet.engine import cache
 from busnet.networks import network
 from busnet.quantization import quantize
 

@@ -302,7 +302,7 @@ def test_a_segmentation_may_be_empty(tmp_path, model):
     highdicom = pytest.importorskip("highdicom", reason="needs busnet[dicom]")
     import dataclasses
 
-    from busnet.dicomseg import save_segmentation
+    from busnet.export.dicom_seg import save_segmentation
 
     source = write(tmp_path / "s.dcm", GREY, "MONOCHROME2", **UIDS)
     result = model.predict(source)

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from busnet.files import sweep, whole_file
+from busnet._io import sweep, whole_file
 
 
 def test_a_file_appears_whole(tmp_path):

@@ -11,7 +11,7 @@ from busnet.data.phantom import phantom
 from busnet.evaluation.evaluation import read_evaluation
 from busnet.evaluation.metrics import figures_of
 from busnet.evaluation.scores import Scores, score_cases
-from busnet.evaluation.seen import check_unseen, trainings
+from busnet.evaluation.leakage import check_unseen, trainings
 from busnet.model import DEFAULT, shipped
 from busnet.weights import read_info
 

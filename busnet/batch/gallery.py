@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from busnet.batch.table import Table
-from busnet.files import whole_file
+from busnet._io import whole_file
 from busnet.results import NOTICE
 from busnet.version import __version__
 

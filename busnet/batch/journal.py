@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from busnet.batch.sources import Source
-from busnet.files import whole_file
+from busnet._io import whole_file
 
 __all__ = ["Journal"]
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from busnet.ahead import in_order
+from busnet._parallel import in_order
 from busnet.batch.sources import Source
 from busnet.errors import BusnetError
 from busnet.images import Picture, read_frames

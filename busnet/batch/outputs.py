@@ -10,7 +10,7 @@ from PIL import Image
 
 from busnet.batch.outcomes import Outcome, describe
 from busnet.errors import BusnetError
-from busnet.files import whole_file
+from busnet._io import whole_file
 from busnet.images import is_dicom
 from busnet.weights import ModelInfo
 
@@ -46,9 +46,9 @@ class Outputs:
     def __post_init__(self) -> None:
         """Find out now whether the extras are there."""
         if self.nifti:
-            import busnet.nifti
+            import busnet.export.nifti
         if self.dicom_seg:
-            import busnet.dicomseg  # noqa: F401
+            import busnet.export.dicom_seg  # noqa: F401
 
     def kinds(self) -> dict[str, bool]:
         """Return what is written beside masks, by name."""
@@ -76,13 +76,13 @@ class Outputs:
         names = self._names(outcome)
         paths = {kind: self.folder / name for kind, name in names.items()}
         if "dicom_seg" in paths:
-            from busnet.dicomseg import save_segmentation
+            from busnet.export.dicom_seg import save_segmentation
 
             save_segmentation(
                 prediction, outcome.source.path, paths["dicom_seg"], self.info
             )
         if "nifti" in paths:
-            from busnet.nifti import save_mask
+            from busnet.export.nifti import save_mask
 
             save_mask(paths["nifti"], prediction.mask, prediction.spacing)
         if "overlay" in paths:

@@ -12,7 +12,7 @@ import typer
 from busnet import batch
 from busnet.cli.common import USAGE, app, fail, messages, track
 from busnet.data import duplicates
-from busnet.files import whole_file
+from busnet._io import whole_file
 from busnet.images import read
 
 

@@ -23,7 +23,7 @@ from busnet.cli.common import (
 )
 from busnet.inference import CHUNK
 from busnet.model import DEFAULT, load
-from busnet.threads import get_threads
+from busnet.engine.threads import get_threads
 
 
 @app.command()

@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 from busnet.results import NOTICE
-from busnet.threads import set_threads
+from busnet.engine.threads import set_threads
 
 T = TypeVar("T")
 

@@ -29,7 +29,7 @@ from busnet.cli.common import (
 from busnet.data import READERS, Case
 from busnet.data import protocol as protocol_called
 from busnet.errors import MissingExtraError
-from busnet.files import whole_file
+from busnet._io import whole_file
 from busnet.model import DEFAULT, Model, load
 from busnet.results import NOTICE
 
@@ -117,7 +117,7 @@ def unseen_cases(
     model: Model, data: Path, name: str, fold: int | None, *, allow_leak: bool
 ) -> tuple[list[Case], int | None, str]:
     """Return the cases to evaluate a model on, their fold, and what leaks, or ""."""
-    from busnet.evaluation.seen import check_unseen, default_fold
+    from busnet.evaluation.leakage import check_unseen, default_fold
 
     if fold is None:
         fold = default_fold(model.info, name)
@@ -132,7 +132,7 @@ def unseen_cases(
 def evaluation_extra() -> Any:
     """Return the module of evaluations, or say which extra is missing."""
     try:
-        from busnet import plot
+        from busnet.evaluation import plot
         from busnet.evaluation import evaluation
     except ImportError as error:
         raise MissingExtraError(

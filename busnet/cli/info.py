@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from busnet import __version__, _core, cache
+from busnet import __version__, _core
+from busnet.engine import cache
 from busnet.cli.common import Precision, PrecisionOption, app
 from busnet.model import DEFAULT, Model, load, shipped
 from busnet.networks import NETWORKS, Counter, build, network
 from busnet.results import NOTICE
-from busnet.threads import get_threads
+from busnet.engine.threads import get_threads
 from busnet.weights import ModelInfo, read_info
 
 

@@ -31,7 +31,7 @@ from busnet.cli.common import (
     track,
     use,
 )
-from busnet.files import sweep, whole_file
+from busnet._io import sweep, whole_file
 from busnet.inference import Options
 from busnet.model import DEFAULT, Model, load
 from busnet.results import NOTICE
@@ -187,7 +187,7 @@ def _work(
 
         return here
 
-    from busnet import distributed
+    from busnet.batch import dask as distributed
 
     client = distributed.connect(scheduler)
 

@@ -91,7 +91,7 @@ def _sources(paths: list[Path]) -> tuple[Readers, str]:
 
 def _cases(paths: list[Path], name: str, info: ModelInfo) -> tuple[Readers, str]:
     """Return the images of a protocol that are not to be tested on."""
-    from busnet.evaluation.seen import default_fold
+    from busnet.evaluation.leakage import default_fold
 
     if len(paths) != 1:
         fail("with --protocol there is one path, that of the data set", USAGE)

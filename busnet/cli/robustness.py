@@ -23,7 +23,7 @@ from busnet.cli.common import (
     use,
 )
 from busnet.cli.evaluate import evaluation_extra, unseen_cases
-from busnet.files import whole_file
+from busnet._io import whole_file
 from busnet.model import DEFAULT, load
 from busnet.results import NOTICE
 

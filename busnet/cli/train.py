@@ -14,7 +14,7 @@ from rich.progress import Progress
 from busnet.cli.common import DataOption, ThreadsOption, app, messages, progress, use
 from busnet.errors import MissingExtraError
 from busnet.networks import network
-from busnet.threads import get_threads
+from busnet.engine.threads import get_threads
 
 
 @app.command()

@@ -6,7 +6,7 @@ from pathlib import Path
 from busnet.data.busbra import read_busbra
 from busnet.data.busi import read_busi
 from busnet.data.cases import CLASSES, Case
-from busnet.data.own import read_own
+from busnet.data.custom import read_own
 from busnet.data.splits import PROTOCOLS, Protocol, Split, protocol, split
 
 __all__ = [

@@ -137,7 +137,7 @@ def evaluate(
     name, fold
         Protocol and fold of the cases.
     leak
-        From :func:`busnet.evaluation.seen.check_unseen`.
+        From :func:`busnet.evaluation.leakage.check_unseen`.
     bootstrap, seed
         Number of bootstrap draws and their seed.
     """

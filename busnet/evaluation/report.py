@@ -11,7 +11,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from busnet import __version__, plot
+from busnet import __version__
+from busnet.evaluation import plot
 from busnet.data import CLASSES, Case, protocol
 from busnet.evaluation.evaluation import Evaluation
 from busnet.evaluation.intervals import Interval

@@ -23,7 +23,7 @@ from busnet.errors import DataError
 from busnet.images import Letterbox
 from busnet.networks import STAGES, Network
 from busnet.training.graph import TorchGraph, module
-from busnet.training.initial import (
+from busnet.training.pretrained import (
     initialise,
     load_weights,
     re_estimate_norms,

@@ -22,7 +22,7 @@ pytest.importorskip("onnx", reason="needs busnet[onnx]")
 )
 @pytest.mark.parametrize("size", [(64, 64), (70, 94)])
 def test_onnx_runtime_computes_the_same(tmp_path, name, changes, size):
-    from busnet.onnx import export
+    from busnet.export.onnx import export
 
     path = save_random(tmp_path / "w.safetensors", network(name, **changes), 64)
     target = tmp_path / "w.onnx"

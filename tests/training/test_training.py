@@ -17,7 +17,7 @@ from busnet.training import calibration
 from busnet.training import export as exporting
 from busnet.training.augment import Augmentation
 from busnet.training.graph import module
-from busnet.training.initial import initialise, load_weights, re_estimate_norms
+from busnet.training.pretrained import initialise, load_weights, re_estimate_norms
 from busnet.training.losses import class_loss, class_weights, mask_loss
 from busnet.training.recipe import RECIPES, Phase, Recipe
 from busnet.training.trainer import Trainer
@@ -93,7 +93,7 @@ def test_losses_have_their_known_values():
 
 
 def test_stage_shortcuts_change_nothing_at_the_start():
-    from busnet.training.initial import zero_last_norms
+    from busnet.training.pretrained import zero_last_norms
 
     torch.manual_seed(0)
     plain_row = network("resnet18")

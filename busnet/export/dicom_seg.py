@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from busnet.errors import ImageFileError, MissingExtraError
-from busnet.files import whole_file
+from busnet._io import whole_file
 from busnet.results import NOTICE, Segmentation
 from busnet.version import __version__
 from busnet.weights import ModelInfo

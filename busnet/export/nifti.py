@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet.errors import MissingExtraError
-from busnet.files import whole_file
+from busnet._io import whole_file
 from busnet.lesions import Spacing
 
 try:

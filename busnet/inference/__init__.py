@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from busnet.ahead import in_order
+from busnet._parallel import in_order
 from busnet.errors import ImageValueError
 from busnet.images import Letterbox, Picture, Region
 from busnet.lesions import Spacing, lesion_mask
 from busnet.results import MALIGNANT, NORMAL, Classification, Segmentation
-from busnet.threads import get_threads
+from busnet.engine.threads import get_threads
 from busnet.weights import ModelInfo
 
 __all__ = ["CHUNK", "Options", "forward", "heads_of", "results"]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from busnet import weights
 from busnet.errors import MissingExtraError
-from busnet.files import whole_file
+from busnet._io import whole_file
 from busnet.networks import Counter, Network, build
 
 try:

@@ -57,6 +57,6 @@ def predict_many(
     loaded = model if isinstance(model, Model) else load(model)
     if client is None:
         return predict_files(loaded, sources, options=options, jobs=jobs)
-    from busnet import distributed
+    from busnet.batch import dask as distributed
 
     return distributed.outcomes(client, loaded, sources, options)

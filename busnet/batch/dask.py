@@ -21,7 +21,7 @@ from busnet.batch.sources import Source
 from busnet.errors import MissingExtraError, WorkerError
 from busnet.inference import Options
 from busnet.model import Model, load
-from busnet.threads import set_threads
+from busnet.engine.threads import set_threads
 
 try:
     from distributed import Client, Future, KilledWorker, WorkerPlugin, get_worker

@@ -235,7 +235,7 @@ def read(path: str | os.PathLike[str]) -> Picture:
     """Read an image file.
 
     PNG, JPEG, BMP, TIFF and whatever else Pillow opens; grey, RGB, RGBA (laid over
-    black), palette, 1-bit and 16-bit; DICOM of one frame (see :mod:`busnet.dicom`).
+    black), palette, 1-bit and 16-bit; DICOM of one frame (see :mod:`busnet.images.dicom`).
     The pixel grid is the file's: an EXIF orientation is not applied, so that masks fit
     the file.
 
@@ -268,7 +268,7 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[Picture]:
     """
     name = os.fspath(path)
     if is_dicom(name):
-        from busnet import dicom
+        from busnet.images import dicom
 
         yield from dicom.frames(name)
     else:

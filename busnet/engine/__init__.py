@@ -1,0 +1,1 @@
+"""The engine: weights, plans and threads."""
