@@ -176,11 +176,11 @@ def quantize_onnx(source: Path, target: Path, samples: Path) -> None:
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    from busnet.images import read
+    from busnet.images import read_image
 
     def planes() -> Iterator[dict[str, Any]]:
         for path in sorted(samples.iterdir()):
-            pixels = np.atleast_3d(read(path).pixels)
+            pixels = np.atleast_3d(read_image(path).pixels)
             yield {"image": pixels.transpose(2, 0, 1)[None]}
 
     class Reader(quantization.CalibrationDataReader):

@@ -13,7 +13,7 @@ import busnet
 from busnet.batch import collect
 from busnet.data.phantom import phantom
 from busnet.errors import ImageFileError
-from busnet.images import read, read_frames
+from busnet.images import read_frames, read_image
 
 pydicom = pytest.importorskip("pydicom", reason="needs busnet[dicom]")
 
@@ -75,19 +75,19 @@ def region(delta, box, *, kind=1, form=1, unit=3):
 
 
 def test_grey_and_its_inverse(tmp_path):
-    two = read(write(tmp_path / "2.dcm", GREY, "MONOCHROME2"))
-    one = read(write(tmp_path / "1.dcm", 255 - GREY, "MONOCHROME1"))
+    two = read_image(write(tmp_path / "2.dcm", GREY, "MONOCHROME2"))
+    one = read_image(write(tmp_path / "1.dcm", 255 - GREY, "MONOCHROME1"))
     np.testing.assert_allclose(two.pixels, GREY / 255, atol=1e-6)
     np.testing.assert_allclose(one.pixels, two.pixels, atol=1e-6)
 
 
 def test_twelve_of_sixteen_bits_and_windows(tmp_path):
     deep = GREY.astype(np.uint16) * 16
-    twelve = read(
+    twelve = read_image(
         write(tmp_path / "d.dcm", deep, "MONOCHROME2", BitsStored=12, HighBit=11)
     )
     np.testing.assert_allclose(twelve.pixels, deep / 4095, atol=1e-4)
-    windowed = read(
+    windowed = read_image(
         write(
             tmp_path / "w.dcm",
             deep,
@@ -103,10 +103,10 @@ def test_twelve_of_sixteen_bits_and_windows(tmp_path):
 
 
 def test_colour(tmp_path):
-    rgb = read(write(tmp_path / "rgb.dcm", COLOUR, "RGB"))
+    rgb = read_image(write(tmp_path / "rgb.dcm", COLOUR, "RGB"))
     np.testing.assert_allclose(rgb.pixels, COLOUR / 255, atol=1e-6)
     ycbcr = np.asarray(Image.fromarray(COLOUR).convert("YCbCr"))
-    ybr = read(write(tmp_path / "ybr.dcm", ycbcr, "YBR_FULL"))
+    ybr = read_image(write(tmp_path / "ybr.dcm", ycbcr, "YBR_FULL"))
     np.testing.assert_allclose(ybr.pixels, COLOUR / 255, atol=0.02)
 
 
@@ -122,8 +122,8 @@ def test_jpeg_frames_are_read_by_their_stream_and_not_their_tag(tmp_path, tag):
         JPEGBaseline8Bit,
         data=encapsulate([buffer.getvalue()]),
     )
-    np.testing.assert_allclose(read(path).pixels, smooth / 255, atol=0.1)
-    assert np.abs(read(path).pixels - smooth / 255).mean() < 0.02
+    np.testing.assert_allclose(read_image(path).pixels, smooth / 255, atol=0.1)
+    assert np.abs(read_image(path).pixels - smooth / 255).mean() < 0.02
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,10 @@ def test_jpeg_frames_are_read_by_their_stream_and_not_their_tag(tmp_path, tag):
     ],
 )
 def test_encodings_of_the_same_picture_agree(name, other):
-    first, second = read(SHIPPED / name).pixels, read(SHIPPED / other).pixels
+    first, second = (
+        read_image(SHIPPED / name).pixels,
+        read_image(SHIPPED / other).pixels,
+    )
     assert first.shape == second.shape
     assert np.abs(first - second).mean() < 0.02
 
@@ -152,14 +155,14 @@ def test_encodings_of_the_same_picture_agree(name, other):
     ],
 )
 def test_files_that_ship_with_pydicom(name):
-    pixels = read(SHIPPED / name).pixels
+    pixels = read_image(SHIPPED / name).pixels
     assert pixels.dtype == np.float32
     assert 0 <= pixels.min() < pixels.max() <= 1
 
 
 def test_twelve_bit_jpeg_needs_its_decoder():
     pytest.importorskip("libjpeg", reason="needs pylibjpeg")
-    assert read(SHIPPED / "JPGExtended.dcm").pixels.max() > 0.05
+    assert read_image(SHIPPED / "JPGExtended.dcm").pixels.max() > 0.05
 
 
 def test_cine_loops(model):
@@ -169,7 +172,7 @@ def test_cine_loops(model):
     assert {frame.shape for frame in frames} == {(240, 320)}
     assert all(frame.spacing is not None for frame in frames)
     with pytest.raises(ImageFileError, match="several frames"):
-        read(path)
+        read_image(path)
     results = model.predict(frames[:3])
     assert results[0].spacing == frames[0].spacing
     alone = model.predict(frames[0]).probabilities
@@ -180,7 +183,9 @@ def test_spacing_is_the_largest_tissue_regions(tmp_path):
     def spacing(*regions, **tags):
         if regions:
             tags["SequenceOfUltrasoundRegions"] = list(regions)
-        return read(write(tmp_path / "s.dcm", GREY, "MONOCHROME2", **tags)).spacing
+        return read_image(
+            write(tmp_path / "s.dcm", GREY, "MONOCHROME2", **tags)
+        ).spacing
 
     whole, part = (0, 0, 63, 47), (0, 0, 20, 20)
     assert spacing() is None
@@ -203,7 +208,7 @@ def test_regions_lie_in_the_frame(tmp_path):
             "MONOCHROME2",
             SequenceOfUltrasoundRegions=list(items),
         )
-        return [r.box for r in read(path).regions]
+        return [r.box for r in read_image(path).regions]
 
     fine = (0.01, 0.01)
     assert regions(region(fine, (5, 2, 500, 30))) == [(2, 5, 31, 64)]
@@ -341,11 +346,11 @@ def test_bad_files_are_named(tmp_path):
     for size in (140, 300, len(whole) - 500):
         (tmp_path / "cut.dcm").write_bytes(whole[:size])
         with pytest.raises(ImageFileError, match=r"cut\.dcm"):
-            read(tmp_path / "cut.dcm")
+            read_image(tmp_path / "cut.dcm")
     with pytest.raises(ImageFileError, match=r"odd\.dcm"):
-        read(write(tmp_path / "odd.dcm", GREY, "NONSENSE", SamplesPerPixel=7))
+        read_image(write(tmp_path / "odd.dcm", GREY, "NONSENSE", SamplesPerPixel=7))
     with pytest.raises(ImageFileError, match=r"none\.dcm.*Rows"):
-        read(write(tmp_path / "none.dcm", GREY, "MONOCHROME2", Rows=0))
+        read_image(write(tmp_path / "none.dcm", GREY, "MONOCHROME2", Rows=0))
 
 
 def test_predict_command_on_clips_and_stills(tmp_path, weights_file):
@@ -378,6 +383,6 @@ def test_predict_command_on_clips_and_stills(tmp_path, weights_file):
 
 
 def test_pictures_carry_no_tags(tmp_path):
-    picture = read(write(tmp_path / "p.dcm", GREY, "MONOCHROME2"))
+    picture = read_image(write(tmp_path / "p.dcm", GREY, "MONOCHROME2"))
     assert "SECRET" not in repr(vars(picture))
     assert isinstance(picture, busnet.Picture)

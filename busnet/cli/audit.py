@@ -13,7 +13,7 @@ from busnet import batch
 from busnet.cli.common import USAGE, app, fail, messages, track
 from busnet.data import duplicates
 from busnet._io import whole_file
-from busnet.images import read
+from busnet.images import read_image
 
 
 @app.command()
@@ -39,7 +39,7 @@ def audit(
     if not sources:
         fail(f"no image files in {folder}", USAGE)
     images = (
-        read(source.path).channels(1)
+        read_image(source.path).channels(1)
         for source in track(sources, len(sources), "reading")
     )
     pairs = duplicates.near_duplicates(images, threshold=threshold)

@@ -24,7 +24,7 @@ from busnet.cli.common import (
 from busnet.data import READERS
 from busnet.data import protocol as protocol_called
 from busnet.errors import DataError
-from busnet.images import Picture, read
+from busnet.images import Picture, read_image
 from busnet.model import DEFAULT, find
 from busnet.weights import ModelInfo, read_info
 
@@ -81,7 +81,7 @@ def quantize(
 
 def _sources(paths: list[Path]) -> tuple[Readers, str]:
     def reader(path: Path) -> Callable[[], Picture]:
-        return lambda: read(path)
+        return lambda: read_image(path)
 
     sources = batch.collect(paths)
     if not sources:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet.errors import DataError
-from busnet.images import Picture, read
+from busnet.images import Picture, read_image
 
 __all__ = ["CLASSES", "Case"]
 
@@ -53,7 +53,7 @@ class Case:
 
     def read_image(self) -> Picture:
         """Read the image."""
-        return read(self.image)
+        return read_image(self.image)
 
     def read_mask(self) -> npt.NDArray[np.bool_]:
         """Read the union of the masks, (H, W) of the image's own size.
@@ -65,7 +65,7 @@ class Case:
         """
         union: npt.NDArray[np.bool_] | None = None
         for path in self.masks:
-            mask = read(path).channels(1) > 0.5
+            mask = read_image(path).channels(1) > 0.5
             if union is None:
                 union = mask
             elif union.shape != mask.shape:

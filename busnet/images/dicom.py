@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from busnet.errors import ImageFileError, MissingExtraError
-from busnet.images import Picture, Region
+from busnet.images.picture import Picture, Region
 from busnet.lesions import Spacing
 
 try:
