@@ -5,6 +5,8 @@ not for diagnosis or any clinical decision.
 """
 
 from busnet.batch import Outcome
+from busnet.batch.predict import predict_many
+from busnet.engine.threads import get_threads, set_threads
 from busnet.errors import (
     BusnetError,
     DataError,
@@ -24,10 +26,8 @@ from busnet.errors import (
 )
 from busnet.images import Picture, read_frames
 from busnet.lesions import Lesion
-from busnet.batch.predict import predict_many
 from busnet.model import Model, classify, load, predict, segment
 from busnet.results import Classification, Prediction, Segmentation
-from busnet.engine.threads import get_threads, set_threads
 from busnet.version import __version__
 
 __all__ = [

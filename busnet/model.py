@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet import _core, weights
+from busnet.engine.threads import get_threads, take_threads
 from busnet.errors import (
     ImageValueError,
     MissingExtraError,
@@ -30,10 +31,10 @@ from busnet.inference import (
     heads_of,
     results,
 )
+from busnet.inference.activation import class_activation
 from busnet.lesions import Spacing
-from busnet.networks import STAGES
+from busnet.networks import COARSE_MASK, STAGES
 from busnet.results import Classification, Prediction, Segmentation
-from busnet.engine.threads import get_threads, take_threads
 from busnet.weights import ModelInfo
 
 __all__ = ["DEFAULT", "Model", "classify", "load", "predict", "segment", "shipped"]
@@ -297,9 +298,10 @@ class Model:
     ) -> FloatArray:
         """Compute how much each place adds to a class's logit (Zhou et al., CVPR 2016).
 
-        The last stage's map, weighted as the class head weights its mean: exact for
-        these networks, coarse by nature (1/32 of the resolution), and no evidence of
-        where a lesion is. The mask is what was trained to say that.
+        The last stage's map, weighted as the class head weights its means over the
+        image and over the lesion: exact for these networks, coarse by nature (1/32 of
+        the resolution), and no evidence of where a lesion is. The mask is what was
+        trained to say that.
 
         Parameters
         ----------
@@ -314,7 +316,9 @@ class Model:
         -------
         numpy.ndarray
             float32 (H, W) of the image's own size, in logits: over the letterboxed
-            square its mean and the class's bias add up to the logit.
+            square its mean and a constant, the class's bias, add up to the logit. Of a
+            head that pools over the lesion the constant holds, too, what the lesion's
+            area and largest probability contribute.
 
         Raises
         ------
@@ -332,7 +336,8 @@ class Model:
                 f"{', '.join(self.info.classes)}"
             )
         read = pictures(image, value_range=value_range)
-        names = ("class", STAGES[-1])
+        lesion = self.info.network.pooling == "lesion"
+        names = ("class", STAGES[-1], *((COARSE_MASK,) if lesion else ()))
         ((box, outputs),) = forward(
             self.info, self.compute, read, names, lambda boxes, found: (boxes[0], found)
         )
@@ -341,8 +346,14 @@ class Model:
             if label is None
             else self.info.classes.index(label)
         )
-        head = weights.read_arrays(self.path, ["fc.weight"])["fc.weight"]
-        return box.restore(outputs[STAGES[-1]][0] @ head[index])
+        heads = weights.read_arrays(self.path, ["fc.weight", "lesion_fc.weight"])
+        places = class_activation(
+            outputs[STAGES[-1]][0],
+            heads["fc.weight"][index],
+            lesion_head=heads["lesion_fc.weight"][index] if lesion else None,
+            coarse_mask=outputs[COARSE_MASK][0, :, :, 0] if lesion else None,
+        )
+        return box.restore(places)
 
     def to_torch(self) -> Any:
         """Return the network as a trainable PyTorch module (extra ``train``).

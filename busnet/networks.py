@@ -18,10 +18,13 @@ from typing import Any, Literal, Protocol, TypeVar
 from busnet.errors import UnknownNetworkError
 
 __all__ = [
+    "COARSE_MASK",
     "HEADS",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "LESION_EPSILON",
     "NETWORKS",
+    "POOLINGS",
     "STAGES",
     "Counter",
     "Graph",
@@ -35,9 +38,19 @@ V = TypeVar("V")
 
 Head = Literal["class", "mask"]
 HEADS: tuple[Head, ...] = ("class", "mask")
+Pooling = Literal["mean", "lesion"]
+POOLINGS: tuple[Pooling, ...] = ("mean", "lesion")
 
 #: Names of the stages, whose maps are a network's features.
 STAGES = ("layer1", "layer2", "layer3", "layer4")
+
+#: Name of the lesion logits before they are resized to the image, where they are a
+#: feature: networks whose class head looks at them.
+COARSE_MASK = "coarse_mask"
+
+#: What is added to the sum of the weights of a lesion pooling, so that an image without
+#: any lesion divides by something.
+LESION_EPSILON = 1e-3
 
 #: Per-channel statistics of RGB images in 0..1 that ImageNet networks expect.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -82,8 +95,19 @@ class Graph(Protocol[V]):
     def mean_pool(self, src: V) -> V:
         """Average over height and width."""
 
-    def linear(self, src: V, name: str, features: int) -> V:
-        """Apply a fully connected layer with bias."""
+    def lesion_pool(self, src: V, logits: V) -> V:
+        """Average over the lesion, and measure it: (N, C + 2, 1, 1).
+
+        ``logits`` (N, 1, H', W') are lesion logits of any size. Their probabilities,
+        averaged onto the (H, W) of ``src`` by adaptive average pooling (bin i of H
+        covers rows floor(i H' / H) to ceil((i + 1) H' / H)), are weights w. The first C
+        values are ``sum(w * src) / (sum(w) + LESION_EPSILON)`` over height and width,
+        the next is the maximum of w, the last the square root of its mean. In training
+        no gradient flows into ``logits``.
+        """
+
+    def linear(self, src: V, name: str, features: int, *, add: V | None = None) -> V:
+        """Apply a fully connected layer with bias, and add a value of its shape."""
 
     def resize(self, src: V, like: V, *, mode: str = "bilinear") -> V:
         """Resample to the height and width of ``like``, pixel centres at halves."""
@@ -114,6 +138,15 @@ class Network:
         Whether a projection of each stage's input joins the stage's last sum.
     heads
         Which of ``"class"`` and ``"mask"`` the network has.
+    pooling
+        What the class head averages over: ``"mean"`` over the whole image, or
+        ``"lesion"`` over the whole image and, in a second linear layer, over the lesion
+        that the mask head sees. The latter needs both heads.
+
+    Raises
+    ------
+    UnknownNetworkError
+        If no network can be built of these fields.
     """
 
     name: str
@@ -123,6 +156,25 @@ class Network:
     variant: Literal["v1", "v1.5"] = "v1.5"
     stage_shortcuts: bool = False
     heads: tuple[Head, ...] = HEADS
+    pooling: Pooling = "mean"
+
+    def __post_init__(self) -> None:
+        """Refuse a row that no network can be built of."""
+        if not self.heads or not set(self.heads) <= set(HEADS):
+            raise UnknownNetworkError(
+                f"network {self.name!r}: heads are {' and '.join(HEADS)}, "
+                f"not {self.heads!r}"
+            )
+        if self.pooling not in POOLINGS:
+            raise UnknownNetworkError(
+                f"network {self.name!r}: pooling is {' or '.join(POOLINGS)}, "
+                f"not {self.pooling!r}"
+            )
+        if self.pooling == "lesion" and set(self.heads) != set(HEADS):
+            raise UnknownNetworkError(
+                f"network {self.name!r}: pooling over the lesion needs the heads "
+                f"{' and '.join(HEADS)}, but it has {' and '.join(self.heads)} alone"
+            )
 
     @property
     def expansion(self) -> int:
@@ -209,7 +261,8 @@ def build(
         Statistics that the image is normalised by, one a channel;
         ``network.statistics`` where not given.
     features
-        Whether the maps of the four :data:`STAGES` are results too, by their names.
+        Whether the maps of the four :data:`STAGES` are results too, by their names,
+        and the :data:`COARSE_MASK` of a network that pools over the lesion.
     """
     default_mean, default_std = network.statistics
     mean, std = mean or default_mean, std or default_std
@@ -225,10 +278,20 @@ def build(
         stages.append(x)
         if features:
             graph.output(x, STAGES[index])
+    if network.pooling == "lesion":
+        coarse = _decoder(graph, stem, stages)
+        if features:
+            graph.output(coarse, COARSE_MASK)
+        logits = graph.linear(graph.mean_pool(x), "fc", classes)
+        pooled = graph.lesion_pool(x, coarse)
+        logits = graph.linear(pooled, "lesion_fc", classes, add=logits)
+        graph.output(logits, "class")
+        graph.output(graph.resize(coarse, image), "mask")
+        return
     if "class" in network.heads:
         graph.output(graph.linear(graph.mean_pool(x), "fc", classes), "class")
     if "mask" in network.heads:
-        graph.output(_decoder(graph, image, stem, stages), "mask")
+        graph.output(graph.resize(_decoder(graph, stem, stages), image), "mask")
 
 
 def _stage(network: Network, graph: Graph[V], x: V, index: int, depth: int) -> V:
@@ -305,11 +368,12 @@ def _block_inner(
     )
 
 
-def _decoder(graph: Graph[V], image: V, stem: V, stages: Sequence[V]) -> V:
+def _decoder(graph: Graph[V], stem: V, stages: Sequence[V]) -> V:
     """Append the feature pyramid (Lin et al., CVPR 2017) that draws the mask.
 
-    The logit plane is one channel before it is resized: a 1x1 convolution commutes
-    with bilinear resampling, and one plane costs less to resample than thirty-two.
+    The logits are one channel before they are resized to the image: a 1x1 convolution
+    commutes with bilinear resampling, and one plane costs less to resample than
+    thirty-two.
     """
 
     def unit(
@@ -341,8 +405,7 @@ def _decoder(graph: Graph[V], image: V, stem: V, stages: Sequence[V]) -> V:
     above = graph.resize(x, stem)
     x = unit(stem, "lateral0", REFINE_CHANNELS, 1, above, relu=True)
     x = unit(x, "refine", REFINE_CHANNELS, 3, relu=True)
-    x = graph.conv(x, "decoder.logit", 1, 1, bias=True)
-    return graph.resize(x, image)
+    return graph.conv(x, "decoder.logit", 1, 1, bias=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -354,7 +417,8 @@ class Layer:
     name
         Name of the layer's parameters; the operator's name where it has none.
     operator
-        ``"conv"``, ``"linear"``, ``"max_pool"``, ``"mean_pool"`` or ``"resize"``.
+        ``"conv"``, ``"linear"``, ``"max_pool"``, ``"mean_pool"``, ``"lesion_pool"`` or
+        ``"resize"``.
     shape
         (channels, height, width) of what it computes.
     parameters
@@ -467,8 +531,19 @@ class Counter:
         """See :class:`Graph`."""
         return self._append("mean_pool", "mean_pool", (src[0], 1, 1))
 
+    def lesion_pool(
+        self, src: tuple[int, int, int], logits: tuple[int, int, int]
+    ) -> tuple[int, int, int]:
+        """See :class:`Graph`."""
+        return self._append("lesion_pool", "lesion_pool", (src[0] + 2, 1, 1))
+
     def linear(
-        self, src: tuple[int, int, int], name: str, features: int
+        self,
+        src: tuple[int, int, int],
+        name: str,
+        features: int,
+        *,
+        add: tuple[int, int, int] | None = None,
     ) -> tuple[int, int, int]:
         """See :class:`Graph`."""
         inputs = src[0] * src[1] * src[2]

@@ -22,9 +22,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from busnet import _core
+from busnet._io import whole_file
 from busnet.engine import cache
 from busnet.errors import MissingWeightsError, UnknownNetworkError, WeightsError
-from busnet._io import whole_file
 from busnet.networks import Counter, Network, build, network
 
 __all__ = ["ModelInfo", "calibrate", "load", "read_arrays", "read_info", "save"]
@@ -350,6 +350,8 @@ def load(
     """
     name = os.fspath(path)
     info = read_info(name)
+    if info.network.pooling == "lesion" and not hasattr(_core.Graph, "lesion_pool"):
+        raise WeightsError(f"{name}: this engine has no pooling over the lesion")
     calibrated = precision == "int8"
     graph = _core.Graph()
     build(

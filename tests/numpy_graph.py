@@ -3,6 +3,7 @@
 import numpy as np
 
 EPSILON = 1e-5
+LESION_EPSILON = 1e-3
 
 
 class NumpyGraph:
@@ -62,11 +63,21 @@ class NumpyGraph:
     def mean_pool(self, src):
         return src.mean((2, 3), keepdims=True)
 
-    def linear(self, src, name, features):
+    def lesion_pool(self, src, logits):
+        assert logits.shape[1] == 1
+        w = 1 / (1 + np.exp(-logits))
+        for axis in (2, 3):
+            w = _adaptive_mean(w, axis, src.shape[axis])
+        mean = (w * src).sum((2, 3)) / (w.sum((2, 3)) + LESION_EPSILON)
+        peak, area = w.max((2, 3)), np.sqrt(w.mean((2, 3)))
+        return np.concatenate([mean, peak, area], axis=1)[:, :, None, None]
+
+    def linear(self, src, name, features, *, add=None):
         weight = self.arrays[f"{name}.weight"]
         assert weight.shape[0] == features
         y = src[:, :, 0, 0] @ weight.T + self.arrays[f"{name}.bias"]
-        return y[:, :, None, None]
+        y = y[:, :, None, None]
+        return y if add is None else y + add
 
     def resize(self, src, like, *, mode="bilinear"):
         for axis in (2, 3):
@@ -86,6 +97,15 @@ def _windows(src, kernel, stride, padding, fill):
         padded, (kernel, kernel), axis=(2, 3)
     )
     return windows[:, :, ::stride, ::stride]
+
+
+def _adaptive_mean(src, axis, size):
+    old = src.shape[axis]
+    parts = [
+        np.take(src, range(i * old // size, -(-(i + 1) * old // size)), axis).mean(axis)
+        for i in range(size)
+    ]
+    return np.stack(parts, axis)
 
 
 def _resize_axis(src, axis, size, mode):

@@ -65,6 +65,36 @@ def test_strides_differ_between_variants():
     assert shapes["layer2.0.conv2"][1:] == (28, 28)
 
 
+def test_pooling_over_the_lesion_adds_one_layer():
+    row = network("resnet18", pooling="lesion")
+    plain, lesion = count(network("resnet18")), count(row)
+    added = {n: s for n, s in lesion.arrays.items() if n not in plain.arrays}
+    assert added == {"lesion_fc.weight": (1000, 514), "lesion_fc.bias": (1000,)}
+    assert lesion.parameters == plain.parameters + 1000 * 515
+    assert lesion.macs == plain.macs + 1000 * 514
+    shapes = {layer.name: layer.shape for layer in lesion.layers}
+    assert shapes["lesion_pool"] == (514, 1, 1)
+
+
+@pytest.mark.parametrize("heads", [("class",), ("mask",)])
+def test_pooling_over_the_lesion_needs_both_heads(heads):
+    with pytest.raises(UnknownNetworkError, match=f"has {heads[0]} alone"):
+        network("resnet18", pooling="lesion", heads=heads)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [
+        ({"pooling": "max"}, "mean or lesion, not 'max'"),
+        ({"heads": ("odd",)}, "heads are class and mask"),
+        ({"heads": ()}, "heads are class and mask"),
+    ],
+)
+def test_rows_that_no_network_can_be_are_refused(changes, fact):
+    with pytest.raises(UnknownNetworkError, match=fact):
+        network("resnet18", **changes)
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(UnknownNetworkError, match=r"resnet19.*resnet18"):
         network("resnet19")

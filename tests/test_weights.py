@@ -46,6 +46,23 @@ def test_info_comes_back(tmp_path):
     assert weights.read_info(path) == info
 
 
+def test_files_without_a_pooling_average(tmp_path, stored):
+    arrays, metadata = stored
+    document = json.loads(metadata["busnet"])
+    del document["network"]["pooling"]
+    path = tmp_path / "old.safetensors"
+    save_file(arrays, path, {"busnet": json.dumps(document)})
+    assert weights.read_info(path).network == ROW
+    assert busnet.load(path).predict(np.zeros((64, 64))).label in CLASSES
+
+
+def test_pooling_comes_back(tmp_path):
+    row = network("resnet18", pooling="lesion")
+    path = save_random(tmp_path / "x.safetensors", row)
+    assert weights.read_info(path).network == row
+    assert weights.read_arrays(path)["lesion_fc.weight"].shape == (3, 514)
+
+
 def test_eight_bits_are_a_quarter_and_close(tmp_path, weights_file):
     path = save_random(tmp_path / "small.safetensors", ROW, eight_bit=True)
     assert path.stat().st_size < 0.26 * weights_file.stat().st_size
@@ -172,6 +189,11 @@ def test_bad_arrays_are_refused(tmp_path, stored, change, fact):
         ({"network": {"name": "resnet18", "depths": [9, 9, 9, 9]}}, "depths|blocks"),
         ({"network": {"name": "resnet18", "odd": 1}}, "odd"),
         ({"network": 7}, "type"),
+        ({"network": {"name": "resnet18", "pooling": "max"}}, "mean or lesion"),
+        (
+            {"network": {"name": "resnet18", "pooling": "lesion", "heads": ["mask"]}},
+            "has mask alone",
+        ),
         ({"classes": []}, "classes"),
         ({"classes": ["a", "a"]}, "distinct"),
         ({"classes": "abc"}, "classes"),

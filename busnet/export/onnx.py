@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet import weights
-from busnet.errors import MissingExtraError
 from busnet._io import whole_file
-from busnet.networks import Counter, Network, build
+from busnet.errors import MissingExtraError
+from busnet.networks import LESION_EPSILON, Counter, Network, build
 
 try:
     import onnx
@@ -141,11 +141,45 @@ class OnnxGraph:
         """See :class:`busnet.networks.Graph`."""
         return self._node("GlobalAveragePool", [src[0]]), self._shapes.mean_pool(src[1])
 
-    def linear(self, src: Value, name: str, features: int) -> Value:
+    def lesion_pool(self, src: Value, logits: Value) -> Value:
+        """See :class:`busnet.networks.Graph`."""
+        w = self._node("Sigmoid", [logits[0]])
+        # Adaptive average pooling of a known size is a product with a matrix a side.
+        (_, rows, columns), (_, old_rows, old_columns) = src[1], logits[1]
+        down = self._averages(old_rows, rows)
+        across = self._averages(old_columns, columns, transposed=True)
+        w = self._node("MatMul", [self._node("MatMul", [down, w]), across])
+        places = self._constant("places", np.array([2, 3], np.int64))
+        total = self._node("ReduceSum", [w, places])
+        epsilon = self._constant("epsilon", np.array(LESION_EPSILON, np.float32))
+        total = self._node("Add", [total, epsilon])
+        weighted = self._node("ReduceSum", [self._node("Mul", [w, src[0]]), places])
+        mean = self._node("Div", [weighted, total])
+        peak = self._node("ReduceMax", [w, places])
+        area = self._node("Sqrt", [self._node("ReduceMean", [w, places])])
+        y = self._node("Concat", [mean, peak, area], axis=1)
+        return y, self._shapes.lesion_pool(src[1], logits[1])
+
+    def _averages(self, old: int, new: int, *, transposed: bool = False) -> str:
+        """Return the matrix (new, old) that averages each bin, or its transpose."""
+        matrix = np.zeros((new, old), np.float32)
+        for i in range(new):
+            first, end = i * old // new, -(-(i + 1) * old // new)
+            matrix[i, first:end] = 1 / (end - first)
+        name = f"average{old}to{new}"
+        if transposed:
+            return self._constant(f"{name}T", matrix.T)
+        return self._constant(name, matrix)
+
+    def linear(
+        self, src: Value, name: str, features: int, *, add: Value | None = None
+    ) -> Value:
         """See :class:`busnet.networks.Graph`."""
         flat = self._node("Flatten", [src[0]])
         parameters = [self._parameter(f"{name}.{part}") for part in ("weight", "bias")]
         y = self._node("Gemm", [flat, *parameters], transB=1)
+        if add is not None:
+            y = self._node("Add", [y, add[0]])
         return y, self._shapes.linear(src[1], name, features)
 
     def resize(self, src: Value, like: Value, *, mode: str = "bilinear") -> Value:

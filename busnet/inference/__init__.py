@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet._parallel import in_order
+from busnet.engine.threads import get_threads
 from busnet.errors import ImageValueError
 from busnet.images import Letterbox, Picture, Region
 from busnet.lesions import Spacing, lesion_mask
 from busnet.results import MALIGNANT, NORMAL, Classification, Segmentation
-from busnet.engine.threads import get_threads
 from busnet.weights import ModelInfo
 
 __all__ = ["CHUNK", "Options", "forward", "heads_of", "results"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from busnet.networks import Network, build
+from busnet.networks import LESION_EPSILON, Network, build
 from busnet.weights import ModelInfo
 
 __all__ = ["TorchGraph", "from_arrays", "load_arrays", "module"]
@@ -107,10 +107,29 @@ class TorchGraph(nn.Module):
         """See :class:`busnet.networks.Graph`."""
         return self._record(self._channels[src], lambda _, v: v[src].mean((2, 3)))
 
-    def linear(self, src: int, name: str, features: int) -> int:
+    def lesion_pool(self, src: int, logits: int) -> int:
+        """See :class:`busnet.networks.Graph`."""
+
+        def step(_: TorchGraph, values: list[Tensor]) -> Tensor:
+            x, lesion = values[src], values[logits].detach().float().sigmoid()
+            # In float32 under autocast, too: sums over places lose digits in 16 bits.
+            w = functional.adaptive_avg_pool2d(lesion, (x.shape[2], x.shape[3]))
+            mean = (w * x.float()).sum((2, 3)) / (w.sum((2, 3)) + LESION_EPSILON)
+            return torch.cat([mean, w.amax((2, 3)), w.mean((2, 3)).sqrt()], 1)
+
+        return self._record(self._channels[src] + 2, step)
+
+    def linear(
+        self, src: int, name: str, features: int, *, add: int | None = None
+    ) -> int:
         """See :class:`busnet.networks.Graph`."""
         self._register(name, nn.Linear(self._channels[src], features))
-        return self._record(features, lambda g, v: g.get_submodule(name)(v[src]))
+
+        def step(graph: TorchGraph, values: list[Tensor]) -> Tensor:
+            y: Tensor = graph.get_submodule(name)(values[src])
+            return y if add is None else y + values[add]
+
+        return self._record(features, step)
 
     def resize(self, src: int, like: int, *, mode: str = "bilinear") -> int:
         """See :class:`busnet.networks.Graph`."""

@@ -2,13 +2,37 @@
 
 import numpy as np
 import pytest
-from random_weights import random_images, save_random
+from numpy_graph import NumpyGraph
+from random_weights import random_arrays, random_images, save_random
 
 import busnet
-from busnet.networks import network
+from busnet.networks import build, network
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs busnet[onnx]")
 pytest.importorskip("onnx", reason="needs busnet[onnx]")
+
+
+@pytest.mark.parametrize("size", [(64, 64), (75, 133), (33, 200)])
+def test_pooling_over_the_lesion_is_the_oracles(size):
+    from busnet.export.onnx import to_onnx
+
+    row = network("resnet18", pooling="lesion")
+    arrays = random_arrays(row)
+    model = to_onnx(row, arrays, *size)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    names = [output.name for output in session.get_outputs()]
+    assert names == ["class", "mask"]
+    for batch in (1, 3):
+        planes = random_images((batch, 3, *size), seed=batch)
+        oracle = NumpyGraph(arrays, planes)
+        build(row, oracle, classes=3)
+        for name, array in zip(
+            names, session.run(names, {"image": planes}), strict=True
+        ):
+            expected = oracle.outputs[name].reshape(array.shape)
+            assert np.linalg.norm(array - expected) <= 1e-5 * np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy_graph import NumpyGraph
 from random_weights import random_arrays, random_images
 
 from busnet import _core
+from busnet.inference.activation import class_activation, lesion_weights
 from busnet.networks import NETWORKS, build, network
-from busnet.training.graph import module
+from busnet.training.graph import TorchGraph, module
 
 SIZES = ((224, 224), (256, 256), (200, 312))
 
@@ -72,10 +74,92 @@ def test_rows_of_ones_own(name, variant, shortcuts, channels, height, width):
     assert_parity(row, *both(row), (2, height, width))
 
 
+def both_computed(describe, arrays, images):
+    """Return the outputs of the PyTorch graph and of the oracle."""
+    graph = TorchGraph()
+    describe(graph)
+    graph.load_state_dict({k: torch.from_numpy(a) for k, a in arrays.items()}, False)
+    planes = images.transpose(0, 3, 1, 2).copy()
+    oracle = NumpyGraph(arrays, planes)
+    describe(oracle)
+    with torch.no_grad():
+        return graph.eval()(torch.from_numpy(planes)), oracle.outputs
+
+
+@pytest.mark.parametrize("size", [(64, 64), (75, 133), (33, 40), (20, 9)])
+def test_pooling_over_the_lesion_is_the_oracles(size):
+    row = network("resnet18", pooling="lesion")
+    arrays = random_arrays(row)
+    got, expected = both_computed(
+        lambda graph: build(row, graph, classes=3),
+        arrays,
+        random_images((2, *size, 3), seed=3),
+    )
+    assert list(got) == ["class", "mask"]
+    for name, array in got.items():
+        e = expected[name].reshape(array.shape)
+        assert np.linalg.norm(array.numpy() - e) <= 1e-5 * np.linalg.norm(e)
+    without = {**arrays, "lesion_fc.weight": 0 * arrays["lesion_fc.weight"]}
+    oracle = NumpyGraph(without, random_images((2, 3, 64, 64), seed=3))
+    build(row, oracle, classes=3)
+    assert np.abs(oracle.outputs["class"] - expected["class"]).max() > 0.1
+
+
+@pytest.mark.parametrize("factor", [1, 3, 40])
+def test_lesion_pooling_of_any_sizes_is_the_oracles(factor):
+    """Bins overlap where a side is no multiple of the other."""
+    arrays = {
+        "lift.weight": random_images((5, 1, 1, 1)),
+        "thin.weight": 20 * random_images((1, 1, 1, 1)),
+        "thin.bias": np.float32([-9]),
+    }
+
+    def describe(graph):
+        image = graph.input(1, [0.0], [1.0])
+        src = graph.conv(image, "lift", 5, 1, stride=factor)
+        graph.output(
+            graph.lesion_pool(src, graph.conv(image, "thin", 1, 1, bias=True)), "y"
+        )
+
+    got, expected = both_computed(describe, arrays, random_images((2, 47, 61, 1)))
+    np.testing.assert_allclose(got["y"].numpy(), expected["y"][:, :, 0, 0], rtol=1e-5)
+
+
+def test_the_class_loss_does_not_reach_the_mask():
+    row = network("resnet18", pooling="lesion")
+    graph = module(row)
+    outputs = graph(torch.rand(2, 3, 64, 64))
+    outputs["class"].square().sum().backward()
+    assert graph.lesion_fc.weight.grad.abs().max() > 0
+    assert graph.layer4.get_submodule("0").conv1.weight.grad.abs().max() > 0
+    for name, parameter in graph.named_parameters():
+        if name.startswith("decoder."):
+            assert parameter.grad is None, name
+
+
+@pytest.mark.parametrize("pooling", ["mean", "lesion"])
+def test_activation_and_a_constant_are_the_logit(pooling):
+    row = network("resnet18", pooling=pooling)
+    arrays = random_arrays(row)
+    oracle = NumpyGraph(arrays, random_images((1, 3, 97, 130)))
+    build(row, oracle, classes=3, features=True)
+    for index in range(3):
+        places = {"features": oracle.outputs["layer4"][0].transpose(1, 2, 0)}
+        constant = arrays["fc.bias"][index]
+        if pooling == "lesion":
+            head = arrays["lesion_fc.weight"][index]
+            coarse = oracle.outputs["coarse_mask"][0, 0]
+            w = lesion_weights(coarse, places["features"].shape[:2])
+            constant += arrays["lesion_fc.bias"][index]
+            constant += head[-2] * w.max() + head[-1] * np.sqrt(w.mean())
+            places |= {"lesion_head": head, "coarse_mask": coarse}
+        activation = class_activation(head=arrays["fc.weight"][index], **places)
+        expected = oracle.outputs["class"][0, index, 0, 0]
+        assert activation.mean() + constant == pytest.approx(expected, abs=1e-4)
+
+
 @pytest.mark.parametrize("mode", ["bilinear", "nearest"])
 def test_resize_modes_are_the_engines(mode):
-    from busnet.training.graph import TorchGraph
-
     images = random_images((2, 13, 29, 1))
 
     def describe(graph):
