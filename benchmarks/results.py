@@ -30,7 +30,7 @@ import numpy as np
 from busnet.evaluation.evaluation import Evaluation, read_evaluation
 from busnet.evaluation.intervals import Interval, compare, intervals
 from busnet.evaluation.scores import Scores
-from busnet._io import whole_file
+from busnet._io import atomic_write
 from busnet.networks import NETWORKS, Network
 from busnet.weights import read_info
 
@@ -115,7 +115,7 @@ def add(path: Path, weights: Path, code: str, precision: str) -> None:
             f"busnet quantize Dataset_BUSI_with_GT --protocol {provenance['protocol']}"
         )
     target = f"{row}-fold{document['fold']}-seed{seed}.json"
-    with whole_file(HERE / "results" / target) as part:
+    with atomic_write(HERE / "results" / target) as part:
         part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

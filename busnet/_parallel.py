@@ -1,4 +1,4 @@
-"""Computing ahead: items through a few threads, their results in order."""
+"""An ordered map over a few threads."""
 
 from __future__ import annotations
 
@@ -7,30 +7,42 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["in_order"]
+__all__ = ["ordered_map"]
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 
-def in_order(
-    function: Callable[[A], B], items: Iterable[A], *, threads: int, ahead: int
+def ordered_map(
+    function: Callable[[A], B], items: Iterable[A], *, threads: int, prefetch: int
 ) -> Iterator[tuple[A, B]]:
-    """Yield items with their results, in order, at most ``ahead`` of them early.
+    """Yield each item with its result, in the order of the items.
 
-    Items are taken in the caller's thread. When the caller stops, what was not begun
-    is not done.
+    The items are drawn in the caller's thread. When the caller stops, calls that have
+    not begun are cancelled.
+
+    Parameters
+    ----------
+    function
+        Called with one item, in a thread of its own pool. What it raises is raised
+        when the turn of its item comes.
+    items
+        Drawn as they are needed.
+    threads
+        Number of threads.
+    prefetch
+        Number of items that are submitted before their result is asked for.
     """
-    waiting: collections.deque[tuple[A, Future[B]]] = collections.deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="busnet-ahead")
+    pending: collections.deque[tuple[A, Future[B]]] = collections.deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="busnet-map")
     try:
         for item in items:
-            waiting.append((item, pool.submit(function, item)))
-            if len(waiting) > ahead:
-                first, future = waiting.popleft()
+            pending.append((item, pool.submit(function, item)))
+            if len(pending) > prefetch:
+                first, future = pending.popleft()
                 yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
+        while pending:
+            first, future = pending.popleft()
             yield first, future.result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from busnet import _core
-from busnet._io import whole_file
+from busnet._io import atomic_write
 from busnet.engine import cache
 from busnet.errors import MissingWeightsError, UnknownNetworkError, WeightsError
 from busnet.networks import Counter, Network, build, network
@@ -250,7 +250,7 @@ def save(
             stored[name], stored[name + SCALE] = _to_eight_bit(array)
         else:
             stored[name] = array
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         save_file(stored, part, {KEY: info.to_json()})
 
 
@@ -290,7 +290,7 @@ def calibrate(
         stored[name] = np.ascontiguousarray(calibration[name], np.float32)
         if stored[name].shape != shape:
             raise WeightsError(f"{name}: it is {stored[name].shape}, expected {shape}")
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         save_file(stored, part, {KEY: info.to_json()})
 
 

@@ -5,12 +5,12 @@ import stat
 
 import pytest
 
-from busnet._io import sweep, whole_file
+from busnet._io import remove_partial_files, atomic_write
 
 
 def test_a_file_appears_whole(tmp_path):
     target = tmp_path / "new" / "out.txt"
-    with whole_file(target) as part:
+    with atomic_write(target) as part:
         part.write_text("whole")
         assert not target.exists()
     assert target.read_text() == "whole"
@@ -18,7 +18,7 @@ def test_a_file_appears_whole(tmp_path):
     mask = os.umask(0)
     os.umask(mask)
     assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~mask
-    with whole_file(target) as part:
+    with atomic_write(target) as part:
         part.unlink()
         part.touch(0o600)
     assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~mask
@@ -30,7 +30,7 @@ def test_on_an_error_the_old_file_stays(tmp_path, error):
     target.write_text("old")
 
     def write():
-        with whole_file(target) as part:
+        with atomic_write(target) as part:
             part.write_text("half")
             raise error
 
@@ -48,11 +48,18 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
     for target in (tmp_path / "a.png", tmp_path / "masks" / "b.nii.gz"):
         child = os.fork()
         if child == 0:
-            with whole_file(target) as part:
+            with atomic_write(target) as part:
                 part.write_text("half")
                 os._exit(0)  # as SIGKILL does, without another word
         os.waitpid(child, 0)
     assert len(list(tmp_path.rglob("*"))) == 3 + 1 + 2
-    sweep(tmp_path)
+    remove_partial_files(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([*kept, tmp_path / "masks"])
     assert list((tmp_path / "masks").iterdir()) == []
+
+
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path):
+    target = tmp_path / ("x" * 251 + ".png")
+    with atomic_write(target) as part:
+        part.write_text("whole")
+    assert target.read_text() == "whole"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from busnet.batch.table import Table
-from busnet._io import whole_file
+from busnet._io import atomic_write
 from busnet.results import NOTICE
 from busnet.version import __version__
 
@@ -34,7 +34,7 @@ def write_gallery(path: str | os.PathLike[str], table: Table) -> None:
     Pictures are loaded as they are scrolled to. Boxes at the top choose the classes to
     show; files that failed stand at the end.
     """
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.write_text(_page(table), encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from busnet.batch.sources import Source
-from busnet._io import whole_file
+from busnet._io import atomic_write
 
 __all__ = ["Journal"]
 
@@ -43,7 +43,7 @@ class Journal:
                 self._done[entry["file"]] = entry
         folder.mkdir(parents=True, exist_ok=True)
         # Written anew, so that nothing is appended to a torn line.
-        with whole_file(self._path) as part, part.open("w", encoding="utf-8") as file:
+        with atomic_write(self._path) as part, part.open("w", encoding="utf-8") as file:
             file.write(header + "\n")
             for entry in self._done.values():
                 file.write(json.dumps(entry) + "\n")

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from busnet._parallel import in_order
+from busnet._parallel import ordered_map
 from busnet.batch.sources import Source
 from busnet.errors import BusnetError
 from busnet.images import Picture, read_frames
@@ -65,8 +65,8 @@ def predict_files(
     read: collections.deque[Outcome] = collections.deque()
 
     def pictures() -> Iterator[Picture]:
-        for source, frames in in_order(
-            _open, sources, threads=jobs, ahead=CHUNK + jobs
+        for source, frames in ordered_map(
+            _open, sources, threads=jobs, prefetch=CHUNK + jobs
         ):
             for item in frames:
                 if isinstance(item, Picture):
@@ -118,7 +118,7 @@ def record_all(
     jobs
         Threads that record while the next outcomes are computed.
     """
-    recorded = in_order(record, outcomes, threads=jobs, ahead=CHUNK + jobs)
+    recorded = ordered_map(record, outcomes, threads=jobs, prefetch=CHUNK + jobs)
     for source, group in itertools.groupby(recorded, key=lambda item: item[0].source):
         documents = [document for _, document in group]
         if summary := summarise(documents):

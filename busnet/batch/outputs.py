@@ -10,7 +10,7 @@ from PIL import Image
 
 from busnet.batch.outcomes import Outcome, describe
 from busnet.errors import BusnetError
-from busnet._io import whole_file
+from busnet._io import atomic_write
 from busnet.images import is_dicom
 from busnet.weights import ModelInfo
 
@@ -104,5 +104,5 @@ class Outputs:
 
 
 def _save(image: Image.Image, path: Path) -> None:
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         image.save(part)

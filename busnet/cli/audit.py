@@ -12,7 +12,7 @@ import typer
 from busnet import batch
 from busnet.cli.common import USAGE, app, fail, messages, track
 from busnet.data import duplicates
-from busnet._io import whole_file
+from busnet._io import atomic_write
 from busnet.images import read_image
 
 
@@ -50,7 +50,7 @@ def audit(
         writer.writerow((*names, f"{pair.correlation:.4f}"))
     numbers = duplicates.groups(pairs, len(sources))
     if table is not None:
-        with whole_file(table) as part, part.open("w", newline="") as file:
+        with atomic_write(table) as part, part.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("image", "group"))
             writer.writerows(

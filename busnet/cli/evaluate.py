@@ -29,7 +29,7 @@ from busnet.cli.common import (
 from busnet.data import READERS, Case
 from busnet.data import protocol as protocol_called
 from busnet.errors import MissingExtraError
-from busnet._io import whole_file
+from busnet._io import atomic_write
 from busnet.model import DEFAULT, Model, load
 from busnet.results import NOTICE
 
@@ -93,7 +93,7 @@ def evaluate(
         (csv_file, lambda: evaluation.to_csv(result)),
     ):
         if path is not None:
-            with whole_file(path) as part:
+            with atomic_write(path) as part:
                 part.write_text(text(), encoding="utf-8")
             messages.print(f"written: {escape(str(path))}", soft_wrap=True)
 

@@ -31,7 +31,7 @@ from busnet.cli.common import (
     track,
     use,
 )
-from busnet._io import sweep, whole_file
+from busnet._io import remove_partial_files, atomic_write
 from busnet.inference import Options
 from busnet.model import DEFAULT, Model, load
 from busnet.results import NOTICE
@@ -207,7 +207,7 @@ def _journal(out: Path | None, settings: Mapping[str, Any]) -> Iterator[Journal 
     if out is None:
         yield None
         return
-    sweep(out)
+    remove_partial_files(out)
     journal = Journal(out, settings)
     finished = False
     try:
@@ -243,7 +243,7 @@ def _write(table: Table, out: Path | None, form: str) -> None:
         table.write(sys.stdout, form)
         return
     path = out / f"predictions.{form}"
-    with whole_file(path) as part, part.open("w", newline="") as file:
+    with atomic_write(path) as part, part.open("w", newline="") as file:
         table.write(file, form)
     good = sum("error" not in document for document in table.documents)
     messages.print(f"{good} predictions in {escape(str(path))}", soft_wrap=True)

@@ -23,7 +23,7 @@ from busnet.cli.common import (
     use,
 )
 from busnet.cli.evaluate import evaluation_extra, unseen_cases
-from busnet._io import whole_file
+from busnet._io import atomic_write
 from busnet.model import DEFAULT, load
 from busnet.results import NOTICE
 
@@ -72,7 +72,7 @@ def robustness(
     console.print(table)
     console.print(NOTICE, style="dim")
     if json_file is not None:
-        with whole_file(json_file) as part:
+        with atomic_write(json_file) as part:
             part.write_text(
                 json.dumps(
                     {

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from busnet.errors import ImageFileError, MissingExtraError
-from busnet._io import whole_file
+from busnet._io import atomic_write
 from busnet.results import NOTICE, Segmentation
 from busnet.version import __version__
 from busnet.weights import ModelInfo
@@ -116,7 +116,7 @@ def save_segmentation(
         content_description=_DESCRIPTION,
         omit_empty_frames=False,
     )
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         made.save_as(part)
 
 

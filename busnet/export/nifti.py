@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet.errors import MissingExtraError
-from busnet._io import whole_file
+from busnet._io import atomic_write
 from busnet.lesions import Spacing
 
 try:
@@ -38,5 +38,5 @@ def save_mask(
     volume = np.ascontiguousarray(mask.T[:, :, None], np.uint8)
     image = nibabel.Nifti1Image(volume, np.diag([-column, -row, 1.0, 1.0]))
     image.header.set_xyzt_units("mm" if spacing is not None else "unknown")
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(gzip.compress(image.to_bytes(), mtime=0))

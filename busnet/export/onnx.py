@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet import weights
-from busnet._io import whole_file
+from busnet._io import atomic_write
 from busnet.errors import MissingExtraError
 from busnet.networks import LESION_EPSILON, Counter, Network, build
 
@@ -269,5 +269,5 @@ def export(
         mean=info.mean,
         std=info.std,
     )
-    with whole_file(target) as part:
+    with atomic_write(target) as part:
         onnx.save(model, str(part))

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from busnet._parallel import in_order
+from busnet._parallel import ordered_map
 from busnet.engine.threads import get_threads
 from busnet.errors import ImageValueError
 from busnet.images import Letterbox, Picture, Region
@@ -139,7 +139,9 @@ def forward(
             lanes.put(lane)
 
     every = itertools.chain(first, chunks)
-    for _, made in in_order(compute_alone, every, threads=threads, ahead=2 * threads):
+    for _, made in ordered_map(
+        compute_alone, every, threads=threads, prefetch=2 * threads
+    ):
         yield made
 
 
