@@ -60,7 +60,7 @@ test: $(VENV)/tested ## run the test suite
 	$(BIN)/python -m pytest --ignore=tests/training
 
 test-train: $(VENV)/trained ## run the tests that need PyTorch
-	$(BIN)/python -m pytest tests/training tests/test_docs.py
+	$(BIN)/python -m pytest tests/training tests/export/test_onnx.py tests/test_docs.py
 
 # oneDNN for the C tests lies in the environment, headers and library.
 $(VENV)/onednn: $(BIN)/python
@@ -98,8 +98,8 @@ sanitize: test-core test-threads build/sanitized/busnet/_core.abi3.so ## sanitiz
 	cd build && PYTHONPATH=sanitized ASAN_OPTIONS=detect_leaks=0 \
 	  LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 	  $(abspath $(BIN))/pytest -q --rootdir=.. -c ../pyproject.toml \
-	  $(addprefix ../tests/,test_operators.py test_weights.py test_model.py test_lesions.py \
-	  test_hard_use.py) -k "not memory and not leak and not gives_memory_back"
+	  $(addprefix ../tests/,engine/test_operators.py engine/test_hard_use.py test_weights.py \
+	  test_model.py test_lesions.py) -k "not memory and not leak and not gives_memory_back"
 
 build/fuzz-%: tests/fuzz/fuzz_%.c tests/fuzz/input.h $(VENV)/onednn $(CORE) $(wildcard csrc/core/*.h)
 	@mkdir -p build
@@ -129,7 +129,7 @@ lint: $(VENV)/checked layers ## check formatting and style
 layers: ## check that the layers of the code point one way
 	! grep -ln 'Python\.h\|numpy/' csrc/core/*
 	! grep -ln 'dnnl' csrc/python/*.c csrc/python/arrays.h csrc/python/module.h
-	! grep -lnE '^\s*(import|from) (torch|sklearn|scipy|matplotlib)' $(filter-out busnet/plot.py busnet/sklearn.py,$(wildcard busnet/*.py busnet/data/*.py))
+	! grep -lnE '^\s*(import|from) (torch|sklearn|scipy|matplotlib)' $(filter-out busnet/sklearn.py,$(wildcard busnet/*.py busnet/data/*.py))
 
 types: $(VENV)/trained $(VENV)/checked ## check types, and the stub against the extension
 	$(BIN)/mypy

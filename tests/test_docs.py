@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import ROOT, UIDS, write_dicom
 from PIL import Image
 
 from busnet.data.phantom import phantom
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs" / "pages").glob("*.md"))
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = re.compile(r"<!-- needs: (.*) -->")
@@ -43,13 +43,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-def write_dicom(folder):
-    from test_dicom import UIDS, write
-
+def write_export(folder):
     frames = np.stack([phantom(80, 100, seed=i)[0] for i in range(3)])
     (folder / "export").mkdir()
-    write(folder / "export" / "still.dcm", frames[0], "MONOCHROME2", **UIDS)
-    write(folder / "export" / "loop.dcm", frames, "MONOCHROME2")
+    write_dicom(folder / "export" / "still.dcm", frames[0], "MONOCHROME2", **UIDS)
+    write_dicom(folder / "export" / "loop.dcm", frames, "MONOCHROME2")
 
 
 def execute(kind, text, folder):
@@ -80,7 +78,7 @@ def test_examples_run(page, folder):
         if importlib.util.find_spec(need) is None:
             pytest.skip(f"needs {need}")
     if page.stem == "dicom":
-        write_dicom(folder)
+        write_export(folder)
     blocks = BLOCK.findall(text)
     if page.stem not in ("comparison", "model-card"):
         assert blocks

@@ -1,21 +1,20 @@
 """The shipped models: small enough, honest about their origin, and as published."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from helpers import ROOT
 
 import busnet
 from busnet.data import CLASSES, PROTOCOLS, read_busi
 from busnet.data.phantom import phantom
 from busnet.evaluation.evaluation import read_evaluation
+from busnet.evaluation.leakage import check_unseen, trainings
 from busnet.evaluation.metrics import figures_of
 from busnet.evaluation.scores import Scores, score_cases
-from busnet.evaluation.leakage import check_unseen, trainings
 from busnet.model import DEFAULT, shipped
 from busnet.weights import read_info
 
-RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results"
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def test_the_default_is_there():

@@ -7,16 +7,16 @@ import re
 
 import numpy as np
 import pytest
+from helpers import run
 from random_weights import save_random
-from test_cli import run
 
 import busnet
 from busnet.data import CLASSES, READERS
 from busnet.errors import DataError, LeakError
 from busnet.evaluation.evaluation import evaluate, read_evaluation
+from busnet.evaluation.leakage import check_unseen, default_fold
 from busnet.evaluation.report import render, worst_cases
 from busnet.evaluation.scores import Scores, score_cases
-from busnet.evaluation.leakage import check_unseen, default_fold
 from busnet.networks import network
 
 ROW = network("resnet18", channels=1)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from test_cli import run
+from helpers import run
 
 from busnet.data.phantom import phantom
 from busnet.evaluation.robustness import PERTURBATIONS, flipped_normals

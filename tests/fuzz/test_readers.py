@@ -9,11 +9,11 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers import write_dicom
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from random_weights import save_random
-from test_dicom import write
 
 import busnet
 from busnet.data.phantom import phantom
@@ -104,7 +104,7 @@ def clips(tmp_path_factory):
         "loop": (np.stack([GREY] * 3), "MONOCHROME1"),
     }
     return {
-        name: write(folder / f"{name}.dcm", *form).read_bytes()
+        name: write_dicom(folder / f"{name}.dcm", *form).read_bytes()
         for name, form in forms.items()
     }
 

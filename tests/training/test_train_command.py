@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 import pytest
+from helpers import run
 from random_weights import save_random
-from test_cli import run
 
 from busnet import weights
 from busnet.networks import network

@@ -17,8 +17,8 @@ from busnet.training import calibration
 from busnet.training import export as exporting
 from busnet.training.augment import Augmentation
 from busnet.training.graph import module
-from busnet.training.pretrained import initialise, load_weights, re_estimate_norms
 from busnet.training.losses import class_loss, class_weights, mask_loss
+from busnet.training.pretrained import initialise, load_weights, re_estimate_norms
 from busnet.training.recipe import RECIPES, Phase, Recipe
 from busnet.training.trainer import Trainer
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import PHANTOM
 from PIL import Image
 
 from busnet import errors
@@ -164,7 +165,7 @@ def test_a_missing_row_is_named(tmp_path):
 
 def test_the_bundled_phantom_is_the_generators():
     image, mask = phantom()
-    with Image.open(Path(__file__).parent / "data" / "phantom.png") as file:
+    with Image.open(PHANTOM) as file:
         stored = np.asarray(file)
     # The fast Fourier transform rounds differently from one NumPy to another.
     assert np.abs(image.astype(int) - stored).max() <= 1

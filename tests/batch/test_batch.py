@@ -2,18 +2,14 @@
 
 import csv
 import json
-import resource
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from helpers import pixels, rows, run, start, wait_for_files
 from PIL import Image
-from test_cli import pixels, rows, run
 
 import busnet
 from busnet.batch import Source, collect, predict_files, record_all
@@ -181,22 +177,11 @@ def many(root, count):
     return root
 
 
-def start(*arguments, **options):
-    command = [sys.executable, "-m", "busnet", *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
-
-
-def wait_for_masks(out, count):
-    end = time.monotonic() + 60
-    while len(list(out.glob("masks/*_mask.png"))) < count and time.monotonic() < end:
-        time.sleep(0.001)
-
-
 def test_an_interrupted_run_leaves_nothing_in_half(tmp_path, weights_file):
     root, out = many(tmp_path / "in", 200), tmp_path / "out"
     arguments = ["predict", root, "--out", out, "--overlay", "--model", weights_file]
     process = start(*arguments)
-    wait_for_masks(out, 10)
+    wait_for_files(out, "masks/*_mask.png", 10)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -218,11 +203,7 @@ def test_a_full_disk_loses_nothing(tmp_path, weights_file):
     noise = np.random.RandomState(0).randint(0, 255, (400, 400), np.uint8)
     Image.fromarray(noise).save(root / "006.png")  # its overlay is larger than others
     arguments = ["predict", root, "--out", out, "--overlay", "--model", weights_file]
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
-
-    process = start(*arguments, preexec_fn=limit)
+    process = start(*arguments, file_limit=150_000)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "File too large" in told

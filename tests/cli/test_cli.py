@@ -1,34 +1,17 @@
 """The command line, typed as a user types it."""
 
-import csv
-import io
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import pixels, rows, run, start, wait_for_files
 from PIL import Image
 
 from busnet import batch
 from busnet.batch.journal import Journal
 from busnet.data.phantom import phantom
 from busnet.networks import NETWORKS
-
-
-def run(*arguments, check=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "busnet", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == check, (done.returncode, done.stdout, done.stderr)
-    return done
 
 
 @pytest.fixture
@@ -41,15 +24,6 @@ def folder(tmp_path):
     Image.new("1", (80, 60)).save(root / "b (2)_mask.png")
     (root / "notes.txt").write_text("text")
     return root
-
-
-def pixels(path):
-    with Image.open(path) as image:
-        return np.asarray(image)
-
-
-def rows(text):
-    return list(csv.DictReader(io.StringIO(text)))
 
 
 def test_predict_a_folder(folder, tmp_path, weights_file):
@@ -119,16 +93,11 @@ def test_a_killed_run_goes_on_without_redoing(tmp_path, weights_file):
         Image.fromarray(phantom(200, 200, seed=i)[0]).save(root / f"{i:02}.png")
     (root / "30.png").write_bytes(b"broken")
     arguments = ["predict", root, "--out", out, "--model", weights_file]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "busnet", *map(str, arguments)],
-        stderr=subprocess.DEVNULL,
-    )
+    process = start(*arguments)
     masks = out / "masks"
-    end = time.monotonic() + 60
-    while len(list(masks.glob("*_mask.png"))) < 20 and time.monotonic() < end:
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    wait_for_files(masks, "*_mask.png", 20)
+    process.kill()
+    process.communicate()
     assert not (out / "predictions.csv").exists()
     before = {p.name: p.stat().st_mtime_ns for p in masks.glob("*_mask.png")}
     journal = (out / ".predictions.journal").read_text().splitlines()

@@ -9,10 +9,10 @@ import sys
 import threading
 import time
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import PHANTOM
 from random_weights import random_images
 
 import busnet
@@ -296,9 +296,8 @@ assert busnet.load(sys.argv[1]).predict(sys.argv[2]).probabilities == before
 
 def test_a_second_interpreter_does_no_harm(weights_file):
     """NumPy need not work in it; the first one must go on as it was."""
-    phantom = Path(__file__).parent / "data" / "phantom.png"
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", INTERPRETERS, weights_file, phantom],
+        [sys.executable, "-W", "ignore", "-c", INTERPRETERS, weights_file, PHANTOM],
         timeout=120,
         check=False,
         capture_output=True,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import UIDS, run, write_dicom
 from PIL import Image
-from test_cli import run
 
 import busnet
 from busnet.batch import collect
@@ -17,50 +17,13 @@ from busnet.images import read_frames, read_image
 
 pydicom = pytest.importorskip("pydicom", reason="needs busnet[dicom]")
 
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset  # noqa: E402
+from pydicom.dataset import Dataset  # noqa: E402
 from pydicom.encaps import encapsulate  # noqa: E402
-from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit  # noqa: E402
+from pydicom.uid import JPEGBaseline8Bit  # noqa: E402
 
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
 GREY = phantom(48, 64)[0]
 COLOUR = np.stack([GREY, GREY[::-1], np.full_like(GREY, 90)], 2)
-
-#: What ties a segmentation to its source.
-UIDS = {
-    "SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1",
-    "SOPInstanceUID": "1.2.3.4",
-    "StudyInstanceUID": "1.2.3",
-    "SeriesInstanceUID": "1.2.3.1",
-}
-
-
-def write(path, pixels, photometric, syntax=ExplicitVRLittleEndian, data=None, **tags):
-    """Write a DICOM file of (H, W), (H, W, 3) or (N, H, W) pixels."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = syntax
-    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.6.1")
-    meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
-    dataset = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.Modality = "US"
-    dataset.PatientName = "SECRET^NAME"
-    dataset.PatientID = "SECRET-ID"
-    colour = pixels.ndim == 3 and pixels.shape[2] == 3
-    frames = pixels.ndim == 3 and not colour
-    dataset.Rows, dataset.Columns = pixels.shape[1:] if frames else pixels.shape[:2]
-    if frames:
-        dataset.NumberOfFrames = pixels.shape[0]
-    dataset.SamplesPerPixel = 3 if colour else 1
-    if colour:
-        dataset.PlanarConfiguration = 0
-    dataset.PhotometricInterpretation = photometric
-    dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.dtype.itemsize
-    dataset.HighBit = dataset.BitsStored - 1
-    dataset.PixelRepresentation = 0
-    for name, value in tags.items():
-        setattr(dataset, name, value)
-    dataset.PixelData = pixels.tobytes() if data is None else data
-    dataset.save_as(path, enforce_file_format=True)
-    return path
 
 
 def region(delta, box, *, kind=1, form=1, unit=3):
@@ -75,8 +38,8 @@ def region(delta, box, *, kind=1, form=1, unit=3):
 
 
 def test_grey_and_its_inverse(tmp_path):
-    two = read_image(write(tmp_path / "2.dcm", GREY, "MONOCHROME2"))
-    one = read_image(write(tmp_path / "1.dcm", 255 - GREY, "MONOCHROME1"))
+    two = read_image(write_dicom(tmp_path / "2.dcm", GREY, "MONOCHROME2"))
+    one = read_image(write_dicom(tmp_path / "1.dcm", 255 - GREY, "MONOCHROME1"))
     np.testing.assert_allclose(two.pixels, GREY / 255, atol=1e-6)
     np.testing.assert_allclose(one.pixels, two.pixels, atol=1e-6)
 
@@ -84,11 +47,11 @@ def test_grey_and_its_inverse(tmp_path):
 def test_twelve_of_sixteen_bits_and_windows(tmp_path):
     deep = GREY.astype(np.uint16) * 16
     twelve = read_image(
-        write(tmp_path / "d.dcm", deep, "MONOCHROME2", BitsStored=12, HighBit=11)
+        write_dicom(tmp_path / "d.dcm", deep, "MONOCHROME2", BitsStored=12, HighBit=11)
     )
     np.testing.assert_allclose(twelve.pixels, deep / 4095, atol=1e-4)
     windowed = read_image(
-        write(
+        write_dicom(
             tmp_path / "w.dcm",
             deep,
             "MONOCHROME2",
@@ -103,10 +66,10 @@ def test_twelve_of_sixteen_bits_and_windows(tmp_path):
 
 
 def test_colour(tmp_path):
-    rgb = read_image(write(tmp_path / "rgb.dcm", COLOUR, "RGB"))
+    rgb = read_image(write_dicom(tmp_path / "rgb.dcm", COLOUR, "RGB"))
     np.testing.assert_allclose(rgb.pixels, COLOUR / 255, atol=1e-6)
     ycbcr = np.asarray(Image.fromarray(COLOUR).convert("YCbCr"))
-    ybr = read_image(write(tmp_path / "ybr.dcm", ycbcr, "YBR_FULL"))
+    ybr = read_image(write_dicom(tmp_path / "ybr.dcm", ycbcr, "YBR_FULL"))
     np.testing.assert_allclose(ybr.pixels, COLOUR / 255, atol=0.02)
 
 
@@ -115,7 +78,7 @@ def test_jpeg_frames_are_read_by_their_stream_and_not_their_tag(tmp_path, tag):
     buffer = io.BytesIO()
     smooth = np.asarray(Image.fromarray(COLOUR).resize((16, 12)).resize((64, 48)))
     Image.fromarray(smooth).save(buffer, "JPEG", quality=95)
-    path = write(
+    path = write_dicom(
         tmp_path / "jpeg.dcm",
         smooth,
         tag,
@@ -184,7 +147,7 @@ def test_spacing_is_the_largest_tissue_regions(tmp_path):
         if regions:
             tags["SequenceOfUltrasoundRegions"] = list(regions)
         return read_image(
-            write(tmp_path / "s.dcm", GREY, "MONOCHROME2", **tags)
+            write_dicom(tmp_path / "s.dcm", GREY, "MONOCHROME2", **tags)
         ).spacing
 
     whole, part = (0, 0, 63, 47), (0, 0, 20, 20)
@@ -202,7 +165,7 @@ def test_spacing_is_the_largest_tissue_regions(tmp_path):
 
 def test_regions_lie_in_the_frame(tmp_path):
     def regions(*items):
-        path = write(
+        path = write_dicom(
             tmp_path / "r.dcm",
             GREY,
             "MONOCHROME2",
@@ -224,7 +187,7 @@ def test_a_frame_is_looked_at_where_it_shows_tissue(tmp_path, model):
     frame[30:78, 50:114] = GREY
     frame[:20] = 255  # what a scanner writes around the image
     regions = [region((0.01, 0.02), (50, 30, 113, 77))]
-    path = write(
+    path = write_dicom(
         tmp_path / "f.dcm", frame, "MONOCHROME2", SequenceOfUltrasoundRegions=regions
     )
     alone, result = model.predict(GREY), model.predict(path)
@@ -255,7 +218,7 @@ def test_of_two_regions_the_one_with_the_lesion_counts(tmp_path, model):
         region((0.01, 0.01), (0, 0, 119, 59)),
         region((0.03, 0.03), (130, 6, 193, 53)),
     ]
-    path = write(
+    path = write_dicom(
         tmp_path / "t.dcm", frame, "MONOCHROME2", SequenceOfUltrasoundRegions=regions
     )
     areas = [model.predict(part).mask.sum() for part in (frame[:, :120], GREY)]
@@ -277,9 +240,11 @@ def test_segmentations_are_read_back(tmp_path, model, weights_file):
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     personal = {"StudyDate": "19990101", "AccessionNumber": "SECRET-7"}
-    write(folder / "still.dcm", np.stack([GREY] * 3, 2), "RGB", **UIDS, **personal)
-    write(folder / "clip.dcm", np.stack([GREY] * 2), "MONOCHROME2", **UIDS)
-    write(folder / "bare.dcm", GREY, "MONOCHROME2")
+    write_dicom(
+        folder / "still.dcm", np.stack([GREY] * 3, 2), "RGB", **UIDS, **personal
+    )
+    write_dicom(folder / "clip.dcm", np.stack([GREY] * 2), "MONOCHROME2", **UIDS)
+    write_dicom(folder / "bare.dcm", GREY, "MONOCHROME2")
     Image.fromarray(GREY).save(folder / "png.png")
     done = run(
         "predict", folder, "--out", out, "--dicom-seg", "--model", weights_file, check=1
@@ -309,7 +274,7 @@ def test_a_segmentation_may_be_empty(tmp_path, model):
 
     from busnet.export.dicom_seg import save_segmentation
 
-    source = write(tmp_path / "s.dcm", GREY, "MONOCHROME2", **UIDS)
+    source = write_dicom(tmp_path / "s.dcm", GREY, "MONOCHROME2", **UIDS)
     result = model.predict(source)
     none = dataclasses.replace(result, mask=np.zeros_like(result.mask))
     save_segmentation(none, source, tmp_path / "e.dcm", model.info)
@@ -322,9 +287,9 @@ def test_a_segmentation_may_be_empty(tmp_path, model):
 
 
 def test_exports_without_endings_are_found(tmp_path):
-    write(tmp_path / "IM0001", GREY, "MONOCHROME2")
-    write(tmp_path / "1.2.840.55", GREY, "MONOCHROME2")
-    write(tmp_path / "DICOMDIR", GREY, "MONOCHROME2")
+    write_dicom(tmp_path / "IM0001", GREY, "MONOCHROME2")
+    write_dicom(tmp_path / "1.2.840.55", GREY, "MONOCHROME2")
+    write_dicom(tmp_path / "DICOMDIR", GREY, "MONOCHROME2")
     (tmp_path / "README").write_text("no image")
     found = collect([tmp_path])
     assert sorted(s.path.name for s in found) == ["1.2.840.55", "IM0001"]
@@ -332,7 +297,7 @@ def test_exports_without_endings_are_found(tmp_path):
 
 def test_measures_are_in_millimetres_where_the_file_knows_them(tmp_path, model):
     regions = [region((0.01, 0.02), (0, 0, 63, 47))]
-    path = write(
+    path = write_dicom(
         tmp_path / "mm.dcm", GREY, "MONOCHROME2", SequenceOfUltrasoundRegions=regions
     )
     result = model.predict(path)
@@ -342,22 +307,26 @@ def test_measures_are_in_millimetres_where_the_file_knows_them(tmp_path, model):
 
 
 def test_bad_files_are_named(tmp_path):
-    whole = write(tmp_path / "whole.dcm", GREY, "MONOCHROME2").read_bytes()
+    whole = write_dicom(tmp_path / "whole.dcm", GREY, "MONOCHROME2").read_bytes()
     for size in (140, 300, len(whole) - 500):
         (tmp_path / "cut.dcm").write_bytes(whole[:size])
         with pytest.raises(ImageFileError, match=r"cut\.dcm"):
             read_image(tmp_path / "cut.dcm")
     with pytest.raises(ImageFileError, match=r"odd\.dcm"):
-        read_image(write(tmp_path / "odd.dcm", GREY, "NONSENSE", SamplesPerPixel=7))
+        read_image(
+            write_dicom(tmp_path / "odd.dcm", GREY, "NONSENSE", SamplesPerPixel=7)
+        )
     with pytest.raises(ImageFileError, match=r"none\.dcm.*Rows"):
-        read_image(write(tmp_path / "none.dcm", GREY, "MONOCHROME2", Rows=0))
+        read_image(write_dicom(tmp_path / "none.dcm", GREY, "MONOCHROME2", Rows=0))
 
 
 def test_predict_command_on_clips_and_stills(tmp_path, weights_file):
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
-    write(folder / "clip.dcm", np.stack([GREY, 255 - GREY, GREY[::-1]]), "MONOCHROME2")
-    write(folder / "still.dcm", COLOUR, "RGB")
+    write_dicom(
+        folder / "clip.dcm", np.stack([GREY, 255 - GREY, GREY[::-1]]), "MONOCHROME2"
+    )
+    write_dicom(folder / "still.dcm", COLOUR, "RGB")
     (folder / "torn.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\x02\0")
     done = run("predict", folder, "--out", out, "--model", weights_file, check=1)
     text = (out / "predictions.csv").read_text()
@@ -383,6 +352,6 @@ def test_predict_command_on_clips_and_stills(tmp_path, weights_file):
 
 
 def test_pictures_carry_no_tags(tmp_path):
-    picture = read_image(write(tmp_path / "p.dcm", GREY, "MONOCHROME2"))
+    picture = read_image(write_dicom(tmp_path / "p.dcm", GREY, "MONOCHROME2"))
     assert "SECRET" not in repr(vars(picture))
     assert isinstance(picture, busnet.Picture)

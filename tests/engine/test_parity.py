@@ -1,9 +1,8 @@
 """Whole networks: against PyTorch's golden outputs, and against the NumPy oracle."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from helpers import ROOT
 from numpy_graph import NumpyGraph
 from random_weights import random_arrays, random_images
 
@@ -17,7 +16,7 @@ from busnet.networks import (
     network,
 )
 
-GOLDEN = Path(__file__).parent / "data" / "golden.npz"
+GOLDEN = ROOT / "tests" / "data" / "golden.npz"
 SHAPES = ((1, 224, 224), (3, 200, 312))
 STEP = 8
 

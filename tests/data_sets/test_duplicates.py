@@ -5,8 +5,8 @@ import io
 
 import numpy as np
 import pytest
+from helpers import run
 from PIL import Image
-from test_cli import run
 
 from busnet.data import read_busi
 from busnet.data.duplicates import Pair, groups, near_duplicates

@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 import pytest
+from helpers import rows, run
 from PIL import Image
-from test_cli import rows, run
 
 import busnet
 from busnet.data.phantom import phantom
@@ -79,7 +79,7 @@ def test_a_file_that_kills_every_worker_is_one_failure(
     client, folder, weights_file, monkeypatch
 ):
     """The task dies with its process, three times and once more."""
-    from busnet import distributed as cluster
+    from busnet.batch import dask as cluster
 
     def deadly(name, sources, options):
         if any(source.name == "005" for source in sources):
@@ -113,7 +113,7 @@ def test_the_command_writes_the_same_outputs(client, folder, tmp_path, weights_f
 
 
 def test_no_scheduler_is_a_clear_error(folder, weights_file, monkeypatch):
-    from busnet import distributed as cluster
+    from busnet.batch import dask as cluster
 
     threads = threading.active_count()
     monkeypatch.setattr(cluster, "TIMEOUT", 1)
