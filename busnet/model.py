@@ -123,7 +123,8 @@ class Model:
             number of an integer type, 0 and 1 for floating point.
         spacing
             Millimetres from row to row and from column to column, for measures in
-            millimetres; by default what the file says, if it does.
+            millimetres. Where a file has a spacing of its own, that one is used, and
+            the result's notes say so.
         crop
             Whether only the tissue region of a DICOM frame is looked at, where the file
             names it; of several, the one with the largest lesion counts. The result

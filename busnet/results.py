@@ -45,11 +45,14 @@ class _Result:
     region
         (top, left, bottom, right) of the part that was looked at, as a DICOM file names
         it; None for all of the image.
+    notes
+        What a user should know of how the result came about; a sentence each.
     """
 
     name: str
     image: npt.NDArray[np.float32]
     region: tuple[int, int, int, int] | None = None
+    notes: tuple[str, ...] = ()
 
     def _facts(self) -> dict[str, str]:
         """Return what the representations show, as text by name."""
@@ -58,8 +61,12 @@ class _Result:
     def as_dict(self) -> dict[str, Any]:
         """Return everything but pixels as JSON holds it."""
         height, width = self.image.shape[:2]
-        facts = {"file": self.name, "height": height, "width": width}
-        return facts if self.region is None else {**facts, "region": [*self.region]}
+        facts: dict[str, Any] = {"file": self.name, "height": height, "width": width}
+        if self.region is not None:
+            facts["region"] = [*self.region]
+        if self.notes:
+            facts["notes"] = [*self.notes]
+        return facts
 
     def __repr__(self) -> str:
         """Return name and facts, never the pixels."""

@@ -54,6 +54,8 @@ class Picture:
         Number of the frame, from 1, where the file has several.
     regions
         The parts that show tissue, the largest first, where the file says so.
+    notes
+        What a user should know of how the file was read; a sentence each.
     """
 
     pixels: FloatArray
@@ -61,6 +63,7 @@ class Picture:
     spacing: tuple[float, float] | None = None
     frame: int | None = None
     regions: tuple[Region, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -6,7 +6,6 @@ import collections
 import dataclasses
 import itertools
 import queue
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -48,7 +47,7 @@ class Options:
     Attributes
     ----------
     spacing
-        Millimetres a row and a column; None for what each file says.
+        Millimetres a row and a column, for images whose file does not say.
     crop
         Whether only the tissue regions of a frame are looked at, where its file names
         them.
@@ -195,11 +194,11 @@ def _result(
     options: Options,
 ) -> Any:
     """Make a picture's result from the fields of its regions."""
+    notes = [*picture.notes]
     if len(candidates) > 1:
-        warnings.warn(
-            f"{picture.name}: {len(candidates)} tissue regions; the result is of the "
-            f"one with the largest lesion",
-            stacklevel=2,
+        notes.append(
+            f"{len(candidates)} tissue regions; the result is of the one with the "
+            f"{'largest lesion' if 'mask' in candidates[0] else 'least normal look'}"
         )
     best = max(range(len(candidates)), key=lambda i: _evidence(candidates[i]))
     region, fields = regions[best], candidates[best]
@@ -208,8 +207,19 @@ def _result(
         for name in fields.keys() & {"mask", "lesion_probability"}:
             fields[name] = _in_place(fields[name], region, picture.shape)
     if "mask" in fields:
-        fields["spacing"] = options.spacing or region.spacing
-    return kind(name=picture.name, image=picture.pixels, **fields)
+        spacing = region.spacing or options.spacing
+        fields["spacing"] = spacing
+        if options.spacing not in (None, spacing):
+            notes.append(
+                f"the file's own spacing of {_millimetres(region.spacing)} is used, "
+                f"not the {_millimetres(options.spacing)} that were given"
+            )
+    return kind(name=picture.name, image=picture.pixels, notes=tuple(notes), **fields)
+
+
+def _millimetres(spacing: Spacing | None) -> str:
+    """Return a spacing as text."""
+    return " x ".join(f"{side:g}" for side in spacing or ()) + " mm"
 
 
 def _fields(

@@ -223,16 +223,16 @@ def test_of_two_regions_the_one_with_the_lesion_counts(tmp_path, model):
     )
     areas = [model.predict(part).mask.sum() for part in (frame[:, :120], GREY)]
     assert areas[0] != areas[1]
-    with pytest.warns(UserWarning, match=r"t\.dcm: 2 tissue regions"):
-        result = model.predict(path)
+    result = model.predict(path)
+    assert "2 tissue regions" in result.notes[0]
+    assert result.as_dict()["notes"] == list(result.notes)
     if areas[1] > areas[0]:
         assert result.region == (6, 130, 54, 194)
         assert result.spacing == pytest.approx((0.3, 0.3))
     else:
         assert result.region == (0, 0, 60, 120)
         assert result.spacing == pytest.approx((0.1, 0.1))
-    with pytest.warns(UserWarning, match="2 tissue regions"):
-        assert model.classify(path).label in model.info.classes
+    assert "2 tissue regions" in model.classify(path).notes[0]
 
 
 def test_segmentations_are_read_back(tmp_path, model, weights_file):
@@ -302,8 +302,10 @@ def test_measures_are_in_millimetres_where_the_file_knows_them(tmp_path, model):
     )
     result = model.predict(path)
     assert result.lesions[0].area_mm2 == pytest.approx(result.lesions[0].area * 0.02)
+    assert result.notes == ()
     given = model.predict(path, spacing=(1, 1))
-    assert given.lesions[0].area_mm2 == given.lesions[0].area
+    assert given.spacing == result.spacing
+    assert "0.2 x 0.1 mm is used, not the 1 x 1 mm" in given.notes[0]
 
 
 def test_bad_files_are_named(tmp_path):
