@@ -116,7 +116,27 @@ def add(path: Path, weights: Path, code: str, precision: str) -> None:
         )
     target = f"{row}-fold{document['fold']}-seed{seed}.json"
     with atomic_write(HERE / "results" / target) as part:
-        part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        part.write_text(compact_json(document), encoding="utf-8")
+
+
+def compact_json(document: dict[str, Any]) -> str:
+    """Return a document as JSON with a line for each case, row and figure."""
+    fields = []
+    for key, value in document.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            cases = ",\n  ".join(map(json.dumps, value))
+            text = f"[\n  {cases}\n ]"
+        elif key == "figures":
+            figures = ",\n  ".join(
+                f"{json.dumps(name)}: {json.dumps(interval)}"
+                for name, interval in value.items()
+            )
+            text = f"{{\n  {figures}\n }}"
+        else:
+            text = json.dumps(value)
+        fields.append(f"{json.dumps(key)}: {text}")
+    inner = ",\n ".join(fields)
+    return f"{{\n {inner}\n}}\n"
 
 
 def is_clear(interval: Interval) -> bool:
