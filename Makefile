@@ -121,15 +121,17 @@ format: $(VENV)/checked ## format C and Python
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lint: $(VENV)/checked layers ## check formatting and style
+lint: $(VENV)/checked layers ## check formatting, style and layers
 	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-layers: ## check that the layers of the code point one way
-	! grep -ln 'Python\.h\|numpy/' csrc/core/*
+# The first three: C, and imports that import-linter cannot tell from the extension's.
+layers: $(VENV)/checked ## check that the layers of the code point one way
+	! grep -rln 'Python\.h\|numpy/' csrc/core
 	! grep -ln 'dnnl' csrc/python/*.c csrc/python/arrays.h csrc/python/module.h
-	! grep -lnE '^\s*(import|from) (torch|sklearn|scipy|matplotlib)' $(filter-out busnet/sklearn.py,$(wildcard busnet/*.py busnet/data/*.py))
+	! grep -rnE --include='*.py' '^ *(import busnet$$|from busnet import .*__)' busnet
+	$(BIN)/lint-imports --no-logo
 
 types: $(VENV)/trained $(VENV)/checked ## check types, and the stub against the extension
 	$(BIN)/mypy

@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from busnet import __version__, _core
-from busnet.engine import cache
+from busnet import _core
 from busnet.cli.common import Precision, PrecisionOption, app
+from busnet.engine import cache
+from busnet.engine.threads import get_threads
 from busnet.model import DEFAULT, Model, load, shipped
 from busnet.networks import NETWORKS, Counter, build, network
 from busnet.results import NOTICE
-from busnet.engine.threads import get_threads
+from busnet.version import __version__
 from busnet.weights import ModelInfo, read_info
 
 

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from busnet import __version__, batch
+from busnet import batch
+from busnet._io import atomic_write, remove_partial_files
 from busnet.batch.gallery import write_gallery
 from busnet.batch.journal import Journal
 from busnet.batch.outputs import Outputs
@@ -31,10 +32,10 @@ from busnet.cli.common import (
     track,
     use,
 )
-from busnet._io import remove_partial_files, atomic_write
 from busnet.inference import Options
 from busnet.model import DEFAULT, Model, load
 from busnet.results import NOTICE
+from busnet.version import __version__
 
 Documents = list[dict[str, Any]]
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from busnet import __version__
-from busnet.evaluation import plot
 from busnet.data import CLASSES, Case, protocol
+from busnet.evaluation import plot
 from busnet.evaluation.evaluation import Evaluation
 from busnet.evaluation.intervals import Interval
 from busnet.evaluation.scores import CaseScore
 from busnet.model import Model
 from busnet.results import NOTICE
+from busnet.version import __version__
 
 __all__ = ["render", "worst_cases"]
 
