@@ -35,11 +35,11 @@ def random_model(name: str, folder: Path, size: int = 224, **changes) -> Path:
     """Write a random model of a network, unless it is there, and return its file."""
     from random_weights import save_random
 
-    from busnet.networks import network
+    from busnet.networks import get_network
 
     path = folder / f"{name}-{size}.safetensors"
     if not path.exists():
-        save_random(path, network(name, **changes), size)
+        save_random(path, get_network(name, **changes), size)
     return path
 
 

@@ -29,7 +29,8 @@ def measure(path: Path, seconds: float) -> dict:
     from random_weights import random_images
 
     import busnet
-    from busnet.networks import Counter, build
+    from busnet.counter import Counter
+    from busnet.networks import build
 
     model = busnet.load(path)
     row, size = model.info.network, model.info.image_size

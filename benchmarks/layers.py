@@ -19,7 +19,8 @@ from random_weights import random_images
 
 import busnet
 from busnet import _core
-from busnet.networks import Counter, Network, build, network
+from busnet.counter import Counter
+from busnet.networks import Network, build, get_network
 from busnet.quantization import quantize
 from busnet.weights import load
 
@@ -65,7 +66,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--precision", default="f32")
     options = parser.parse_args()
-    row = network(options.network)
+    row = get_network(options.network)
     counter = Counter(options.size, options.size)
     build(row, counter, classes=3)
     macs = {layer.name: layer.macs for layer in counter.layers}

@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 
+from busnet._io import atomic_write
 from busnet.evaluation.evaluation import Evaluation, read_evaluation
 from busnet.evaluation.intervals import Interval, compare, intervals
 from busnet.evaluation.scores import Scores
-from busnet._io import atomic_write
 from busnet.networks import NETWORKS, Network
 from busnet.weights import read_info
 

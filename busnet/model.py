@@ -33,9 +33,9 @@ from busnet.inference import (
 )
 from busnet.inference.activation import class_activation
 from busnet.lesions import Spacing
+from busnet.model_info import ModelInfo
 from busnet.networks import COARSE_MASK, STAGES
 from busnet.results import Classification, Prediction, Segmentation
-from busnet.weights import ModelInfo
 
 __all__ = ["DEFAULT", "Model", "classify", "load", "predict", "segment", "shipped"]
 

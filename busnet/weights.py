@@ -8,9 +8,6 @@ stands as JSON under the metadata key ``busnet``.
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import math
 import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -23,13 +20,14 @@ from safetensors.numpy import save_file
 
 from busnet import _core
 from busnet._io import atomic_write
+from busnet.counter import Counter
 from busnet.engine import cache
 from busnet.errors import MissingWeightsError, UnknownNetworkError, WeightsError
-from busnet.networks import Counter, Network, build, network
+from busnet.model_info import ModelInfo
+from busnet.networks import build
 
-__all__ = ["ModelInfo", "calibrate", "load", "read_arrays", "read_info", "save"]
+__all__ = ["calibrate", "load", "read_arrays", "read_info", "save"]
 
-FORMAT = 1
 KEY = "busnet"
 SCALE = ".scale"
 
@@ -38,161 +36,11 @@ SCALE = ".scale"
 #: channel of its operand, (channels,).
 OUTPUT_SCALE, INPUT_MEAN = ".output_scale", ".input_mean"
 
-#: What the metadata must say; everything else has a default.
-_REQUIRED = frozenset(("network", "classes", "image_size", "mean", "std"))
-
 #: Bytes read from the mapped file before it is mapped anew, so that what was read does
 #: not stay in memory beside what was made of it.
 _WINDOW = 32 << 20
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelInfo:
-    """What a weights file says of its model.
-
-    Attributes
-    ----------
-    network
-        The row that the arrays fit.
-    classes
-        Names of the classes, in the order of the logits.
-    image_size
-        Side of the square that images are letterboxed to, pixels.
-    mean, std
-        What the network normalises intensities in 0..1 by, one number a channel.
-    temperature
-        What class logits are divided by before the softmax (Guo et al., ICML 2017).
-    mask_threshold
-        Probability from which a pixel belongs to a lesion.
-    lesion_peak
-        Probability that a lesion reaches somewhere: connected components of the mask
-        that nowhere do are left out (hysteresis thresholding; Canny, 1986).
-    operating_points
-        Thresholds on the malignancy score by name, such as ``"sensitivity 0.90"``.
-    abstain_below
-        Probability of the most probable class below which the model abstains.
-    provenance
-        Where the weights came from: data, split, seed, recipe, version.
-    """
-
-    network: Network
-    classes: tuple[str, ...]
-    image_size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    temperature: float = 1.0
-    mask_threshold: float = 0.5
-    lesion_peak: float = 0.0
-    operating_points: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    abstain_below: float = 0.0
-    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse what no model can be."""
-        if len(self.classes) < 1 or len(set(self.classes)) != len(self.classes):
-            raise WeightsError(f"classes {self.classes} are empty or not distinct")
-        if not 32 <= self.image_size <= 4096:
-            raise WeightsError(f"image size {self.image_size} is not in 32..4096")
-        for name, numbers in (("mean", self.mean), ("std", self.std)):
-            if len(numbers) != self.network.channels:
-                raise WeightsError(
-                    f"{name} has {len(numbers)} numbers, the network takes "
-                    f"{self.network.channels} channels"
-                )
-        if not all(map(math.isfinite, self.mean)):
-            raise WeightsError(f"mean {self.mean} is not finite")
-        if not all(0 < s < math.inf for s in self.std):
-            raise WeightsError(f"std {self.std} is not positive and finite")
-        if not 0 < self.temperature < math.inf:
-            raise WeightsError(f"temperature {self.temperature} is not positive")
-        if not 0 < self.mask_threshold < 1:
-            raise WeightsError(f"mask threshold {self.mask_threshold} is not in 0..1")
-        for name, point in {
-            **self.operating_points,
-            "abstain": self.abstain_below,
-            "lesion peak": self.lesion_peak,
-        }.items():
-            if not 0 <= point <= 1:
-                raise WeightsError(f"{name}: the threshold {point} is not in 0..1")
-
-    def to_json(self) -> str:
-        """Return the text that the file's metadata holds."""
-        document = dataclasses.asdict(self)
-        row = document.pop("network")
-        return json.dumps(
-            {"format": FORMAT, "network": row, **document}, sort_keys=True
-        )
-
-    @classmethod
-    def from_json(cls, text: str) -> ModelInfo:
-        """Read what :meth:`to_json` wrote.
-
-        Raises
-        ------
-        WeightsError
-            If a field is missing, unknown, or of another type.
-        UnknownNetworkError
-            If the network's name is unknown.
-        """
-        try:
-            document = json.loads(text)
-        except ValueError as error:
-            raise WeightsError(f"the metadata is no JSON: {error}") from None
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise WeightsError(f"the metadata is not of format {FORMAT}")
-        fields = {field.name for field in dataclasses.fields(cls)} | {"format"}
-        odd = (set(document) - fields) | (_REQUIRED - set(document))
-        if odd:
-            raise WeightsError(
-                f"the metadata has unknown or lacks fields: {', '.join(sorted(odd))}"
-            )
-        try:
-            row = dict(document["network"])
-            return cls(
-                network=_network(row),
-                classes=tuple(_strings(document["classes"])),
-                image_size=int(document["image_size"]),
-                mean=tuple(float(x) for x in document["mean"]),
-                std=tuple(float(x) for x in document["std"]),
-                temperature=float(document.get("temperature", 1.0)),
-                mask_threshold=float(document.get("mask_threshold", 0.5)),
-                lesion_peak=float(document.get("lesion_peak", 0.0)),
-                operating_points={
-                    str(k): float(v)
-                    for k, v in document.get("operating_points", {}).items()
-                },
-                abstain_below=float(document.get("abstain_below", 0.0)),
-                provenance=dict(document.get("provenance", {})),
-            )
-        except (WeightsError, UnknownNetworkError):
-            raise
-        except (TypeError, ValueError, AttributeError, KeyError) as error:
-            raise WeightsError(
-                f"the metadata has a field of a wrong type: {error}"
-            ) from None
-
-
-def _strings(values: Any) -> list[str]:
-    if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-        raise WeightsError(f"classes must be a list of names, not {values!r}")
-    return values
-
-
-def _network(row: dict[str, Any]) -> Network:
-    """Make a row of the table with the changes that the metadata states."""
-    name = row.pop("name")
-    if not isinstance(name, str):
-        raise WeightsError(f"the network's name is {name!r}")
-    made = network(name)
-    depths = tuple(int(depth) for depth in row.pop("depths", made.depths))
-    block = row.pop("block", made.block)
-    if depths != made.depths or block != made.block:
-        raise WeightsError(
-            f"{name} has {made.block} blocks {made.depths}, not {block} {depths}"
-        )
-    return network(name, **row)
 
 
 def _graph_arrays(info: ModelInfo) -> dict[str, tuple[int, ...]]:

@@ -5,7 +5,7 @@ import pytest
 from random_weights import save_random
 
 import busnet
-from busnet.networks import network
+from busnet.networks import get_network
 
 # Tests that are about the cache turn it on, in a folder of their own.
 os.environ["BUSNET_CACHE"] = "off"
@@ -15,7 +15,7 @@ os.environ["BUSNET_CACHE"] = "off"
 def weights_file(tmp_path_factory):
     """Write a small model: a random ResNet-18 of 64 pixels."""
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    return save_random(path, network("resnet18", channels=1))
+    return save_random(path, get_network("resnet18", channels=1))
 
 
 @pytest.fixture(scope="session")

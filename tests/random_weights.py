@@ -6,8 +6,10 @@ NumPy. Their scale keeps activations of deep networks near 1.
 
 import numpy as np
 
-from busnet.networks import Counter, build
-from busnet.weights import ModelInfo, save
+from busnet.counter import Counter
+from busnet.model_info import ModelInfo
+from busnet.networks import build
+from busnet.weights import save
 
 CLASSES = ("normal", "benign", "malignant")
 

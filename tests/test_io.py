@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from busnet._io import remove_partial_files, atomic_write
+from busnet._io import atomic_write, remove_partial_files
 
 
 def test_a_file_appears_whole(tmp_path):

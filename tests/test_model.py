@@ -10,7 +10,7 @@ from random_weights import CLASSES, random_images, save_random
 
 import busnet
 from busnet.data.phantom import phantom
-from busnet.networks import network
+from busnet.networks import get_network
 
 
 def test_one_image_gives_one_result_and_several_a_list(model):
@@ -106,7 +106,7 @@ def bright_pixels_are_lesions():
     """Weights of a ResNet-18 that let the stem's brightness through to the mask."""
     from random_weights import random_arrays, random_info
 
-    row = network("resnet18", channels=1)
+    row = get_network("resnet18", channels=1)
     arrays = {name: np.zeros_like(a) for name, a in random_arrays(row).items()}
     for name in arrays:
         if name.endswith("running_var"):
@@ -181,7 +181,8 @@ def test_documents_hold_plain_numbers(model):
 
 def test_a_model_with_one_head_says_so(tmp_path):
     path = save_random(
-        tmp_path / "c.safetensors", network("resnet18", channels=1, heads=("class",))
+        tmp_path / "c.safetensors",
+        get_network("resnet18", channels=1, heads=("class",)),
     )
     model = busnet.load(path)
     assert model.classify(np.zeros((50, 50))).label in CLASSES
@@ -192,7 +193,9 @@ def test_a_model_with_one_head_says_so(tmp_path):
 
 
 def test_colour_networks_take_grey_and_colour(tmp_path):
-    model = busnet.load(save_random(tmp_path / "c.safetensors", network("resnet18")))
+    model = busnet.load(
+        save_random(tmp_path / "c.safetensors", get_network("resnet18"))
+    )
     grey = random_images((50, 60))
     same = np.repeat(grey[:, :, None], 3, 2)
     assert model.predict(grey).probabilities == pytest.approx(
@@ -222,7 +225,7 @@ def test_plans_are_bounded(model):
 
 
 def test_temperature_softens(tmp_path):
-    row = network("resnet18", channels=1)
+    row = get_network("resnet18", channels=1)
     image, _ = phantom()
     sharp = busnet.load(save_random(tmp_path / "a.safetensors", row))
     soft = busnet.load(save_random(tmp_path / "b.safetensors", row, temperature=3.0))
@@ -239,7 +242,7 @@ def test_operating_points_and_abstention(tmp_path):
     model = busnet.load(
         save_random(
             tmp_path / "w.safetensors",
-            network("resnet18", channels=1),
+            get_network("resnet18", channels=1),
             operating_points={"low": 0.0, "high": 1.0},
             abstain_below=1.0,
         )

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 import busnet
 from busnet import _core, weights
 from busnet.data.phantom import phantom
-from busnet.networks import network
+from busnet.networks import get_network
 from busnet.quantization import Calibration, best_step, quantize
 
 MOST = 127 if _core.engine()["int8"] else 64
@@ -265,7 +265,7 @@ def calibrated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("int8")
     source = save_random(
         folder / "f32.safetensors",
-        network("resnet50", channels=1, stage_shortcuts=True),
+        get_network("resnet50", channels=1, stage_shortcuts=True),
         eight_bit=True,
     )
     target = folder / "int8.safetensors"

@@ -11,7 +11,7 @@ from random_weights import save_random
 
 import busnet
 from busnet.data.phantom import phantom
-from busnet.networks import network
+from busnet.networks import get_network
 
 pytest.importorskip("sklearn", reason="needs busnet[evaluate]")
 
@@ -27,7 +27,7 @@ from busnet.sklearn import BusnetClassifier
 def small(tmp_path_factory):
     """Write a random network of 32 pixels, for checks that fit hundreds of times."""
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    return save_random(path, network("resnet18", channels=1), image_size=32)
+    return save_random(path, get_network("resnet18", channels=1), image_size=32)
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from safetensors.numpy import load_file, save_file
 
 import busnet
 from busnet import errors, weights
-from busnet.networks import network
+from busnet.networks import get_network
 
-ROW = network("resnet18", channels=1)
+ROW = get_network("resnet18", channels=1)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_arrays_come_back(weights_file):
 
 def test_info_comes_back(tmp_path):
     info = random_info(
-        network("resnet50", channels=1, stage_shortcuts=True, heads=("class",)),
+        get_network("resnet50", channels=1, stage_shortcuts=True, heads=("class",)),
         image_size=96,
         temperature=1.5,
         mask_threshold=0.4,
@@ -57,7 +57,7 @@ def test_files_without_a_pooling_average(tmp_path, stored):
 
 
 def test_pooling_comes_back(tmp_path):
-    row = network("resnet18", pooling="lesion")
+    row = get_network("resnet18", pooling="lesion")
     path = save_random(tmp_path / "x.safetensors", row)
     assert weights.read_info(path).network == row
     assert weights.read_arrays(path)["lesion_fc.weight"].shape == (3, 514)

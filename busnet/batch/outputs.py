@@ -12,7 +12,7 @@ from busnet.batch.outcomes import Outcome, describe
 from busnet.errors import BusnetError
 from busnet._io import atomic_write
 from busnet.images import is_dicom
-from busnet.weights import ModelInfo
+from busnet.model_info import ModelInfo
 
 __all__ = ["Outputs"]
 

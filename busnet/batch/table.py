@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from busnet.results import NOTICE
-from busnet.weights import ModelInfo
+from busnet.model_info import ModelInfo
 
 __all__ = ["FORMATS", "Table"]
 

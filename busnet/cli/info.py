@@ -13,13 +13,15 @@ from rich.table import Table
 
 from busnet import _core
 from busnet.cli.common import Precision, PrecisionOption, app
+from busnet.counter import Counter
 from busnet.engine import cache
 from busnet.engine.threads import get_threads
 from busnet.model import DEFAULT, Model, load, shipped
-from busnet.networks import NETWORKS, Counter, build, network
+from busnet.model_info import ModelInfo
+from busnet.networks import NETWORKS, build, get_network
 from busnet.results import NOTICE
 from busnet.version import __version__
-from busnet.weights import ModelInfo, read_info
+from busnet.weights import read_info
 
 
 @app.command()
@@ -88,7 +90,7 @@ def _describe(model: ModelInfo) -> str:
 
 def _print_network(console: Console, name: str, size: int) -> None:
     counter = Counter(size, size)
-    row = network(name)
+    row = get_network(name)
     build(row, counter)
     table = Table("layer", "operator", "channels", "size", "parameters", "MACs")
     for column in table.columns[2:]:

@@ -26,7 +26,8 @@ from busnet.data import protocol as protocol_called
 from busnet.errors import DataError
 from busnet.images import Picture, read_image
 from busnet.model import DEFAULT, find
-from busnet.weights import ModelInfo, read_info
+from busnet.model_info import ModelInfo
+from busnet.weights import read_info
 
 Readers = list[Callable[[], Picture]]
 

@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from busnet.cli.common import DataOption, ThreadsOption, app, messages, progress, use
 from busnet.errors import MissingExtraError
-from busnet.networks import network
+from busnet.networks import get_network
 from busnet.engine.threads import get_threads
 
 
@@ -102,7 +102,7 @@ def train(
     changes: dict[str, Any] = {"channels": channels, "heads": heads.split(",")}
     if shortcuts is not None:
         changes["stage_shortcuts"] = shortcuts
-    row = network(name, **changes)
+    row = get_network(name, **changes)
     chosen = dataclasses.replace(RECIPES[recipe], seed=seed, frozen=frozen)
     if epochs is not None:
         chosen = chosen.shortened(epochs)

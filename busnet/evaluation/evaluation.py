@@ -18,7 +18,7 @@ from busnet.evaluation.metrics import confusion
 from busnet.evaluation.scores import CaseScore, Scores
 from busnet.results import NOTICE
 from busnet.version import __version__
-from busnet.weights import ModelInfo
+from busnet.model_info import ModelInfo
 
 __all__ = ["Evaluation", "evaluate", "read_evaluation", "to_csv"]
 

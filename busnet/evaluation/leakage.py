@@ -7,7 +7,7 @@ from typing import Any
 
 from busnet.data import PROTOCOLS, protocol
 from busnet.errors import LeakError
-from busnet.weights import ModelInfo
+from busnet.model_info import ModelInfo
 
 __all__ = ["check_unseen", "default_fold", "trainings"]
 

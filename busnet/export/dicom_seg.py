@@ -15,7 +15,7 @@ from busnet.errors import ImageFileError, MissingExtraError
 from busnet._io import atomic_write
 from busnet.results import NOTICE, Segmentation
 from busnet.version import __version__
-from busnet.weights import ModelInfo
+from busnet.model_info import ModelInfo
 
 try:
     import highdicom

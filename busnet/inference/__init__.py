@@ -18,7 +18,7 @@ from busnet.errors import ImageValueError
 from busnet.images import Letterbox, Picture, Region
 from busnet.lesions import Spacing, lesion_mask
 from busnet.results import MALIGNANT, NORMAL, Classification, Segmentation
-from busnet.weights import ModelInfo
+from busnet.model_info import ModelInfo
 
 __all__ = ["CHUNK", "Options", "forward", "heads_of", "results"]
 

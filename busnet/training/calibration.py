@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from busnet.lesions import components
-from busnet.weights import ModelInfo
+from busnet.model_info import ModelInfo
 
 __all__ = [
     "abstention",

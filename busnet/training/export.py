@@ -14,11 +14,11 @@ from scipy.special import expit
 
 from busnet import weights
 from busnet.data import CLASSES
+from busnet.model_info import ModelInfo
 from busnet.training.calibration import calibrated, fit_lesion_peak
 from busnet.training.graph import TorchGraph
 from busnet.training.trainer import Examples, Trainer
 from busnet.version import __version__
-from busnet.weights import ModelInfo
 
 __all__ = ["export"]
 

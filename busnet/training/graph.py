@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from busnet.networks import LESION_EPSILON, Network, build
-from busnet.weights import ModelInfo
+from busnet.model_info import ModelInfo
 
 __all__ = ["TorchGraph", "from_arrays", "load_arrays", "module"]
 

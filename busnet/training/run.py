@@ -11,7 +11,7 @@ from busnet.networks import Network
 from busnet.training.export import export
 from busnet.training.recipe import RECIPES, Recipe
 from busnet.training.trainer import Progress, Trainer
-from busnet.weights import ModelInfo
+from busnet.model_info import ModelInfo
 
 __all__ = ["Job", "file_name", "pretrain", "run"]
 

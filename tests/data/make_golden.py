@@ -17,7 +17,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from random_weights import random_arrays, random_images  # noqa: E402
 
-from busnet.networks import NETWORKS, network  # noqa: E402
+from busnet.networks import NETWORKS, get_network  # noqa: E402
 from busnet.training.graph import module  # noqa: E402
 
 #: Batch, height and width of the inputs.
@@ -26,7 +26,7 @@ STEP = 8
 
 
 def main():
-    rows = {**NETWORKS, "resnet50_v1": network("resnet50", variant="v1")}
+    rows = {**NETWORKS, "resnet50_v1": get_network("resnet50", variant="v1")}
     golden = {}
     for name, row in rows.items():
         graph = module(row).eval()

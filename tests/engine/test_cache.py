@@ -13,7 +13,7 @@ from random_weights import random_images, save_random
 import busnet
 from busnet import _core, weights
 from busnet.engine import cache
-from busnet.networks import network
+from busnet.networks import get_network
 from busnet.quantization import quantize
 
 IMAGES = random_images((1, 64, 64, 1))
@@ -79,7 +79,7 @@ def test_a_second_load_needs_no_arrays(source, kept, precision, monkeypatch):
 
 def test_other_weights_in_the_same_place_are_not_mixed_up(source, kept):
     before = compute(source)
-    save_random(source, network("resnet18", channels=1), seed=5)
+    save_random(source, get_network("resnet18", channels=1), seed=5)
     after = compute(source)
     assert np.abs(after["class"] - before["class"]).max() > 1e-3
     assert len(models(kept)) == 2
@@ -180,7 +180,7 @@ def test_a_changed_model_is_told(source, kept):
     model = busnet.load(source)
     for path in files(kept):
         path.unlink()
-    save_random(source, network("resnet18", channels=1), 96)
+    save_random(source, get_network("resnet18", channels=1), 96)
     with pytest.raises(busnet.WeightsError, match="changed meanwhile"):
         model.run(IMAGES)
     assert Path(source).exists()

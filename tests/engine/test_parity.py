@@ -13,14 +13,14 @@ from busnet.networks import (
     NETWORKS,
     STAGES,
     build,
-    network,
+    get_network,
 )
 
 GOLDEN = ROOT / "tests" / "data" / "golden.npz"
 SHAPES = ((1, 224, 224), (3, 200, 312))
 STEP = 8
 
-ROWS = {**NETWORKS, "resnet50_v1": network("resnet50", variant="v1")}
+ROWS = {**NETWORKS, "resnet50_v1": get_network("resnet50", variant="v1")}
 
 
 def finished(row, threads=2, precision="f32"):
@@ -64,7 +64,7 @@ def test_outputs_are_pytorchs(name, precision):
 )
 @pytest.mark.parametrize("shortcuts", [False, True])
 def test_outputs_are_the_oracles(name, variant, shortcuts):
-    row = network(name, variant=variant, stage_shortcuts=shortcuts)
+    row = get_network(name, variant=variant, stage_shortcuts=shortcuts)
     images = random_images((2, 43, 71, row.channels))
     oracle = NumpyGraph(random_arrays(row), images.transpose(0, 3, 1, 2))
     build(row, oracle, classes=3, mean=IMAGENET_MEAN, std=IMAGENET_STD, features=True)
@@ -75,7 +75,7 @@ def test_outputs_are_the_oracles(name, variant, shortcuts):
 
 
 def test_a_part_of_the_batch_is_the_same_as_alone():
-    row = network("resnet18")
+    row = get_network("resnet18")
     weights = finished(row)
     images = random_images((4, 96, 64, 3))
     together = _core.Plan(weights, 4, 96, 64, threads=2).run(images)
@@ -86,7 +86,7 @@ def test_a_part_of_the_batch_is_the_same_as_alone():
 
 
 def test_runs_are_the_same_bits():
-    row = network("resnet18")
+    row = get_network("resnet18")
     plan = _core.Plan(finished(row), 2, 96, 64, threads=2)
     images = random_images((2, 96, 64, 3))
     first = plan.run(images)
@@ -97,7 +97,7 @@ def test_runs_are_the_same_bits():
 
 
 def test_the_order_of_plans_changes_no_bit():
-    row = network("resnet18")
+    row = get_network("resnet18")
     images = random_images((8, 64, 64, 3))
 
     def outputs(batches):
@@ -115,7 +115,7 @@ def test_the_order_of_plans_changes_no_bit():
 
 
 def test_too_small_an_image_is_refused():
-    weights = finished(network("resnet18"))
+    weights = finished(get_network("resnet18"))
     with pytest.raises(ValueError, match="0 x 5"):
         _core.Plan(weights, 1, 0, 5)
     # One pixel is enough for every layer: they all pad.
@@ -123,7 +123,7 @@ def test_too_small_an_image_is_refused():
 
 
 def test_plans_tell_what_computes_them():
-    row = network("resnet18")
+    row = get_network("resnet18")
     images = random_images((1, 64, 64, 3))
     exact = _core.Plan(finished(row, precision="exact"), 1, 64, 64)
     fast = _core.Plan(finished(row), 1, 64, 64)
@@ -164,7 +164,7 @@ def test_bfloat16_is_near(name):
 
 @needs_bf16
 def test_bfloat16_outputs_alone_are_those_together():
-    row = network("resnet50", stage_shortcuts=True)
+    row = get_network("resnet50", stage_shortcuts=True)
     weights = finished(row, precision="bf16")
     images = random_images((1, 64, 64, 3))
     together = _core.Plan(weights, 1, 64, 64).run(images)
@@ -180,6 +180,6 @@ def test_bfloat16_outputs_alone_are_those_together():
 
 def test_there_are_no_other_precisions():
     graph = _core.Graph()
-    build(network("resnet18"), graph, classes=3)
+    build(get_network("resnet18"), graph, classes=3)
     with pytest.raises(ValueError, match=r"'f16'.*f32, exact, bf16 and int8"):
         _core.Weights(graph, precision="f16")

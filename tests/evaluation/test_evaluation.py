@@ -17,9 +17,9 @@ from busnet.evaluation.evaluation import evaluate, read_evaluation
 from busnet.evaluation.leakage import check_unseen, default_fold
 from busnet.evaluation.report import render, worst_cases
 from busnet.evaluation.scores import Scores, score_cases
-from busnet.networks import network
+from busnet.networks import get_network
 
-ROW = network("resnet18", channels=1)
+ROW = get_network("resnet18", channels=1)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def test_cases_without_masks_are_classified(model, phantoms_own, tmp_path):
 
 @pytest.mark.parametrize("head", ["class", "mask"])
 def test_models_of_one_task(phantoms_own, tmp_path, head):
-    row = network("resnet18", channels=1, heads=(head,))
+    row = get_network("resnet18", channels=1, heads=(head,))
     model = busnet.load(save_random(tmp_path / "w.safetensors", row))
     scores = Scores(score_cases(model, READERS["own"](phantoms_own)))
     made = evaluate(model.info, scores, model="m", name="own", fold=None, bootstrap=10)

@@ -6,7 +6,7 @@ from numpy_graph import NumpyGraph
 from random_weights import random_arrays, random_images, save_random
 
 import busnet
-from busnet.networks import build, network
+from busnet.networks import build, get_network
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs busnet[onnx]")
 pytest.importorskip("onnx", reason="needs busnet[onnx]")
@@ -16,7 +16,7 @@ pytest.importorskip("onnx", reason="needs busnet[onnx]")
 def test_pooling_over_the_lesion_is_the_oracles(size):
     from busnet.export.onnx import to_onnx
 
-    row = network("resnet18", pooling="lesion")
+    row = get_network("resnet18", pooling="lesion")
     arrays = random_arrays(row)
     model = to_onnx(row, arrays, *size)
     session = onnxruntime.InferenceSession(
@@ -48,7 +48,7 @@ def test_pooling_over_the_lesion_is_the_oracles(size):
 def test_onnx_runtime_computes_the_same(tmp_path, name, changes, size):
     from busnet.export.onnx import export
 
-    path = save_random(tmp_path / "w.safetensors", network(name, **changes), 64)
+    path = save_random(tmp_path / "w.safetensors", get_network(name, **changes), 64)
     target = tmp_path / "w.onnx"
     export(path, target, size=size)
     model = busnet.load(path)

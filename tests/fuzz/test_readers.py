@@ -18,7 +18,7 @@ from random_weights import save_random
 import busnet
 from busnet.data.phantom import phantom
 from busnet.images import read_frames
-from busnet.networks import network
+from busnet.networks import get_network
 
 EXAMPLES = int(os.environ.get("BUSNET_FUZZ_EXAMPLES", "40"))
 SETTINGS = settings(
@@ -124,7 +124,7 @@ def test_dicom(tmp_path, clips, name, edits, end):
 @pytest.fixture(scope="module")
 def weights_bytes(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    row = network("resnet18", channels=1, heads=("class",))
+    row = get_network("resnet18", channels=1, heads=("class",))
     return save_random(path, row, image_size=32, eight_bit=True).read_bytes()
 
 

@@ -11,7 +11,7 @@ import busnet
 from busnet import weights
 from busnet.data.phantom import phantom
 from busnet.images import Letterbox
-from busnet.networks import STAGES, network
+from busnet.networks import STAGES, get_network
 
 
 def test_features_are_the_stages_maps(model):
@@ -56,7 +56,7 @@ def test_features_refuse_what_does_not_exist(model):
 def test_activation_maps_add_up_to_the_logit(tmp_path, eight_bit):
     path = tmp_path / "w.safetensors"
     model = busnet.load(
-        save_random(path, network("resnet18", channels=1), eight_bit=eight_bit)
+        save_random(path, get_network("resnet18", channels=1), eight_bit=eight_bit)
     )
     image, _ = phantom(64, 64)
     logits = model.run(np.float32(image / 255)[None])["class"][0]
@@ -90,7 +90,7 @@ def test_activation_maps_refuse_what_they_cannot_show(model, tmp_path):
         model.activation_map([image, image])
     with pytest.raises(busnet.ModelError, match=r"cyst.*normal, benign, malignant"):
         model.activation_map(image, "cyst")
-    row = network("resnet18", channels=1, heads=("mask",))
+    row = get_network("resnet18", channels=1, heads=("mask",))
     masks = busnet.load(save_random(tmp_path / "m.safetensors", row))
     with pytest.raises(busnet.ModelError, match="no class head"):
         masks.activation_map(image)

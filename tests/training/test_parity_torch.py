@@ -10,7 +10,7 @@ from random_weights import random_arrays, random_images
 
 from busnet import _core
 from busnet.inference.activation import class_activation, lesion_weights
-from busnet.networks import NETWORKS, build, network
+from busnet.networks import NETWORKS, build, get_network
 from busnet.training.graph import TorchGraph, module
 
 SIZES = ((224, 224), (256, 256), (200, 312))
@@ -56,7 +56,7 @@ def test_networks(name):
 
 
 def test_the_v1_variant():
-    row = network("resnet152", variant="v1")
+    row = get_network("resnet152", variant="v1")
     assert_parity(row, *both(row), (1, 224, 224))
 
 
@@ -70,7 +70,9 @@ def test_the_v1_variant():
     st.integers(33, 130),
 )
 def test_rows_of_ones_own(name, variant, shortcuts, channels, height, width):
-    row = network(name, variant=variant, stage_shortcuts=shortcuts, channels=channels)
+    row = get_network(
+        name, variant=variant, stage_shortcuts=shortcuts, channels=channels
+    )
     assert_parity(row, *both(row), (2, height, width))
 
 
@@ -88,7 +90,7 @@ def both_computed(describe, arrays, images):
 
 @pytest.mark.parametrize("size", [(64, 64), (75, 133), (33, 40), (20, 9)])
 def test_pooling_over_the_lesion_is_the_oracles(size):
-    row = network("resnet18", pooling="lesion")
+    row = get_network("resnet18", pooling="lesion")
     arrays = random_arrays(row)
     got, expected = both_computed(
         lambda graph: build(row, graph, classes=3),
@@ -126,7 +128,7 @@ def test_lesion_pooling_of_any_sizes_is_the_oracles(factor):
 
 
 def test_the_class_loss_does_not_reach_the_mask():
-    row = network("resnet18", pooling="lesion")
+    row = get_network("resnet18", pooling="lesion")
     graph = module(row)
     outputs = graph(torch.rand(2, 3, 64, 64))
     outputs["class"].square().sum().backward()
@@ -139,7 +141,7 @@ def test_the_class_loss_does_not_reach_the_mask():
 
 @pytest.mark.parametrize("pooling", ["mean", "lesion"])
 def test_activation_and_a_constant_are_the_logit(pooling):
-    row = network("resnet18", pooling=pooling)
+    row = get_network("resnet18", pooling=pooling)
     arrays = random_arrays(row)
     oracle = NumpyGraph(arrays, random_images((1, 3, 97, 130)))
     build(row, oracle, classes=3, features=True)

@@ -11,7 +11,7 @@ from helpers import run
 from random_weights import save_random
 
 from busnet import weights
-from busnet.networks import network
+from busnet.networks import get_network
 
 
 def arguments(data, work, *more):
@@ -82,7 +82,7 @@ def test_leaky_protocols_are_refused_or_marked(phantoms, tmp_path):
 def test_a_start_is_part_of_the_provenance(phantoms, tmp_path):
     start = save_random(
         tmp_path / "start.safetensors",
-        network("resnet18", channels=1),
+        get_network("resnet18", channels=1),
         provenance={"protocol": "busbra-patient5", "fold": None},
     )
     work = tmp_path / "work"

@@ -12,7 +12,7 @@ import busnet
 from busnet import errors
 from busnet.data import CLASSES, read_busi, split
 from busnet.lesions import lesion_mask
-from busnet.networks import network
+from busnet.networks import get_network
 from busnet.training import calibration
 from busnet.training import export as exporting
 from busnet.training.augment import Augmentation
@@ -22,7 +22,7 @@ from busnet.training.pretrained import initialise, load_weights, re_estimate_nor
 from busnet.training.recipe import RECIPES, Phase, Recipe
 from busnet.training.trainer import Trainer
 
-ROW = network("resnet18", channels=1)
+ROW = get_network("resnet18", channels=1)
 SHORT = Recipe((Phase(32, 2, batch=4), Phase(48, 1, batch=4)))
 
 
@@ -96,8 +96,8 @@ def test_stage_shortcuts_change_nothing_at_the_start():
     from busnet.training.pretrained import zero_last_norms
 
     torch.manual_seed(0)
-    plain_row = network("resnet18")
-    row = network("resnet18", stage_shortcuts=True)
+    plain_row = get_network("resnet18")
+    row = get_network("resnet18", stage_shortcuts=True)
     plain, modified = module(plain_row).eval(), module(row).eval()
     zero_last_norms(modified, row, stages="0")
     modified.load_state_dict(plain.state_dict(), strict=False)
@@ -137,7 +137,7 @@ def test_norm_statistics_are_measured_and_the_function_kept():
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "mod_resnet101"])
 def test_imagenet_weights_are_loaded(data_folder, name):
-    row = network(name, channels=1)
+    row = get_network(name, channels=1)
     graph = module(row)
     fresh = {k: v.clone() for k, v in graph.state_dict().items()}
     loaded = initialise(graph, row, data_folder / "weights")
@@ -167,7 +167,7 @@ def test_weights_files_are_loaded(tmp_path):
     for name, array in random_arrays(ROW).items():
         np.testing.assert_array_equal(graph.state_dict()[name].numpy(), array)
     with pytest.raises(errors.WeightsError, match="resnet34"):
-        load_weights(graph, network("resnet34", channels=1), path)
+        load_weights(graph, get_network("resnet34", channels=1), path)
 
 
 def test_training_learns(made):
