@@ -40,3 +40,8 @@ def busi(data_folder):
 @pytest.fixture(scope="session")
 def busbra(data_folder):
     return data_folder / "busbra" / "BUSBRA"
+
+
+@pytest.fixture(scope="session")
+def busuclm(data_folder):
+    return data_folder / "busuclm" / "BUS-UCLM"

@@ -61,7 +61,7 @@ PrecisionOption = Annotated[
 ]
 DataOption = Annotated[Path, typer.Option(help="Folder or CSV table of the data set.")]
 ProtocolOption = Annotated[
-    str, typer.Option(help="How the data set is used; 'own' for your own.")
+    str, typer.Option(help="How the data set is used; 'custom' for your own.")
 ]
 TestFoldOption = Annotated[
     int | None,

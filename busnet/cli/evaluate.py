@@ -26,8 +26,7 @@ from busnet.cli.common import (
     track,
     use,
 )
-from busnet.data import READERS, Case
-from busnet.data import protocol as protocol_called
+from busnet.data import Case, get_protocol, read_sources, recognise
 from busnet.errors import MissingExtraError
 from busnet._io import atomic_write
 from busnet.model import DEFAULT, Model, load
@@ -122,11 +121,9 @@ def unseen_cases(
     if fold is None:
         fold = default_fold(model.info, name)
     leak = check_unseen(model.info, name, fold, allow_leak=allow_leak)
-    chosen = protocol_called(name)
-    cases = chosen.choose(READERS[chosen.data](data))
-    if fold is not None:
-        cases = [case for case in cases if case.fold == fold]
-    return cases, fold, leak
+    chosen = get_protocol(name)
+    used = chosen.use(read_sources({recognise(data): data}))
+    return chosen.test_cases(used, fold), fold, leak
 
 
 def evaluation_extra() -> Any:

@@ -21,8 +21,7 @@ from busnet.cli.common import (
     track,
     use,
 )
-from busnet.data import READERS
-from busnet.data import protocol as protocol_called
+from busnet.data import get_protocol, read_sources, recognise
 from busnet.errors import DataError
 from busnet.images import Picture, read_image
 from busnet.model import DEFAULT, find
@@ -96,11 +95,11 @@ def _cases(paths: list[Path], name: str, info: ModelInfo) -> tuple[Readers, str]
 
     if len(paths) != 1:
         fail("with --protocol there is one path, that of the data set", USAGE)
-    chosen = protocol_called(name)
+    chosen = get_protocol(name)
     fold = default_fold(info, name)
     cases = [
         case
-        for case in chosen.choose(READERS[chosen.data](paths[0]))
+        for case in chosen.use(read_sources({recognise(paths[0]): paths[0]}))
         if fold is None or case.fold != fold
     ]
     left_out = "" if fold is None else f" without fold {fold}"

@@ -6,65 +6,103 @@ diagnosis systems, Medical Physics (2024). It has no normal images.
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 
-from busnet.data.cases import CLASSES, Case
+from busnet.data.cases import Case
+from busnet.data.tables import Row, read_table
 from busnet.errors import DataError
 
-__all__ = ["read_busbra"]
+__all__ = ["FIVE_FOLDS", "TEN_FOLDS", "read_busbra"]
+
+#: Names of the two official divisions into folds.
+FIVE_FOLDS, TEN_FOLDS = "busbra-patients", "busbra-patients10"
+
+#: What the published archive calls the folder.
+FOLDER = "BUSBRA"
+
+TABLE = "bus_data.csv"
+_FOLD_TABLES = {FIVE_FOLDS: "5-fold-cv.csv", TEN_FOLDS: "10-fold-cv.csv"}
+_LABELS = ("benign", "malignant")
+_ATTRIBUTES = {
+    "scanner": "device",
+    "birads": "birads",
+    "histology": "histology",
+    "side": "side",
+}
 
 
 def read_busbra(folder: str | os.PathLike[str]) -> list[Case]:
-    """List the cases of BUS-BRA; groups are patients, folds the official five (0-4).
+    """List the cases of BUS-BRA.
+
+    Groups are patients. ``fold`` is the official division into five, 0-4;
+    ``divisions`` holds that one and the official division into ten, 0-9. The
+    attributes are ``scanner``, ``birads``, ``histology`` and ``side``.
 
     Parameters
     ----------
     folder
-        ``BUSBRA``, with ``bus_data.csv``, ``5-fold-cv.csv``, ``Images`` and ``Masks``.
+        ``BUSBRA``, with ``bus_data.csv``, ``5-fold-cv.csv``, ``10-fold-cv.csv``,
+        ``Images`` and ``Masks``; or the folder around it.
 
     Raises
     ------
     DataError
-        If a file, a column or a row is missing.
+        If a file, a column or a row is missing, or a value is none that BUS-BRA has.
     """
-    root = Path(folder)
-    folds = {
-        row["ID"]: int(row["kFold"]) - 1
-        for row in _rows(root / "5-fold-cv.csv", ("ID", "kFold"))
+    root = _locate(Path(folder))
+    divisions = {
+        name: _read_folds(root / file, int(file.partition("-")[0]))
+        for name, file in _FOLD_TABLES.items()
     }
-    cases = []
-    for row in _rows(root / "bus_data.csv", ("ID", "Case", "Pathology")):
-        name = row["ID"]
-        image = root / "Images" / f"{name}.png"
-        mask = root / "Masks" / f"{name.replace('bus_', 'mask_')}.png"
-        for path in (image, mask):
-            if not path.is_file():
-                raise DataError(f"{path}: no such file, though bus_data.csv names it")
-        if row["Pathology"] not in CLASSES:
-            raise DataError(f"{name}: unknown pathology {row['Pathology']!r}")
-        if name not in folds:
-            raise DataError(f"5-fold-cv.csv: no row for {name}")
-        cases.append(
-            Case(
-                name=name,
-                image=image,
-                masks=(mask,),
-                label=row["Pathology"],
-                group=row["Case"],
-                fold=folds[name],
-            )
+    table = read_table(root / TABLE, required=("id", "case", "pathology"))
+    return [_case(root, row, divisions) for row in table.rows]
+
+
+def _locate(folder: Path) -> Path:
+    for root in (folder, folder / FOLDER):
+        if (root / TABLE).is_file():
+            return root
+    raise DataError(f"{folder / TABLE}: no such file, and BUS-BRA has one")
+
+
+def _read_folds(path: Path, count: int) -> dict[str, int]:
+    folds = {}
+    for row in read_table(path, required=("id", "kfold")).rows:
+        number = row.integer("kfold")
+        if number is None or not 1 <= number <= count:
+            raise DataError(f"{row.where}: the fold is none of 1 to {count}")
+        folds[row["id"]] = number - 1
+    return folds
+
+
+def _case(root: Path, row: Row, divisions: dict[str, dict[str, int]]) -> Case:
+    name, label = row["id"], row["pathology"].casefold()
+    image = root / "Images" / f"{name}.png"
+    mask = root / "Masks" / f"{name.replace('bus_', 'mask_')}.png"
+    for path in (image, mask):
+        if not path.is_file():
+            raise DataError(f"{path}: no such file, though {TABLE} names it")
+    if label not in _LABELS:
+        raise DataError(
+            f"{row.where}: BUS-BRA has {' and '.join(_LABELS)} images, "
+            f"not {row['pathology']!r}"
         )
-    return cases
-
-
-def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = set(columns) - set(reader.fieldnames or ())
-        if missing:
-            raise DataError(f"{path}: column {sorted(missing)[0]!r} is missing")
-        return list(reader)
+    for division, folds in divisions.items():
+        if name not in folds:
+            raise DataError(f"{root / _FOLD_TABLES[division]}: no row for {name}")
+    return Case(
+        name=name,
+        image=image,
+        masks=(mask,),
+        label=label,
+        group=row["case"],
+        fold=divisions[FIVE_FOLDS][name],
+        source="busbra",
+        attributes={
+            attribute: row[column]
+            for attribute, column in _ATTRIBUTES.items()
+            if row.get(column)
+        },
+        divisions={division: folds[name] for division, folds in divisions.items()},
+    )

@@ -7,15 +7,18 @@ Pawlowska et al., Data in Brief 48:109247 (2023), and is read from ``busi_groups
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from pathlib import Path
 
 from busnet.data.cases import CLASSES, Case
+from busnet.data.tables import Row, read_table
 from busnet.errors import DataError
 
 __all__ = ["read_busi"]
+
+#: What the published archive calls the folder of the classes' folders.
+FOLDER = "Dataset_BUSI_with_GT"
 
 GROUPS_FILE = "busi_groups.csv"
 _COLUMNS = ("class", "number", "group_ext", "objection", "annotation", "fold")
@@ -29,7 +32,8 @@ def read_busi(
     Parameters
     ----------
     folder
-        ``Dataset_BUSI_with_GT``, with a folder for each class.
+        ``Dataset_BUSI_with_GT``, with a folder for each class; or the folder around
+        it.
     groups
         Table of duplicate groups; by default ``busi_groups.csv`` in ``folder`` or
         beside it.
@@ -44,12 +48,13 @@ def read_busi(
     DataError
         If a folder, the table, a row of it or a mask is missing.
     """
-    root = Path(folder)
-    table = _read_groups(root, Path(groups) if groups is not None else None)
-    cases = []
+    root = _locate(Path(folder))
     for label in CLASSES:
         if not (root / label).is_dir():
             raise DataError(f"{root}: BUSI has a folder {label!r}, this one has none")
+    table = _read_groups(root, Path(groups) if groups is not None else None)
+    cases = []
+    for label in CLASSES:
         pattern = re.compile(rf"{label} \((\d+)\)\.png")
         numbers = sorted(
             int(match[1])
@@ -71,7 +76,8 @@ def read_busi(
                     masks=masks,
                     label=label,
                     group=row["group_ext"],
-                    fold=int(row["fold"]),
+                    fold=_fold(row),
+                    source="busi",
                     objection=row["objection"],
                     annotation=row["annotation"],
                 )
@@ -79,9 +85,17 @@ def read_busi(
     return cases
 
 
-def _read_groups(
-    root: Path, path: Path | None
-) -> dict[tuple[str, int], dict[str, str]]:
+def _locate(folder: Path) -> Path:
+    inner = folder / FOLDER
+    return inner if inner.is_dir() else folder
+
+
+def _fold(row: Row) -> int:
+    fold = row.integer("fold")
+    return -1 if fold is None else fold
+
+
+def _read_groups(root: Path, path: Path | None) -> dict[tuple[str, int], Row]:
     candidates = [path] if path else [root / GROUPS_FILE, root.parent / GROUPS_FILE]
     for candidate in candidates:
         if candidate.is_file():
@@ -89,12 +103,10 @@ def _read_groups(
     else:
         places = " or ".join(str(c) for c in candidates)
         raise DataError(f"no table of BUSI's duplicate groups at {places}")
-    with candidate.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = set(_COLUMNS) - set(reader.fieldnames or ())
-        if missing:
-            raise DataError(f"{candidate}: column {sorted(missing)[0]!r} is missing")
-        try:
-            return {(row["class"], int(row["number"])): row for row in reader}
-        except ValueError as error:
-            raise DataError(f"{candidate}: {error}") from None
+    table: dict[tuple[str, int], Row] = {}
+    for row in read_table(candidate, required=_COLUMNS).rows:
+        number = row.integer("number")
+        if number is None:
+            raise DataError(f"{row.where}: the number is missing")
+        table[row["class"].casefold(), number] = row
+    return table

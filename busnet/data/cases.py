@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from busnet.errors import DataError
 from busnet.images import Picture, read_image
@@ -19,61 +21,105 @@ CLASSES = ("normal", "benign", "malignant")
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One labelled image.
+    """One image of a data set.
 
     Attributes
     ----------
     name
-        Unique name within its data set.
+        Name within its source, where it is unique.
     image
         The image's file.
     masks
         Files of its lesion masks; the lesion is their union.
     label
-        A name of :data:`CLASSES`.
+        A name of :data:`CLASSES`, or None where the class is not known. Such a case
+        trains and scores the mask alone.
     group
         Images of the same group must never be divided between training and test:
-        duplicates of a scene (BUSI) or images of a patient (BUS-BRA).
+        duplicates of a scene (BUSI) or images of a patient. Its name is local to the
+        source; see :attr:`key`.
     fold
         The fold that the data set's own split puts it in, -1 where it is in none.
+    source
+        The data set or hospital that it comes from.
     objection
         Why the case is not clean ("axilla", "needle", "multiclass"), or "".
     annotation
         What is burnt into the image ("measurement", "text", ...), or "".
+    spacing
+        Millimetres a row and a column where the data set says so.
+    attributes
+        What else the data set says: ``"scanner"``, ``"birads"``, ``"histology"``,
+        ``"side"`` and the like.
+    divisions
+        The case's fold in further divisions of its data set, by the division's name.
     """
 
     name: str
     image: Path
-    masks: tuple[Path, ...]
-    label: str
-    group: str
+    masks: tuple[Path, ...] = ()
+    label: str | None = None
+    group: str = ""
     fold: int = -1
+    source: str = "custom"
     objection: str = ""
     annotation: str = ""
+    spacing: tuple[float, float] | None = None
+    attributes: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    divisions: Mapping[str, int] = dataclasses.field(default_factory=dict, hash=False)
+
+    @property
+    def key(self) -> str:
+        """Name of the group that is unique over all sources."""
+        return f"{self.source}/{self.group}"
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether the lesion's outline is known; that of a normal image is empty."""
+        return self.label == "normal" or bool(self.masks)
 
     def read_image(self) -> Picture:
-        """Read the image."""
+        """Read the image.
+
+        Raises
+        ------
+        ImageError
+            If it cannot be read.
+        """
         return read_image(self.image)
 
     def read_mask(self) -> npt.NDArray[np.bool_]:
         """Read the union of the masks, (H, W) of the image's own size.
 
+        The mask of a normal image without a file is empty.
+
         Raises
         ------
+        ImageError
+            If a file cannot be read, or its values are not those of a mask.
         DataError
-            If two masks differ in size, or the case has none.
+            If two masks differ in size, or the case has none and is not normal.
         """
-        union: npt.NDArray[np.bool_] | None = None
-        for path in self.masks:
-            mask = read_image(path).channels(1) > 0.5
-            if union is None:
-                union = mask
-            elif union.shape != mask.shape:
+        if not self.has_mask:
+            raise DataError(f"{self.name}: the case has no mask")
+        if not self.masks:
+            return np.zeros(self.read_image().shape, np.bool_)
+        union = _read_mask(self.masks[0])
+        for path in self.masks[1:]:
+            mask = _read_mask(path)
+            if union.shape != mask.shape:
                 raise DataError(
                     f"{path}: the mask is {mask.shape}, the case's first {union.shape}"
                 )
-            else:
-                union |= mask
-        if union is None:
-            raise DataError(f"{self.name}: the case has no mask")
+            union |= mask
         return union
+
+
+def _read_mask(path: Path) -> npt.NDArray[np.bool_]:
+    """Read a mask: every pixel that is not black and not transparent is lesion."""
+    read_image(path)
+    with Image.open(path) as image:
+        if image.mode in ("1", "L", "P") or image.mode.startswith(("I", "F")):
+            return np.asarray(np.asarray(image) != 0, np.bool_)
+        pixels = np.asarray(image.convert("RGBA"))
+        return np.asarray(pixels[..., :3].any(axis=2) & (pixels[..., 3] > 0))

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from busnet.data import CLASSES, protocol
+from busnet.data import CLASSES, get_protocol
 from busnet.errors import DataError
 from busnet.evaluation.intervals import Interval, intervals
 from busnet.evaluation.metrics import confusion
@@ -69,7 +69,7 @@ class Evaluation:
             "network": self.network,
             "provenance": dict(self.provenance),
             "protocol": self.protocol,
-            "description": protocol(self.protocol).description,
+            "description": get_protocol(self.protocol).description,
             "fold": self.fold,
             "leaky": bool(self.leak),
             "leak": self.leak,

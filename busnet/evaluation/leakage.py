@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from busnet.data import PROTOCOLS, protocol
+from busnet.data import PROTOCOLS, get_protocol
 from busnet.errors import LeakError
 from busnet.model_info import ModelInfo
 
@@ -26,7 +26,7 @@ def trainings(provenance: Mapping[str, Any]) -> list[tuple[str, int | None]]:
 def default_fold(info: ModelInfo, name: str) -> int | None:
     """Return the fold that a model's training held out, as far as ``name`` has it."""
     for trained, fold in trainings(info.provenance):
-        if protocol(trained).folds == protocol(name).folds:
+        if get_protocol(trained).divisions == get_protocol(name).divisions:
             return fold
     return None
 
@@ -41,16 +41,16 @@ def check_unseen(
     LeakError
         If something is and that is not allowed.
     """
-    asked = protocol(name)
+    asked = get_protocol(name)
     reason = ""
     if asked.leaky:
         reason = asked.description
     for trained, held in trainings(info.provenance):
-        if protocol(trained).data != asked.data or asked.data == "own":
+        if get_protocol(trained).sources != asked.sources or not asked.sources:
             continue
         if held is None:
             reason = f"the model was trained on all of {trained}"
-        elif protocol(trained).folds != asked.folds or held != fold:
+        elif get_protocol(trained).divisions != asked.divisions or held != fold:
             part = f"fold {fold}" if fold is not None else "all"
             reason = (
                 f"the model was trained on {trained} without fold {held}, and "

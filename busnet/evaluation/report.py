@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from busnet.data import CLASSES, Case, protocol
+from busnet.data import CLASSES, Case, get_protocol
 from busnet.evaluation import plot
 from busnet.evaluation.evaluation import Evaluation
 from busnet.evaluation.intervals import Interval
@@ -94,7 +94,7 @@ def render(evaluation: Evaluation, model: Model, cases: Sequence[Case]) -> str:
 <style>{STYLE}</style></head><body>
 <h1>{html.escape(evaluation.title)}</h1>
 <p class="notice">{html.escape(NOTICE)}</p>{leak}
-<p>{html.escape(protocol(evaluation.protocol).description)}: {len(scores)} images in
+<p>{html.escape(get_protocol(evaluation.protocol).description)}: {len(scores)} images in
 {groups} groups. Intervals are 95 % percentiles of a bootstrap over groups. Model:
 {html.escape(evaluation.model)}, busnet {__version__}.</p>
 <h2>Figures</h2><table><tr><th>figure</th><th>value [95 % interval]</th></tr>

@@ -150,7 +150,10 @@ def score_cases(
 
     def pictures() -> Iterator[Picture]:
         for i, case in enumerate(cases):
-            picture, mask = case.read_image(), case.read_mask() if case.masks else None
+            picture, mask = (
+                case.read_image(),
+                case.read_mask() if case.has_mask else None,
+            )
             if change is not None:
                 pixels, mask = change(picture.pixels, mask, i)
                 picture = Picture(pixels, picture.name)
@@ -176,4 +179,4 @@ def _score(case: Case, truth: npt.NDArray[np.bool_] | None, result: Any) -> Case
             predicted=bool(result.mask.any()),
             area=float(truth.mean()),
         )
-    return CaseScore(case.name, case.group, case.fold, case.label, **fields)
+    return CaseScore(case.name, case.key, case.fold, case.label or "", **fields)

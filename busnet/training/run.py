@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from busnet.data import PROTOCOLS, READERS, protocol, split
+from busnet.data import PROTOCOLS, read_sources, recognise, split
 from busnet.networks import Network
 from busnet.training.export import export
 from busnet.training.recipe import RECIPES, Recipe
@@ -67,7 +67,7 @@ def run(
     DataError, LeakError
         If the data set, the protocol, the fold or the split cannot be used.
     """
-    cases = READERS[protocol(job.protocol).data](job.data)
+    cases = read_sources({recognise(job.data): job.data})
     made = split(
         cases, job.protocol, job.fold, seed=job.recipe.seed, allow_leak=allow_leak
     )

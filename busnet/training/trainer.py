@@ -59,7 +59,7 @@ class Examples:
             square = box.apply(picture.channels(channels))
             images[i] = square if channels == 1 else square.transpose(2, 0, 1)
             masks[i, 0] = box.apply(mask.astype(np.float32)) > 0.5
-        labels = [CLASSES.index(case.label) for case in cases]
+        labels = [CLASSES.index(case.label or "") for case in cases]
         return cls(
             torch.from_numpy(images), torch.from_numpy(masks), torch.tensor(labels)
         )

@@ -15,7 +15,7 @@ from busnet.data.phantom import phantom
 
 
 def case(name, label, group, fold):
-    return Case(name, Path(name), (), label, group, fold)
+    return Case(name, Path(name), (), label, group, fold, source="busi")
 
 
 @pytest.fixture

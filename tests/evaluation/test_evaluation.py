@@ -24,11 +24,11 @@ ROW = get_network("resnet18", channels=1)
 
 @pytest.fixture(scope="module")
 def scored(model, phantoms_own):
-    return Scores(score_cases(model, READERS["own"](phantoms_own)))
+    return Scores(score_cases(model, READERS["custom"](phantoms_own)))
 
 
 def test_scores_are_the_predictions(model, phantoms_own, scored):
-    cases = READERS["own"](phantoms_own)
+    cases = READERS["custom"](phantoms_own)
     assert [case.name for case in scored] == [case.name for case in cases]
     for case, score in zip(cases, scored, strict=True):
         result = model.predict(case.image)
@@ -43,7 +43,7 @@ def test_scores_are_the_predictions(model, phantoms_own, scored):
 
 
 def test_changes_reach_the_network(model, phantoms_own, scored):
-    cases = READERS["own"](phantoms_own)
+    cases = READERS["custom"](phantoms_own)
     changed = Scores(
         score_cases(model, cases, change=lambda pixels, mask, i: (1 - pixels, mask))
     )
@@ -52,7 +52,7 @@ def test_changes_reach_the_network(model, phantoms_own, scored):
 
 def test_an_evaluation_survives_its_file(model, scored, tmp_path):
     made = evaluate(
-        model.info, scored, model="random", name="own", fold=None, bootstrap=20
+        model.info, scored, model="random", name="custom", fold=None, bootstrap=20
     )
     path = tmp_path / "e.json"
     path.write_text(made.to_json())
@@ -72,9 +72,9 @@ def test_an_evaluation_survives_its_file(model, scored, tmp_path):
 
 def test_the_report_is_whole_and_needs_nothing_beside_it(model, phantoms_own, scored):
     made = evaluate(
-        model.info, scored, model="<b>x</b>", name="own", fold=None, bootstrap=20
+        model.info, scored, model="<b>x</b>", name="custom", fold=None, bootstrap=20
     )
-    text = render(made, model, READERS["own"](phantoms_own))
+    text = render(made, model, READERS["custom"](phantoms_own))
     assert text.count("<img") == 5 + 9
     assert len(re.findall(r"src='(?!data:)", text)) == 0
     assert "http" not in text
@@ -102,7 +102,7 @@ def test_the_guard_refuses_what_was_trained_on():
     assert default_fold(held, "busi-clean") == 2
     assert check_unseen(held, "busi-group5", 2) == ""
     assert check_unseen(held, "busi-clean", 2) == ""
-    assert check_unseen(held, "own", None) == ""
+    assert check_unseen(held, "custom", None) == ""
     for protocol, fold in (
         ("busi-group5", 1),
         ("busi-group5", None),
@@ -124,7 +124,7 @@ def test_evaluate_command(phantoms_own, tmp_path, weights_file):
         "--data",
         phantoms_own,
         "--protocol",
-        "own",
+        "custom",
         "--model",
         weights_file,
         "--bootstrap",
@@ -167,7 +167,7 @@ def test_own_tables(phantoms_own, tmp_path):
         "normal/case 0.png,normal,,p1,0\n"
         "benign/case 1.png,benign,benign/case 1_mask.png,p2,1\n"
     )
-    first, second = READERS["own"](table)
+    first, second = READERS["custom"](table)
     assert (first.masks, first.group, first.fold) == ((), "p1", 0)
     assert (len(second.masks), second.group, second.fold) == (1, "p2", 1)
     for text, fact in (
@@ -179,24 +179,26 @@ def test_own_tables(phantoms_own, tmp_path):
     ):
         table.write_text(text)
         with pytest.raises(DataError, match=fact):
-            READERS["own"](table)
+            READERS["custom"](table)
     table.unlink()
-    with pytest.raises(DataError, match="cannot be read"):
-        READERS["own"](tmp_path / "none.csv")
+    with pytest.raises(DataError, match="no such file"):
+        READERS["custom"](tmp_path / "none.csv")
     with pytest.raises(DataError, match="no images"):
-        READERS["own"](tmp_path)
+        READERS["custom"](tmp_path)
 
 
 def test_cases_without_masks_are_classified(model, phantoms_own, tmp_path):
     table = phantoms_own / "bare.csv"
     table.write_text(
-        "image,label\nnormal/case 0.png,normal\nbenign/case 1.png,benign\n"
+        "image,label\nmalignant/case 2.png,malignant\nbenign/case 1.png,benign\n"
     )
-    scores = Scores(score_cases(model, READERS["own"](table)))
+    scores = Scores(score_cases(model, READERS["custom"](table)))
     table.unlink()
     assert scores.classifies
     assert not scores.segments
-    made = evaluate(model.info, scores, model="m", name="own", fold=None, bootstrap=10)
+    made = evaluate(
+        model.info, scores, model="m", name="custom", fold=None, bootstrap=10
+    )
     assert "Dice" not in made.figures
     assert "accuracy" in made.figures
 
@@ -205,8 +207,10 @@ def test_cases_without_masks_are_classified(model, phantoms_own, tmp_path):
 def test_models_of_one_task(phantoms_own, tmp_path, head):
     row = get_network("resnet18", channels=1, heads=(head,))
     model = busnet.load(save_random(tmp_path / "w.safetensors", row))
-    scores = Scores(score_cases(model, READERS["own"](phantoms_own)))
-    made = evaluate(model.info, scores, model="m", name="own", fold=None, bootstrap=10)
+    scores = Scores(score_cases(model, READERS["custom"](phantoms_own)))
+    made = evaluate(
+        model.info, scores, model="m", name="custom", fold=None, bootstrap=10
+    )
     assert ("accuracy" in made.figures) == (head == "class")
     assert ("Dice" in made.figures) == (head == "mask")
-    assert "<img" in render(made, model, READERS["own"](phantoms_own))
+    assert "<img" in render(made, model, READERS["custom"](phantoms_own))

@@ -71,7 +71,7 @@ def test_robustness_command(phantoms_own, tmp_path, weights_file):
         "--data",
         phantoms_own,
         "--protocol",
-        "own",
+        "custom",
         "--model",
         weights_file,
         "--bootstrap",

@@ -1,0 +1,291 @@
+"""Reading tables: CSV as spreadsheets, pandas and people write it, and .xlsx.
+
+One reader for every table that busnet takes: manifests, own data, groups and the
+tables of published data sets. Names of columns are read in any case.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import dataclasses
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from busnet.errors import DataError, MissingExtraError
+
+__all__ = ["Row", "Table", "read_table"]
+
+#: What may stand between the cells of a line.
+_DELIMITERS = (",", ";", "\t", "|")
+
+#: Byte-order marks with their encodings, the longer ones first.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+#: How programs write a cell without a value.
+_BLANKS = frozenset(("", "nan", "<na>", "none", "null", "n/a"))
+
+_SHEETS = frozenset((".xlsx", ".xlsm"))
+_OTHER_SHEETS = frozenset((".xls", ".xlsb", ".ods", ".numbers"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes
+    ----------
+    path, line
+        The table's file, and the line or the sheet's row where the row begins, from 1.
+    values
+        The cells by column, without the white space around them; the names of columns
+        are in lower case.
+    """
+
+    path: Path
+    line: int
+    values: Mapping[str, str]
+
+    @property
+    def where(self) -> str:
+        """The file and the line, for messages."""
+        return f"{self.path}, line {self.line}"
+
+    def __getitem__(self, column: str) -> str:
+        return self.values[column]
+
+    def get(self, column: str) -> str:
+        """Return a cell, "" if it is blank, holds NaN or the table has no such column.
+
+        What counts as blank is what pandas and databases write for no value.
+        """
+        value = self.values.get(column, "")
+        return "" if value.casefold() in _BLANKS else value
+
+    def integer(self, column: str) -> int | None:
+        """Return a cell as an integer, None if it is blank; ``3.0`` is 3.
+
+        Raises
+        ------
+        DataError
+            If it is no integer.
+        """
+        value = self.get(column)
+        if not value:
+            return None
+        if not re.fullmatch(r"[+-]?\d{1,9}(\.0*)?", value, re.ASCII):
+            raise DataError(
+                f"{self.where}: the {column} {self.values[column]!r} is no whole number"
+            )
+        return int(value.partition(".")[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table: its columns in lower case and its rows that are not blank."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def read_table(
+    path: str | os.PathLike[str],
+    *,
+    required: Sequence[str] = (),
+    delimiter: str | None = None,
+) -> Table:
+    """Read a CSV table or the first sheet of an .xlsx file.
+
+    Understood are commas, semicolons, tabs and ``|`` between cells; UTF-8 and UTF-16,
+    with a byte-order mark or without; Excel's line ``sep=;``; quoted cells, also with
+    line breaks; rows that are shorter than the header; blank rows. Names of columns
+    are read in any case, with spaces for underscores. A column without a name is left
+    out.
+
+    Parameters
+    ----------
+    path
+        The file.
+    required
+        Columns, in lower case, that the table must have.
+    delimiter
+        What stands between cells; by default the one that gives the required columns,
+        or the most columns.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, is neither UTF-8 nor UTF-16, has no header, lacks a
+        column or has one twice, or a row has more cells than the header.
+    MissingExtraError
+        If it is an .xlsx file and openpyxl is not installed.
+    """
+    file = Path(path)
+    suffix = file.suffix.lower()
+    if suffix in _OTHER_SHEETS:
+        raise DataError(f"{file}: {suffix} is not read; save it as .xlsx or .csv")
+    lines: Iterable[tuple[int, Sequence[str]]]
+    if suffix in _SHEETS:
+        lines = _sheet_lines(file)
+    else:
+        text = _read_text(file)
+        lines = _text_lines(file, text, delimiter or _delimiter(text, required))
+    return _table(file, lines, required)
+
+
+def _table(
+    path: Path, lines: Iterable[tuple[int, Sequence[str]]], required: Sequence[str]
+) -> Table:
+    columns: list[str] | None = None
+    rows = []
+    for line, cells in lines:
+        stripped = [cell.strip() for cell in cells]
+        if not any(stripped):
+            continue
+        if columns is None:
+            columns = _header(path, stripped, required)
+            continue
+        if any(stripped[len(columns) :]):
+            raise DataError(
+                f"{path}, line {line}: there are {len(stripped)} cells, but the header "
+                f"has {len(columns)}"
+            )
+        stripped += [""] * (len(columns) - len(stripped))
+        values = dict(zip(columns, stripped, strict=False))
+        values.pop("", None)
+        rows.append(Row(path, line, values))
+    if columns is None:
+        raise DataError(f"{path}: the table is empty")
+    return Table(path, tuple(c for c in columns if c), tuple(rows))
+
+
+def _header(path: Path, cells: Sequence[str], required: Sequence[str]) -> list[str]:
+    columns = [_column(cell) for cell in cells]
+    for column in columns:
+        if column and columns.count(column) > 1:
+            raise DataError(f"{path}: the column {column!r} is there twice")
+    for column in required:
+        if column not in columns:
+            present = ", ".join(c for c in columns if c)
+            raise DataError(
+                f"{path}: column {column!r} is missing; there are {present}"
+            )
+    return columns
+
+
+def _column(cell: str) -> str:
+    return re.sub(r"[\s-]+", "_", cell.strip().casefold())
+
+
+def _read_text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    encoding, mark = _encoding(data)
+    try:
+        text = data[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path}, line {line}: the file is not {encoding.upper()}; "
+            f"save it as 'CSV UTF-8'"
+        ) from None
+    if "\0" in text:
+        raise DataError(f"{path}: it is no text: it holds a zero byte")
+    return text
+
+
+def _encoding(data: bytes) -> tuple[str, bytes]:
+    """Return the encoding of a text and its byte-order mark."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return encoding, mark
+    head = data[:200]
+    # Of UTF-16 without a mark every other byte is zero, as far as it is Latin.
+    if len(head) >= 4 and not any(head[1::2]):
+        return "utf-16-le", b""
+    if len(head) >= 4 and not any(head[0::2]):
+        return "utf-16-be", b""
+    return "utf-8", b""
+
+
+def _delimiter(text: str, required: Sequence[str]) -> str:
+    """Return what separates the header's cells."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    if match := re.fullmatch(r'"?sep=(.)"?', first.strip("\r\n"), re.IGNORECASE):
+        return match[1]
+
+    def fitness(delimiter: str) -> tuple[int, int]:
+        try:
+            cells = next(csv.reader([first], delimiter=delimiter), [])
+        except csv.Error:
+            return 0, 0
+        columns = {_column(cell) for cell in cells}
+        return len(columns & set(required)), len(cells)
+
+    return max(_DELIMITERS, key=fitness)
+
+
+def _text_lines(
+    path: Path, text: str, delimiter: str
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the line where each record begins, and its cells."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for i, cells in enumerate(reader):
+            separator = i == 0 and len(cells) <= 2 and cells and _is_separator(cells[0])
+            if not separator:
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}, line {line}: cannot be read: {error}") from None
+
+
+def _is_separator(cell: str) -> bool:
+    return bool(re.fullmatch(r"sep=.?", cell, re.IGNORECASE))
+
+
+def _sheet_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of the first sheet, numbers as short as they can be."""
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{path}: .xlsx files need the extra: pip install 'busnet[xlsx]', or save "
+            f"it as .csv ({error})"
+        ) from None
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        try:
+            for line, cells in enumerate(book.worksheets[0].values, 1):
+                yield line, [_cell_text(cell) for cell in cells]
+        finally:
+            book.close()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except DataError:
+        raise
+    except Exception as error:  # whatever a spoiled archive or its XML raises
+        raise DataError(f"{path}: cannot be read as .xlsx: {error}") from None
+
+
+def _cell_text(cell: object) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell)

@@ -1,0 +1,125 @@
+"""One reader for every table."""
+
+import pytest
+
+from busnet import errors
+from busnet.data.tables import read_table
+
+ROWS = [{"image": "a b.png", "label": "Benign"}, {"image": "ü.png", "label": ""}]
+TEXT = "Image,LABEL\na b.png,Benign\nü.png,\n"
+
+
+def values(path, **options):
+    return [dict(row.values) for row in read_table(path, **options).rows]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        TEXT.encode(),
+        TEXT.encode("utf-8-sig"),
+        TEXT.encode("utf-16"),
+        TEXT.encode("utf-16-le"),
+        TEXT.encode("utf-16-be"),
+        b"\xfe\xff" + TEXT.encode("utf-16-be"),
+        TEXT.replace("\n", "\r\n").encode(),
+        TEXT.replace("\n", "\r").encode(),
+        TEXT.replace(",", ";").encode("utf-8-sig"),
+        TEXT.replace(",", "\t").encode("utf-16"),
+        ("sep=;\r\n" + TEXT.replace(",", ";")).encode(),
+        ("sep=,\n" + TEXT).encode(),
+        TEXT.replace("a b.png", '" a b.png "').encode(),
+        TEXT.replace("\n", ",,\n").encode(),
+        ("\n\n" + TEXT.replace("\n", "\n\n,\n  , \n")).encode(),
+        (TEXT.strip()).encode(),
+        TEXT.replace("ü.png,", "ü.png").encode(),
+        ",Image,LABEL\n0,a b.png,Benign\n1,ü.png,\n".encode(),
+    ],
+)
+def test_forms_of_one_table(tmp_path, data):
+    path = tmp_path / "t.csv"
+    path.write_bytes(data)
+    assert values(path, required=("image", "label")) == ROWS
+    assert values(path) == ROWS
+
+
+def test_lines_are_those_of_the_file(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('image,note\n\na,"two\nlines"\n\n,\nb,x\n')
+    assert [row.line for row in read_table(path).rows] == [3, 7]
+    assert read_table(path).rows[0]["note"] == "two\nlines"
+    assert read_table(path).rows[1].where == f"{path}, line 7"
+
+
+def test_a_required_column_decides_the_delimiter(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("image;label;a,b,c,d,e\nx.png;benign;1\n")
+    (row,) = read_table(path, required=("image",)).rows
+    assert row["label"] == "benign"
+
+
+@pytest.mark.parametrize(
+    ("data", "fact"),
+    [
+        (b"", "empty"),
+        (b"\n \n,,\n", "empty"),
+        (b"image,label,Image \nx,y,z\n", "'image' is there twice"),
+        (b"picture,label\nx,y\n", "'image' is missing; there are picture, label"),
+        (b"image,label\nx,y\nx,y,z\n", "line 3: there are 3 cells.* 2"),
+        (b"image,label\n\ncaf\xe9.png,y\n", "line 3: the file is not UTF-8"),
+        (b'image,label\na,b\n"x,y\nz,w\n', "line 3: cannot be read"),
+        (b"image,label\nx\0,y\n", "zero byte"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0", "not UTF-8"),
+    ],
+)
+def test_faults_are_named(tmp_path, data, fact):
+    path = tmp_path / "t.csv"
+    path.write_bytes(data)
+    with pytest.raises(errors.DataError, match=rf"t\.csv.*{fact}"):
+        read_table(path, required=("image",))
+
+
+def test_files_that_are_no_tables(tmp_path):
+    with pytest.raises(errors.DataError, match="no such file"):
+        read_table(tmp_path / "t.csv")
+    with pytest.raises(errors.DataError, match="cannot be read"):
+        read_table(tmp_path)
+    with pytest.raises(errors.DataError, match=r"\.xls is not read"):
+        read_table(tmp_path / "t.xls")
+
+
+def test_numbers_and_blanks(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("fold,mask\n0,a\n1.0,NaN\n,None\n+2.,x\n-1,\n0.5,\nx,\n")
+    rows = read_table(path).rows
+    assert [row.integer("fold") for row in rows[:5]] == [0, 1, None, 2, -1]
+    assert [row.get("mask") for row in rows[:4]] == ["a", "", "", "x"]
+    assert rows[0].get("absent") == ""
+    for row in rows[5:]:
+        with pytest.raises(errors.DataError, match=f"line {row.line}: the fold"):
+            row.integer("fold")
+
+
+def test_sheets(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    path = tmp_path / "t.xlsx"
+    book = openpyxl.Workbook()
+    for row in (("Image", "Fold", "Size"), ("a.png", 1.0, 0.25), (None,), ("b", 2, 3)):
+        book.active.append(row)
+    book.save(path)
+    assert values(path) == [
+        {"image": "a.png", "fold": "1", "size": "0.25"},
+        {"image": "b", "fold": "2", "size": "3"},
+    ]
+    assert [row.line for row in read_table(path).rows] == [2, 4]
+    path.write_bytes(b"PK nothing")
+    with pytest.raises(errors.DataError, match=r"t\.xlsx.*cannot be read"):
+        read_table(path)
+    with pytest.raises(errors.DataError, match="no such file"):
+        read_table(tmp_path / "none.xlsx")
+
+
+def test_a_missing_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
+    with pytest.raises(errors.MissingExtraError, match=r"busnet\[xlsx\]"):
+        read_table(tmp_path / "t.xlsx")
