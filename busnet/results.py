@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from busnet.images import Picture
 from busnet.lesions import Lesion, Spacing, find_lesions
+from busnet.outline import outline
 
 __all__ = ["NOTICE", "Classification", "Prediction", "Segmentation"]
 
@@ -75,8 +75,8 @@ class _Result:
 
     def picture(self) -> Image.Image:
         """Draw the result as an RGB image of the input's size."""
-        pixels = Picture(self.image).channels(3)
-        return Image.fromarray(np.rint(pixels * 255).astype(np.uint8))
+        pixels = np.rint(self.image * np.float32(255)).astype(np.uint8)
+        return Image.fromarray(pixels).convert("RGB")
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -187,13 +187,8 @@ class Segmentation(_Result):
         """Draw the image with the lesions outlined, RGB of the input's size."""
         picture = super().picture()
         width = max(1, round(max(picture.size) / 200))
-        # A frame of background lets a lesion at the image's edge have an outline there.
-        frame = Image.fromarray(np.pad(self.mask, width))
-        inside = np.asarray(
-            frame.convert("L").filter(ImageFilter.MinFilter(2 * width + 1))
-        )[width:-width, width:-width]
-        outline = Image.fromarray(self.mask & (inside == 0))
-        picture.paste(OUTLINE, mask=outline)
+        edge = Image.fromarray(outline(self.mask, width))
+        picture.paste(OUTLINE, mask=edge)
         return picture
 
 
