@@ -121,10 +121,11 @@ format: $(VENV)/checked ## format C and Python
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lint: $(VENV)/checked layers ## check formatting, style and layers
+lint: $(VENV)/checked layers ## check formatting, style, layers and vocabulary
 	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python tools/check_vocabulary.py
 
 # The first three: C, and imports that import-linter cannot tell from the extension's.
 layers: $(VENV)/checked ## check that the layers of the code point one way
@@ -169,12 +170,12 @@ PEERS_openvino = openvino==2026.4.1
 PEERS_ncnn = ncnn==1.0.20261020 pnnx
 PEERS_mnn = MNN==3.6.1
 
-$(PEERS)/%/made:
+$(PEERS)/%/ready:
 	$(PYTHON) -m venv $(PEERS)/$*
 	$(PEERS)/$*/bin/python -m pip install --quiet numpy $(PEERS_$*)
 	@touch $@
 
-bench-peers: $(VENV)/trained $(addprefix $(PEERS)/,$(addsuffix /made,onnxruntime openvino ncnn mnn)) ## time other engines beside busnet
+bench-peers: $(VENV)/trained $(addprefix $(PEERS)/,$(addsuffix /ready,onnxruntime openvino ncnn mnn)) ## time other engines beside busnet
 	$(BIN)/python benchmarks/peers.py --json build/peers.json
 
 clean: ## remove what was built

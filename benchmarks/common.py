@@ -1,4 +1,4 @@
-"""What the benchmarks share: random models, timing by turns, the machine's name."""
+"""What the benchmarks share: random models, alternating timing, the CPU's name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-# Random models of an hour are not worth a place in the user's cache.
+# Random models are used once: the cache of packed weights stays as it is.
 os.environ.setdefault("BUSNET_CACHE", "off")
 
 
@@ -32,7 +32,7 @@ def peak_rss_mb() -> float:
 
 
 def random_model(name: str, folder: Path, size: int = 224, **changes) -> Path:
-    """Write a random model of a network, unless it is there, and return its file."""
+    """Return the file of a random model of a network, written if it is missing."""
     from random_weights import save_random
 
     from busnet.networks import get_network
@@ -44,7 +44,7 @@ def random_model(name: str, folder: Path, size: int = 224, **changes) -> Path:
 
 
 def times(functions: dict, seconds: float, warm: int = 2) -> dict[str, list[float]]:
-    """Run functions by turns for so many seconds; return each one's times."""
+    """Run the functions alternately for some seconds; return each one's times in s."""
     for function in functions.values():
         for _ in range(warm):
             function()
@@ -59,7 +59,7 @@ def times(functions: dict, seconds: float, warm: int = 2) -> dict[str, list[floa
 
 
 def both(numbers: list[float], scale: float = 1e3) -> tuple[float, float]:
-    """Return minimum and median, times scale."""
+    """Return minimum and median, each multiplied by `scale`."""
     return min(numbers) * scale, statistics.median(numbers) * scale
 
 

@@ -3,10 +3,10 @@
     python benchmarks/forward.py [--seconds S] [--threads N] [NETWORK ...]
 
 Each network runs in a process of its own, so that its peak memory is its own. "pass" is
-the bare plan with both heads, "classify" the same without the decoder. GFLOP/s counts
-two operations a multiply-accumulate. The last line is the time from Model.predict's and
-Model.classify's call to their result over the bare passes of the same model, for one
-float32 array of 224 x 224.
+the forward pass with both heads, "classify" the same without the decoder. GFLOP/s
+counts two operations for each multiply-accumulate. The last lines give the overhead of
+Model.predict and Model.classify: the time of a call minus that of the forward pass, for
+one float32 array of 224 x 224.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def measure(path: Path, seconds: float) -> dict:
     from busnet.networks import build
 
     model = busnet.load(path)
-    row, size = model.info.network, model.info.image_size
-    found: dict = {"network": row.name}
+    network, size = model.info.network, model.info.image_size
+    row: dict = {"network": network.name}
     for batch in BATCHES:
-        images = random_images((batch, size, size, row.channels))
+        images = random_images((batch, size, size, network.channels))
         taken = times(
             {
                 "pass": lambda images=images: model.run(images),
@@ -45,18 +45,18 @@ def measure(path: Path, seconds: float) -> dict:
             seconds,
         )
         counter = Counter(size, size)
-        build(row, counter, classes=3)
+        build(network, counter, classes=3)
         flops = 2 * counter.macs * batch
-        found[f"pass {batch}"] = [t / batch for t in both(taken["pass"])]
-        found[f"classify {batch}"] = [t / batch for t in both(taken["classify"])]
-        found[f"gflops {batch}"] = flops / min(taken["pass"]) / 1e9
-        found[f"rss {batch}"] = peak_rss_mb()
+        row[f"pass {batch}"] = [t / batch for t in both(taken["pass"])]
+        row[f"classify {batch}"] = [t / batch for t in both(taken["classify"])]
+        row[f"gflops {batch}"] = flops / min(taken["pass"]) / 1e9
+        row[f"rss {batch}"] = peak_rss_mb()
     image = np.random.RandomState(0).uniform(0, 1, (size, size)).astype(np.float32)
     prepared = image[None]
-    if row.channels == 3:
+    if network.channels == 3:
         prepared = np.repeat(prepared[..., None], 3, axis=3)
     prepared = np.ascontiguousarray(prepared)
-    # Each call by turns with its own bare pass: both find the same in the caches.
+    # Each call alternates with its own forward pass: the caches are alike for both.
     for name, call, heads in (
         ("predict", model.predict, None),
         ("classify", model.classify, ["class"]),
@@ -69,8 +69,8 @@ def measure(path: Path, seconds: float) -> dict:
             seconds,
         )
         whole, bare = both(taken["call"])[1], both(taken["pass"])[1]
-        found[f"overhead {name}"] = [whole - bare, (whole - bare) / bare]
-    return found
+        row[f"overhead {name}"] = [whole - bare, (whole - bare) / bare]
+    return row
 
 
 def main() -> None:
@@ -112,18 +112,18 @@ def main() -> None:
                 text=True,
                 env=child_environment(),
             ).stdout
-        found = json.loads(output)
+        row = json.loads(output)
         for batch in BATCHES:
             cells = [
-                "{:.2f} / {:.2f}".format(*found[f"{kind} {batch}"])
+                "{:.2f} / {:.2f}".format(*row[f"{kind} {batch}"])
                 for kind in ("pass", "classify")
             ]
             print(
                 f"{name:14} {batch:5} {cells[0]:>15} {cells[1]:>15} "
-                f"{found[f'gflops {batch}']:8.0f} {found[f'rss {batch}']:8.0f}"
+                f"{row[f'gflops {batch}']:8.0f} {row[f'rss {batch}']:8.0f}"
             )
         for kind in ("predict", "classify"):
-            milliseconds, share = found[f"overhead {kind}"]
+            milliseconds, share = row[f"overhead {kind}"]
             print(f"{'':14} overhead of {kind}: {milliseconds:.3f} ms, {share:.1%}")
 
 

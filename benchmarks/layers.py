@@ -1,10 +1,10 @@
-"""What computes each layer of a network, how long it takes, and how near the peak.
+"""The kernel of each layer of a network, its time, and its share of the peak.
 
     python benchmarks/layers.py [--batch N] [--size S] [--precision P] NETWORK
 
-GFLOP/s counts the direct algorithm's operations; Winograd's does with fewer and may
-exceed the peak. The peak is what one large 1x1 convolution in float32 reaches in this
-run. Weights are random; for int8 they are calibrated on random images.
+GFLOP/s counts the operations of the direct algorithm; Winograd's needs fewer, so its
+figure may exceed the peak. The peak is the speed of one large 1x1 convolution in
+float32 in this run. Weights are random; for int8 they are calibrated on random images.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CALIBRATION = 4
 
 
 def fastest(plan: _core.Plan, images: np.ndarray) -> np.ndarray:
-    """Return the shortest time of every step."""
+    """Return the shortest time of every step in seconds."""
     plan.run(images)
     return np.min([plan.time(images) for _ in range(ROUNDS)], axis=0)
 
@@ -50,7 +50,7 @@ def peak() -> float:
 
 
 def random_weights(row: Network, size: int, precision: str) -> _core.Weights:
-    """Return a network's weights, random ones."""
+    """Return random weights of a network."""
     with tempfile.TemporaryDirectory() as folder:
         path = random_model(row.name, Path(folder), size)
         if precision == "int8":
@@ -75,15 +75,16 @@ def main() -> None:
     shape = (options.batch, options.size, options.size)
     plan = _core.Plan(weights, *shape, threads=threads, outputs=row.heads)
     seconds = fastest(plan, random_images((*shape, row.channels)))
-    most = peak()
+    limit = peak()
     print(
-        f"{cpu_name()}, {threads} threads, peak {most:.0f} GFLOP/s, {row.name}, {shape}"
+        f"{cpu_name()}, {threads} threads, peak {limit:.0f} GFLOP/s, "
+        f"{row.name}, {shape}"
     )
     header = ("layer", "kernel", "us", "% time", "GFLOP/s", "% peak")
     print("{:28} {:24} {:>7} {:>6} {:>8} {:>6}".format(*header))
     for (layer, kernel), time in zip(plan.steps, seconds, strict=True):
         rate = 2e-9 * options.batch * macs.get(layer, 0) / time
-        counted = f"{rate:8.0f} {100 * rate / most:6.0f}" if rate else ""
+        counted = f"{rate:8.0f} {100 * rate / limit:6.0f}" if rate else ""
         share = 100 * time / seconds.sum()
         print(f"{layer:28} {kernel:24} {1e6 * time:7.0f} {share:6.1f} {counted}")
     total = 2e-9 * options.batch * counter.macs / seconds.sum()

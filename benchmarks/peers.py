@@ -1,13 +1,13 @@
-"""busnet beside PyTorch, ONNX Runtime, OpenVINO, ncnn and MNN, by turns.
+"""Time busnet, PyTorch, ONNX Runtime, OpenVINO, ncnn and MNN alternately.
 
     make bench-peers                       the engines' environments, then everything
     python benchmarks/peers.py --quick     three networks, in less than ten minutes
 
 Each engine runs in a process and an environment of its own, with the same weights, the
 same images and the same number of threads. Outputs are compared before anything is
-timed: what is off by more than the precision allows is left out and named. Then the
-engines take turns of half a second each; ratios are of minima and of medians. ResNets
-have their class head alone, mod_resnet101 has both heads.
+timed: an engine whose error exceeds what the precision allows is excluded and named.
+Then each engine in turn computes for half a second, several times; ratios are of minima
+and of medians. ResNets have only the class head, mod_resnet101 has both heads.
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ import contextlib
 import datetime
 import itertools
 import json
-import logging
 import os
 import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, both, cpu_name, random_model
+from common import ROOT, both, cpu_name
+from peers_models import case
 
 WORKERS = Path(__file__).parent / "workers"
 ENGINES = ("busnet", "torch", "onnxruntime", "openvino", "ncnn", "mnn")
@@ -42,11 +41,8 @@ NETWORKS = (
 )
 QUICK = ("resnet18", "resnet50", "mod_resnet101")
 
-#: Largest relative error of outputs (L2, against busnet's exact ones) by precision.
+#: Maximum relative L2 error of outputs, compared with precision="exact", by precision.
 ERRORS = {"f32": 1e-3, "bf16": 5e-2, "int8": 0.3}
-
-#: Images that models are calibrated on for int8: random ones, like what is timed.
-CALIBRATION_IMAGES = 16
 
 
 class Worker:
@@ -58,7 +54,7 @@ class Worker:
         self.engine = engine
         read, write = os.pipe()
         own_environment = {
-            # MNN's converter calls pip to install what it lacks: into its own folder.
+            # MNN's converter calls pip for missing packages: let it be its own pip.
             "PATH": f"{Path(python).parent}:{os.environ['PATH']}",
             "OMP_NUM_THREADS": str(threads),
             "BUSNET_ANSWERS": str(write),
@@ -95,141 +91,13 @@ class Worker:
         self._answers.close()
 
 
-def case(
-    folder: Path, name: str, size: int, batch: int, threads: int, precision: str
-) -> dict[str, Any]:
-    """Write a network's weights in all forms, and images; return the request."""
-    import numpy as np
-    from random_weights import random_images
-
-    import busnet
-    from busnet.export.onnx import export
-
-    heads = ("class", "mask") if name == "mod_resnet101" else ("class",)
-    weights = random_model(name, folder, size, heads=heads)
-    exported = weights.with_suffix(".onnx")
-    if not exported.exists():
-        export(weights, exported)
-    model = busnet.load(weights)
-    channels = model.info.network.channels
-    traced = weights.with_suffix(".pt")
-    if not traced.exists():
-        trace(model, heads, size).save(str(traced))
-    images = folder / f"{size}-{batch}-{channels}.npy"
-    if not images.exists():
-        np.save(images, random_images((batch, size, size, channels)))
-    samples = folder / f"samples-{size}-{channels}"
-    graph = exported
-    if precision == "int8":
-        if not samples.exists():
-            write_samples(samples, size, channels)
-        weights, graph = calibrated(weights, exported, samples)
-    return {
-        "weights": str(weights),
-        "onnx": str(graph),
-        "onnx_f32": str(exported),
-        "samples": str(samples),
-        "torchscript": str(traced),
-        "images": str(images),
-        "shape": [batch, channels, size, size],
-        "threads": threads,
-        "precision": precision,
-        "outputs": list(heads),
-        "compiled": True,
-    }
-
-
-def write_samples(folder: Path, size: int, channels: int) -> None:
-    """Write images to calibrate with, as files of 8 bits."""
-    import numpy as np
-    from PIL import Image
-    from random_weights import random_images
-
-    folder.mkdir()
-    shape = (size, size) if channels == 1 else (size, size, channels)
-    for i in range(CALIBRATION_IMAGES):
-        pixels = np.uint8(255 * random_images(shape, seed=100 + i))
-        Image.fromarray(pixels).save(folder / f"{i}.png")
-
-
-def calibrated(weights: Path, exported: Path, samples: Path) -> tuple[Path, Path]:
-    """Return busnet's file and the ONNX graph in 8 bits, on the same images.
-
-    ONNX Runtime's own quantizer writes the graph: u8 maps, s8 weights by channel, as
-    its documentation advises for x86; OpenVINO reads the same.
-    """
-    from busnet.quantization import quantize
-
-    ours, theirs = (
-        path.with_suffix(f".int8{path.suffix}") for path in (weights, exported)
-    )
-    if not ours.exists():
-        quantize(weights, sorted(samples.iterdir()), ours)
-    if not theirs.exists():
-        quantize_onnx(exported, theirs, samples)
-    return ours, theirs
-
-
-def quantize_onnx(source: Path, target: Path, samples: Path) -> None:
-    """Write an ONNX graph with its convolutions in 8 bits."""
-    import numpy as np
-    from onnxruntime import quantization
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    from busnet.images import read_image
-
-    def planes() -> Iterator[dict[str, Any]]:
-        for path in sorted(samples.iterdir()):
-            pixels = np.atleast_3d(read_image(path).pixels)
-            yield {"image": pixels.transpose(2, 0, 1)[None]}
-
-    class Reader(quantization.CalibrationDataReader):
-        def __init__(self) -> None:
-            self.images = planes()
-
-        def get_next(self) -> dict[str, Any] | None:
-            return next(self.images, None)
-
-    folded = target.with_suffix(".folded.onnx")
-    quant_pre_process(source, folded)
-    logging.getLogger().setLevel(logging.ERROR)
-    quantization.quantize_static(
-        folded,
-        target,
-        Reader(),
-        quant_format=quantization.QuantFormat.QDQ,
-        activation_type=quantization.QuantType.QUInt8,
-        weight_type=quantization.QuantType.QInt8,
-        per_channel=True,
-    )
-
-
-def trace(model: Any, heads: Sequence[str], size: int) -> Any:
-    """Return a model in TorchScript, its outputs in the order of the heads."""
-    import torch
-
-    class Outputs(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.module = model.to_torch()
-
-        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            found = self.module(images)
-            return tuple(found[head] for head in heads)
-
-    image = torch.zeros(1, model.info.network.channels, size, size)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is deprecated, pnnx reads it
-        return torch.jit.trace(Outputs().eval(), image, check_trace=False)
-
-
 def expected(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the outputs by oneDNN's direct convolutions in float32."""
+    """Return the outputs of direct convolutions in float32."""
     import numpy as np
 
     import busnet
 
-    model = busnet.load(request["weights"], exact=True)
+    model = busnet.load(request["weights"], precision="exact")
     outputs: dict[str, Any] = model.run(
         np.load(request["images"]), outputs=request["outputs"]
     )
@@ -240,9 +108,11 @@ def error_of(path: Path, reference: dict[str, Any]) -> float:
     """Return the largest relative L2 error of the outputs in a file."""
     import numpy as np
 
-    with np.load(path) as found:
+    with np.load(path) as outputs:
         return max(
-            float(np.linalg.norm(found[name].reshape(y.shape) - y) / np.linalg.norm(y))
+            float(
+                np.linalg.norm(outputs[name].reshape(y.shape) - y) / np.linalg.norm(y)
+            )
             for name, y in reference.items()
         )
 
@@ -254,9 +124,9 @@ def measure(
     seconds: float,
     folder: Path,
 ) -> dict[str, Any]:
-    """Compare outputs, then time the engines by turns; return what was found."""
+    """Compare outputs, then time the engines alternately; return results by engine."""
     reference = expected(request)
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
         workers = {}
         for engine in engines:
@@ -266,12 +136,12 @@ def measure(
             out = folder / "outputs.npz"
             ran = loaded if "error" in loaded else worker.ask(do="run", out=str(out))
             if "error" in ran:
-                found[engine] = {"error": ran["error"]}
+                results[engine] = {"error": ran["error"]}
                 continue
             error = error_of(out, reference)
-            found[engine] = {"version": loaded["version"], "relative_error": error}
+            results[engine] = {"version": loaded["version"], "relative_error": error}
             if not error <= ERRORS[request["precision"]]:
-                found[engine]["error"] = f"its outputs are off by {error:.1e}"
+                results[engine]["error"] = f"its outputs are off by {error:.1e}"
                 continue
             workers[engine] = worker
         taken: dict[str, list[float]] = {engine: [] for engine in workers}
@@ -283,16 +153,18 @@ def measure(
     for engine, times in taken.items():
         if times:
             batch = request["shape"][0]
-            found[engine]["ms"] = [t / batch for t in both(times)]
-            found[engine]["runs"] = len(times)
-    return found
+            results[engine]["ms"] = [t / batch for t in both(times)]
+            results[engine]["runs"] = len(times)
+    return results
 
 
 def cold(
     engines: Sequence[str], environments: Path, request: dict[str, Any], rounds: int
 ) -> dict[str, Any]:
-    """Time process start to first result, by turns; return times and peak memory."""
-    found: dict[str, Any] = {engine: {"seconds": [], "peaks": []} for engine in engines}
+    """Time process start to first result alternately; return times and peak memory."""
+    results: dict[str, Any] = {
+        engine: {"seconds": [], "peaks": []} for engine in engines
+    }
     with tempfile.TemporaryDirectory() as folder:
         for round_ in range(rounds + 1):
             for engine in engines:
@@ -303,26 +175,28 @@ def cold(
                 seconds = time.perf_counter() - start
                 worker.close()
                 if "error" in loaded or "error" in ran:
-                    found[engine]["error"] = loaded.get("error") or ran.get("error")
-                elif round_:  # the first one converts and fills caches
-                    found[engine]["seconds"].append(seconds)
-                    found[engine]["peaks"].append(ran["peak_mb"])
+                    results[engine]["error"] = loaded.get("error") or ran.get("error")
+                elif round_:  # round 0 converts models and fills caches
+                    results[engine]["seconds"].append(seconds)
+                    results[engine]["peaks"].append(ran["peak_mb"])
     return {
         engine: {"error": f["error"]}
         if "error" in f
         else {"ms": list(both(f["seconds"])), "peak_mb": max(f["peaks"])}
-        for engine, f in found.items()
+        for engine, f in results.items()
     }
 
 
-def cells(found: dict[str, Any], engines: Sequence[str]) -> Iterator[str]:
+def cells(results: dict[str, Any], engines: Sequence[str]) -> Iterator[str]:
     """Yield a row's cells: busnet's time, each engine's, and the ratio to the best."""
-    peers = [found[e] for e in engines if e != "busnet" and "ms" in found.get(e, {})]
+    peers = [
+        results[e] for e in engines if e != "busnet" and "ms" in results.get(e, {})
+    ]
     for engine in engines:
-        ms = found.get(engine, {}).get("ms")
+        ms = results.get(engine, {}).get("ms")
         yield f"{ms[0]:.1f} / {ms[1]:.1f}" if ms else "-"
-    if peers and "ms" in found.get("busnet", {}):
-        ours = found["busnet"]["ms"]
+    if peers and "ms" in results.get("busnet", {}):
+        ours = results["busnet"]["ms"]
         best = [min(peer["ms"][i] for peer in peers) for i in (0, 1)]
         yield f"{best[0] / ours[0]:.2f} / {best[1] / ours[1]:.2f}"
     else:
@@ -336,15 +210,16 @@ def table(document: dict[str, Any]) -> str:
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for row in document["rows"]:
         facts = [str(row[key]) for key in head[:5]]
-        cell = list(cells(row["found"], engines))
+        cell = list(cells(row["results"], engines))
         lines.append(f"| {' | '.join([*facts, *cell])} |")
     lines += ["", "Process start to first result (ms), and peak memory (MB):", ""]
     lines += [f"| network | {' | '.join(engines)} | ratio |"]
     lines += ["|" + "---|" * (len(engines) + 2)]
-    for name, found in document["cold"].items():
-        times = list(cells(found, engines))
+    for name, results in document["cold"].items():
+        times = list(cells(results, engines))
         peaks = [
-            f"{found[e]['peak_mb']:.0f}" if "ms" in found[e] else "" for e in engines
+            f"{results[e]['peak_mb']:.0f}" if "ms" in results[e] else ""
+            for e in engines
         ]
         shown = [
             f"{t}, {p}" if p else t for t, p in zip(times, [*peaks, ""], strict=True)
@@ -354,7 +229,7 @@ def table(document: dict[str, Any]) -> str:
 
 
 def all_precisions(*, quick: bool) -> list[str]:
-    """Return what is measured where nothing else is asked for."""
+    """Return the precisions that are measured by default."""
     from busnet import _core
 
     bf16 = [] if quick or not _core.engine()["bf16"] else ["bf16"]
@@ -362,7 +237,7 @@ def all_precisions(*, quick: bool) -> list[str]:
 
 
 def main() -> None:
-    """Measure what is asked for, print the table, and write the JSON."""
+    """Measure, print the table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--networks", nargs="+", default=None)
@@ -395,7 +270,7 @@ def main() -> None:
             names, sizes, options.batches, counts, precisions
         ):
             request = case(folder, name, size, batch, threads, precision)
-            found = measure(
+            results = measure(
                 options.engines, options.environments, request, seconds, folder
             )
             row = {
@@ -404,12 +279,12 @@ def main() -> None:
                 "batch": batch,
                 "threads": threads,
                 "precision": precision,
-                "found": found,
+                "results": results,
             }
             document["rows"].append(row)
-            told = " | ".join(cells(found, options.engines))
-            print(name, size, batch, threads, precision, told, file=sys.stderr)
-            for engine, result in found.items():
+            line = " | ".join(cells(results, options.engines))
+            print(name, size, batch, threads, precision, line, file=sys.stderr)
+            for engine, result in results.items():
                 if "error" in result:
                     print(f"  {engine}: {result['error']}", file=sys.stderr)
         for name in ["mod_resnet101"] if options.quick else ["resnet101", names[-1]]:

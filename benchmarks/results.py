@@ -1,18 +1,19 @@
-"""Draw RESULTS.md from the evaluations under results/.
+"""Write RESULTS.md from the evaluations under results/.
 
     python benchmarks/results.py
     python benchmarks/results.py --add JSON --weights SAFETENSORS --code COMMIT
                                  [--precision int8]
 
-The second form takes in what `busnet evaluate --json` wrote of a model that the code of
-a commit trained, with the commands that make it again, and draws nothing.
+The second form adds the JSON of `busnet evaluate --json`, for a model that the code of
+COMMIT trained, together with the command that trains it again; it does not write
+RESULTS.md.
 
 Each file there is the JSON of one `busnet evaluate` on one held-out fold, named
 NETWORK[-VARIANT]-foldK-seedS.json, or of one `busnet robustness`, named
 robustness-NETWORK-foldK.json. Folds of the same network are pooled: every image is
-counted once, under the model that never saw its group. Models that a GPU trained are
-the variant "gpu": they are compared among themselves, and with their like that a CPU
-trained.
+counted once, with the model whose training had no image of its group. Models that were
+trained on a GPU are the variant "gpu": they are compared with each other, and with the
+same networks trained on a CPU.
 """
 
 from __future__ import annotations
@@ -39,21 +40,21 @@ NAME = re.compile(r"(?P<row>.+)-fold(?P<fold>\d)-seed(?P<seed>\d+)\.json")
 FIGURES = ("accuracy", "macro F1", "malignant AUC", "calibration error", "Dice")
 DRAWS = 1000
 
-#: What the others are compared with.
+#: The network that the others are compared with.
 REFERENCE = "mod_resnet101"
 
-#: What is added to the name of a row that a GPU trained.
+#: Suffix of the name of a row that was trained on a GPU.
 ON_GPU = "-gpu"
 
 #: Row, seed and fold of every evaluation.
 Table = dict[tuple[str, int], dict[int, Evaluation]]
 
-#: Row, and what each figure is more than the reference's, paired.
+#: For each row, the paired differences of its figures from the reference's.
 Differences = dict[str, dict[str, Interval]]
 
 
 def read_all(folder: Path) -> Table:
-    """Read the evaluations, refusing what leaks."""
+    """Read the evaluations; refuse one that leaks or has the wrong fold."""
     table: Table = defaultdict(dict)
     for path in sorted(folder.glob("*.json")):
         match = NAME.fullmatch(path.name)
@@ -67,17 +68,17 @@ def read_all(folder: Path) -> Table:
 
 
 def switched_off(network: Network) -> list[tuple[str, str]]:
-    """Return what a network lacks of its row, each as a name and as an option."""
-    found = []
+    """Return the parts that a network switches off, as names and as options."""
+    names_and_options = []
     if NETWORKS[network.name].stage_shortcuts and not network.stage_shortcuts:
-        found.append(("plain", "--no-stage-shortcuts"))
+        names_and_options.append(("plain", "--no-stage-shortcuts"))
     if len(network.heads) == 1:
-        found.append((network.heads[0], f"--heads {network.heads[0]}"))
-    return found
+        names_and_options.append((network.heads[0], f"--heads {network.heads[0]}"))
+    return names_and_options
 
 
 def training_command(network: Network, provenance: dict[str, Any]) -> str:
-    """Return what is typed to train a model again, as README names its data."""
+    """Return the command that trains a model again."""
     words = ["busnet train", f"--network {network.name}"]
     words += ["--data Dataset_BUSI_with_GT", f"--protocol {provenance['protocol']}"]
     words += [f"--fold {provenance['fold']}", f"--seed {provenance['recipe']['seed']}"]
@@ -94,12 +95,12 @@ def on_gpu(provenance: dict[str, Any]) -> bool:
 
 
 def add(path: Path, weights: Path, code: str, precision: str) -> None:
-    """Take an evaluation in, with the commands and the code that made its model."""
+    """Add an evaluation, with the command and the commit that made its model."""
     network = read_info(weights).network
     document = json.loads(path.read_text(encoding="utf-8"))
     provenance = document["provenance"]
     seed = provenance["recipe"]["seed"]
-    document["made"] = {
+    document["training"] = {
         "command": training_command(network, provenance),
         "seed": seed,
         "code": code,
@@ -109,9 +110,9 @@ def add(path: Path, weights: Path, code: str, precision: str) -> None:
         row += ON_GPU
     if precision != "f32":
         row += f"-{precision}"
-        document["made"]["precision"] = precision
+        document["training"]["precision"] = precision
     if "calibration" in provenance:
-        document["made"]["calibration"] = (
+        document["training"]["calibration"] = (
             f"busnet quantize Dataset_BUSI_with_GT --protocol {provenance['protocol']}"
         )
     target = f"{row}-fold{document['fold']}-seed{seed}.json"
@@ -140,37 +141,37 @@ def compact_json(document: dict[str, Any]) -> str:
 
 
 def is_clear(interval: Interval) -> bool:
-    """Tell whether a difference's interval leaves out zero."""
+    """Tell whether the interval of a difference excludes zero."""
     return not interval.low <= 0 <= interval.high
 
 
-def told_apart(differences: Differences, reference: str) -> list[str]:
-    """Return a sentence for each row on what differs by more than its interval."""
+def differing_figures(differences: Differences, reference: str) -> list[str]:
+    """Return a sentence for each row: which figures differ from the reference's."""
     lines = []
-    for name, found in differences.items():
+    for name, intervals_by_figure in differences.items():
         kinds: dict[str, list[str]] = {"better": [], "worse": [], "alike": []}
         for figure in FIGURES:
-            if (interval := found.get(figure)) is None:
+            if (interval := intervals_by_figure.get(figure)) is None:
                 continue
             sign = -1 if figure == "calibration error" else 1
             better = sign * interval.value > 0
             kind = ("better" if better else "worse") if is_clear(interval) else "alike"
             kinds[kind].append(figure)
-        told = [
+        phrases = [
             f"{word} in {', '.join(kinds[kind])}"
             for kind, word in (
                 ("better", "better"),
                 ("worse", "worse"),
-                ("alike", "not to be told apart"),
+                ("alike", "no clear difference"),
             )
             if kinds[kind]
         ]
-        lines.append(f"- `{name}` beside `{reference}`: {'; '.join(told)}.")
+        lines.append(f"- `{name}` compared with `{reference}`: {'; '.join(phrases)}.")
     return lines
 
 
 def pooled(folds: dict[int, Evaluation], which: Iterable[int]) -> Scores:
-    """Return the cases of some folds together."""
+    """Return the cases of some folds in one list."""
     return Scores(case for fold in sorted(which) for case in folds[fold].scores)
 
 
@@ -183,8 +184,8 @@ def figure_table(rows: dict[str, Scores]) -> list[str]:
     """Return a Markdown table of figures with intervals."""
     lines = [line(["network", "images", *FIGURES]), line(["---"] * (len(FIGURES) + 2))]
     for name, scores in rows.items():
-        found = intervals(scores, count=DRAWS)
-        cells = [found.get(figure, "") for figure in FIGURES]
+        figures = intervals(scores, count=DRAWS)
+        cells = [figures.get(figure, "") for figure in FIGURES]
         lines.append(line([name, len(scores), *cells]))
     return lines
 
@@ -192,10 +193,10 @@ def figure_table(rows: dict[str, Scores]) -> list[str]:
 def comparison_table(differences: Differences) -> list[str]:
     """Return a Markdown table of paired differences from the reference."""
     lines = [line(["network", *FIGURES]), line(["---"] * (len(FIGURES) + 1))]
-    for name, found in differences.items():
+    for name, difference in differences.items():
         cells = []
         for figure in FIGURES:
-            interval = found.get(figure)
+            interval = difference.get(figure)
             clear = interval is not None and is_clear(interval)
             text = "" if interval is None else str(interval)
             cells.append(f"**{text}**" if clear else text)
@@ -204,7 +205,7 @@ def comparison_table(differences: Differences) -> list[str]:
 
 
 def spread(table: Table, row: str, fold: int) -> list[str]:
-    """Return lines on how much seeds differ."""
+    """Return lines on the differences between seeds."""
     seeds = {
         s: folds[fold] for (r, s), folds in table.items() if r == row and fold in folds
     }
@@ -223,15 +224,15 @@ def spread(table: Table, row: str, fold: int) -> list[str]:
 
 
 def robustness_table(path: Path) -> list[str]:
-    """Return lines on how a model's figures change when the images do."""
+    """Return lines on how a model's figures change when the images are changed."""
     document = json.loads(path.read_text(encoding="utf-8"))
     figures = list(document["rows"][0]["changes"])
     lines = [
         "",
         f"## Robustness: {document['model']}, fold {document['fold']}",
         "",
-        f"Changes on {document['images']} images, paired; the last column counts",
-        "normal images that were called normal and no longer are.",
+        f"Paired changes on {document['images']} images; the last column counts the",
+        "normal images that were classified as normal before the change and not after.",
         "",
         line(["perturbation", *figures, "normals lost"]),
         line(["---"] * (len(figures) + 2)),
@@ -245,7 +246,7 @@ def robustness_table(path: Path) -> list[str]:
 
 
 def sections(first: dict[str, dict[int, Evaluation]], title: str) -> list[str]:
-    """Return lines on rows by the folds that they share, the most folds first."""
+    """Return lines on the rows, grouped by shared folds, largest groups first."""
     reference = next(
         (row for row in first if row.removesuffix(ON_GPU) == REFERENCE), ""
     )
@@ -262,8 +263,13 @@ def sections(first: dict[str, dict[int, Evaluation]], title: str) -> list[str]:
             continue
         shown.add(names)
         rows = {name: pooled(first[name], key) for name in names}
-        held = ", ".join(map(str, key))
-        lines += ["", f"## {title}, held-out folds {held}", "", *figure_table(rows)]
+        fold_names = ", ".join(map(str, key))
+        lines += [
+            "",
+            f"## {title}, held-out folds {fold_names}",
+            "",
+            *figure_table(rows),
+        ]
         if reference in rows and len(rows) > 1:
             differences = {
                 name: compare(rows[reference], scores, count=DRAWS)
@@ -272,18 +278,18 @@ def sections(first: dict[str, dict[int, Evaluation]], title: str) -> list[str]:
             }
             lines += [
                 "",
-                f"Less `{reference}`, paired on the same images; bold where the",
-                "interval leaves out zero:",
+                f"Differences from `{reference}`, paired on the same images; bold",
+                "where the interval excludes zero:",
                 "",
                 *comparison_table(differences),
                 "",
-                *told_apart(differences, reference),
+                *differing_figures(differences, reference),
             ]
     return lines
 
 
 def repeats(first: dict[str, dict[int, Evaluation]]) -> list[str]:
-    """Return lines on rows that were trained twice, on a GPU and on a CPU."""
+    """Return lines on the networks that were trained on a GPU and on a CPU."""
     differences = {}
     for row, folds in first.items():
         name = row.removesuffix(ON_GPU)
@@ -291,8 +297,8 @@ def repeats(first: dict[str, dict[int, Evaluation]]) -> list[str]:
             continue
         other = first[name]
         common = set(folds) & set(other)
-        held = ", ".join(map(str, sorted(common)))
-        differences[f"{name}, folds {held}"] = compare(
+        fold_names = ", ".join(map(str, sorted(common)))
+        differences[f"{name}, folds {fold_names}"] = compare(
             pooled(other, common), pooled(folds, common), count=DRAWS
         )
     if not differences:
@@ -301,22 +307,26 @@ def repeats(first: dict[str, dict[int, Evaluation]]) -> list[str]:
         "",
         "## The same training twice",
         "",
-        "Network, recipe, seed and images are the same; the device is another, and",
-        "with it the rounding of every step. GPU less CPU, paired. By so much two",
-        "trainings of one network differ: a smaller difference of two networks says",
-        "little, whatever its interval.",
+        "Network, recipe, seed and images are the same; the device differs, and with",
+        "it the rounding of every step. Paired differences, GPU minus CPU. This is how",
+        "much two trainings of one network differ: a smaller difference between two",
+        "networks says little, whatever its interval.",
         "",
         *comparison_table(differences),
     ]
 
 
 def main() -> None:
-    """Take in what is to be added, or write the page."""
+    """Add an evaluation, or write the page."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--add", type=Path, help="JSON of an evaluation to take in")
-    parser.add_argument("--weights", type=Path, help="the weights file that it is of")
-    parser.add_argument("--code", help="commit of the code that trained the model")
-    parser.add_argument("--precision", default="f32", help="what it was evaluated in")
+    parser.add_argument("--add", type=Path, help="JSON of an evaluation to add")
+    parser.add_argument(
+        "--weights", type=Path, help="weights file of the evaluated model"
+    )
+    parser.add_argument("--code", help="commit whose code trained the model")
+    parser.add_argument(
+        "--precision", default="f32", help="precision of the evaluation"
+    )
     options = parser.parse_args()
     if options.add is not None:
         if options.weights is None or options.code is None:
@@ -330,12 +340,13 @@ def main() -> None:
     text = [
         "# Results",
         "",
-        "Drawn by `python benchmarks/results.py` from the evaluations under",
-        "`results/`; each of them holds the protocol, the weights' provenance, the",
-        "command that trains the model again, and every image's scores. Protocol:",
+        "Written by `python benchmarks/results.py` from the evaluations under",
+        "`results/`; each of them contains the protocol, the weights' provenance, the",
+        "command that trains the model again, and the scores of every image. Protocol:",
         "`busi-group5`. Values with 95 % intervals by bootstrap over duplicate groups.",
-        "Fold 0 of the rows `mod_resnet101` and `resnet18` is that of the shipped",
-        "files, whose masks have a lesion peak; the others' masks are without one.",
+        "Fold 0 of the rows `mod_resnet101` and `resnet18` was computed with the",
+        "shipped files, whose masks have a lesion peak; the masks of the others have",
+        "none.",
         "For research use only.",
     ]
     gpu = {row: folds for row, folds in first.items() if row.endswith(ON_GPU)}

@@ -1,9 +1,9 @@
-"""Model.predict on a folder of PNG files, beside the bare passes of the same model.
+"""Model.predict on a folder of PNG files, compared with forward passes alone.
 
     python benchmarks/throughput.py [--folder F] [--precision P] [MODEL ...]
 
-Files are those of a folder, or phantoms of 600 x 500 pixels. Both take turns; the bare
-passes are of batches that are in memory already, as many images as there are files.
+The files are those of a folder, or phantoms of 600 x 500 pixels. Both runs alternate;
+the forward passes compute batches that are in memory, with one image for each file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from common import both, cpu_name, times
 
 
 def main() -> None:
-    """Time both, and print the ratio of their throughputs."""
+    """Time both and print the ratio of their throughputs."""
     import numpy as np
     from PIL import Image
 

@@ -15,7 +15,7 @@ PRECISIONS = {"f32": "high", "bf16": "low", "int8": "high"}
 
 
 def quantized(source, samples, shape):
-    """Return the model in 8 bits, by MNN's own quantizer on the samples."""
+    """Return the model in 8 bits, calibrated on the samples by MNN's own quantizer."""
     target = source.with_suffix(".int8.mnn")
     if not target.exists():
         config = {
@@ -36,7 +36,7 @@ def quantized(source, samples, shape):
 
 
 def load(request):
-    """Convert the ONNX file, unless that is done, and load it."""
+    """Load the ONNX file, converted if it is not yet."""
     converted = Path(request["onnx_f32"]).with_suffix(".mnn")
     if not converted.exists():
         converter = Path(sys.executable).with_name("mnnconvert")
@@ -63,10 +63,10 @@ def load(request):
         image = MNN.expr.const(
             planes(images), list(request["shape"]), MNN.expr.data_format.NCHW
         )
-        found = module.onForward([image])
+        outputs = module.onForward([image])
         return {
             name: np.array(MNN.expr.convert(y, MNN.expr.data_format.NCHW).read())
-            for name, y in zip(names, found, strict=True)
+            for name, y in zip(names, outputs, strict=True)
         }
 
     return run

@@ -10,7 +10,7 @@ from worker import planes, serve
 
 
 def load(request):
-    """Convert the TorchScript file, unless that is done, and load it."""
+    """Load the TorchScript file, converted if it is not yet."""
     if request["precision"] == "int8":
         raise RuntimeError("ncnn's quantizer is not part of its Python package")
     source = Path(request["torchscript"])
@@ -34,13 +34,13 @@ def load(request):
     wanted = {f"out{i}": name for i, name in enumerate(request["outputs"])}
 
     def run(images):
-        found = {name: [] for name in wanted.values()}
+        outputs = {name: [] for name in wanted.values()}
         for image in planes(images):
             extractor = net.create_extractor()
             extractor.input("in0", ncnn.Mat(image).clone())
             for key, name in wanted.items():
-                found[name].append(np.array(extractor.extract(key)[1]))
-        return {name: np.stack(arrays) for name, arrays in found.items()}
+                outputs[name].append(np.array(extractor.extract(key)[1]))
+        return {name: np.stack(arrays) for name, arrays in outputs.items()}
 
     return run
 

@@ -16,8 +16,8 @@ def load(request):
     names = request["outputs"]
 
     def run(images):
-        found = session.run(names, {"image": planes(images)})
-        return dict(zip(names, found, strict=True))
+        outputs = session.run(names, {"image": planes(images)})
+        return dict(zip(names, outputs, strict=True))
 
     return run
 

@@ -1,4 +1,4 @@
-"""OpenVINO in the precision that is asked for, and not the one that it would choose."""
+"""OpenVINO, held to the requested precision."""
 
 import openvino
 from worker import planes, serve
@@ -15,7 +15,7 @@ def load(request):
         {
             "INFERENCE_NUM_THREADS": request["threads"],
             "NUM_STREAMS": 1,
-            # What is not in 8 bits by the graph itself is computed in float.
+            # An int8 graph says itself which layers are in 8 bits; the rest is float.
             "INFERENCE_PRECISION_HINT": request["precision"].replace("int8", "f32"),
             "PERFORMANCE_HINT": "LATENCY",
         },
@@ -24,8 +24,8 @@ def load(request):
     asked = compiled.create_infer_request()
 
     def run(images):
-        found = asked.infer({"image": planes(images)})
-        return {name: found[port] for name, port in wanted.items()}
+        outputs = asked.infer({"image": planes(images)})
+        return {name: outputs[port] for name, port in wanted.items()}
 
     return run
 

@@ -27,8 +27,8 @@ def load(request):
             torch.autocast("cpu", torch.bfloat16) if bf16 else contextlib.nullcontext()
         )
         with torch.no_grad(), cast:
-            found = module(batch)
-        return {name: found[name].float().numpy() for name in request["outputs"]}
+            outputs = module(batch)
+        return {name: outputs[name].float().numpy() for name in request["outputs"]}
 
     return run
 

@@ -1,8 +1,8 @@
-"""What a worker does: it loads a model when told to, computes, and takes the time.
+"""The loop of a worker: it loads a model on request, computes and takes the time.
 
 A worker is a process of its own, in the environment of its engine. Requests come as
 lines of JSON on standard input; answers go to the file descriptor that BUSNET_ANSWERS
-names, since some engines print to standard output. A worker's module has
+names, because some engines print to standard output. A worker's module has
 ``load(request)``, which returns a function from images (N, H, W, C), float32 in 0..1,
 to outputs by name.
 """
@@ -33,14 +33,14 @@ def serve(load, version):
                 answer["peak_mb"] = peak_rss_mb()
             elif request["do"] == "time":
                 answer["seconds"] = timed(run, images, request["seconds"])
-        except Exception as error:  # told to the driver, which leaves the engine out
+        except Exception as error:  # sent to the driver, which excludes the engine
             answer["error"] = f"{type(error).__name__}: {error}"[:300]
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 
 def timed(run, images, seconds):
-    """Return the times of runs, one at least, for so many seconds."""
+    """Run for some seconds, at least once, and return the time of each run in s."""
     run(images)
     taken = []
     end = time.perf_counter() + seconds

@@ -1,0 +1,75 @@
+"""Check that words which the project gave up do not come back.
+
+    python tools/check_vocabulary.py
+
+CONTRIBUTING.md has the glossary. Names are looked for in code, phrases everywhere.
+"""
+
+import io
+import re
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+#: Names that are not used, as regular expressions, and what is used instead.
+NAMES = {
+    r"in_order": "ordered_map",
+    r"whole_file": "atomic_write",
+    r"sweep": "remove_partial_files",
+}
+
+#: Phrases that are not written, as regular expressions, and what is written instead.
+PHRASES = {
+    r"round otherwise": "round differently",
+    r"\b(many|seen|own|ahead|initial)\.py": "the module of the new layout",
+}
+
+SUFFIXES = {".py", ".pyi", ".c", ".h", ".md", ".ipynb", ".toml"}
+C_TEXT = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\])*"', re.DOTALL)
+
+
+def names(path: Path, text: str) -> Iterator[tuple[int, str]]:
+    """Yield the identifiers of code, each with its line."""
+    if path.suffix in {".py", ".pyi"}:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.NAME:
+                yield token.start[0], token.string
+    elif path.suffix in {".c", ".h"}:
+        code = C_TEXT.sub(lambda match: "\n" * match[0].count("\n"), text)
+        for number, line in enumerate(code.splitlines(), 1):
+            for name in re.findall(r"\b[A-Za-z_]\w*", line):
+                yield number, name
+
+
+def check(path: Path) -> list[str]:
+    """Return a message for each word of a file that is not used any more."""
+    text = path.read_text(encoding="utf-8")
+    messages = [
+        f"{path}:{number}: {name}: say {better}"
+        for number, name in names(path, text)
+        for pattern, better in NAMES.items()
+        if re.fullmatch(pattern, name)
+    ]
+    for pattern, better in PHRASES.items():
+        for match in re.finditer(pattern, text, re.MULTILINE):
+            number = text.count("\n", 0, match.start()) + 1
+            messages.append(f"{path}:{number}: {match[0]}: say {better}")
+    return messages
+
+
+def main() -> int:
+    """Check every file that git knows, and return the exit status."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    paths = [Path(name) for name in listed if Path(name).suffix in SUFFIXES]
+    own = Path(__file__).resolve()
+    messages = [m for path in paths if path.resolve() != own for m in check(path)]
+    print("\n".join(messages))
+    return 1 if messages else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
