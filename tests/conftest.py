@@ -7,7 +7,7 @@ from random_weights import save_random
 import busnet
 from busnet.networks import get_network
 
-# Tests that are about the cache turn it on, in a folder of their own.
+# Tests of the cache turn it on, each in a folder of its own.
 os.environ["BUSNET_CACHE"] = "off"
 
 
@@ -25,7 +25,7 @@ def model(weights_file):
 
 @pytest.fixture(scope="session")
 def data_folder():
-    """Folder of the public data sets, which are not part of the project."""
+    """Return the folder of the public data sets, which are not part of the project."""
     folder = os.environ.get("BUSNET_DATA", "")
     if not folder or not Path(folder).is_dir():
         pytest.skip("BUSNET_DATA names no folder of data sets")

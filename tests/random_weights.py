@@ -1,7 +1,7 @@
-"""Weights of any network from a seed, the same on every machine.
+"""Random weights of any network from a seed, the same on every machine.
 
-``numpy.random.RandomState`` is frozen: its numbers never change between versions of
-NumPy. Their scale keeps activations of deep networks near 1.
+The numbers of ``numpy.random.RandomState`` never change between versions of NumPy. Their
+scale keeps the activations of deep networks near 1.
 """
 
 import numpy as np

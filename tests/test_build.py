@@ -1,4 +1,4 @@
-"""What the build says when something is missing: one sentence, no traceback."""
+"""Errors of the build: one sentence, no traceback."""
 
 import os
 import subprocess

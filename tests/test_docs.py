@@ -1,7 +1,7 @@
-"""The examples of the documentation and of README, typed as they stand.
+"""The examples of the documentation and of README, executed as they are written.
 
-Blocks marked ``python`` and ``sh`` are executed, page by page, in a folder that has the
-files that they name. ``console`` marks what needs the network or BUSI.
+Blocks marked ``python`` and ``sh`` are executed, page by page, in a folder with the files
+that they name. Blocks marked ``console`` need the network or BUSI and are not executed.
 """
 
 import importlib.util
@@ -25,7 +25,7 @@ NEEDS = re.compile(r"<!-- needs: (.*) -->")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Write what the examples read."""
+    """Write the files that the examples read."""
     (tmp_path / "scans").mkdir()
     for i in range(12):
         image = Image.fromarray(phantom(120, 160, seed=i)[0])

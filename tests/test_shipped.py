@@ -1,4 +1,4 @@
-"""The shipped models: small enough, honest about their origin, and as published."""
+"""The shipped models: size, provenance, and figures as published."""
 
 import numpy as np
 import pytest
