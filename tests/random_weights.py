@@ -1,7 +1,7 @@
 """Random weights of any network from a seed, the same on every machine.
 
-The numbers of ``numpy.random.RandomState`` never change between versions of NumPy. Their
-scale keeps the activations of deep networks near 1.
+The numbers of ``numpy.random.RandomState`` never change between versions of NumPy.
+Their scale keeps the activations of deep networks near 1.
 """
 
 import numpy as np

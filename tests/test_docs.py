@@ -1,7 +1,8 @@
 """The examples of the documentation and of README, executed as they are written.
 
-Blocks marked ``python`` and ``sh`` are executed, page by page, in a folder with the files
-that they name. Blocks marked ``console`` need the network or BUSI and are not executed.
+Blocks marked ``python`` and ``sh`` are executed, page by page, in a folder with the
+files that they name. Blocks marked ``console`` need the network or BUSI and are not
+executed.
 """
 
 import importlib.util
