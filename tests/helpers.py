@@ -1,4 +1,4 @@
-"""What several test modules need: the command, files to read, tables that it wrote."""
+"""Helpers of several test modules: running commands, reading and writing files."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 PHANTOM = ROOT / "tests" / "data" / "phantom.png"
 
-#: What ties a DICOM segmentation to its source.
+#: UIDs by which a DICOM segmentation refers to its source.
 UIDS = {
     "SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1",
     "SOPInstanceUID": "1.2.3.4",

@@ -1,4 +1,4 @@
-"""The oracle: a graph that computes at once, with NumPy, in double precision."""
+"""The oracle: a graph that computes each node at once with NumPy in float64."""
 
 import numpy as np
 
@@ -110,7 +110,7 @@ def _adaptive_mean(src, axis, size):
 
 def _resize_axis(src, axis, size, mode):
     old = src.shape[axis]
-    # In single precision, as the engine does: between two pixels it decides the choice.
+    # In float32, as in the engine: halfway between two pixels rounding decides.
     centre = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(old)
     centre = centre / np.float32(size) - np.float32(0.5)
     if mode == "nearest":

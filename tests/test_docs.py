@@ -83,7 +83,7 @@ def test_examples_run(page, folder):
     blocks = BLOCK.findall(text)
     if page.stem not in ("comparison", "model-card"):
         assert blocks
-    # A page's Python is one program: later blocks use earlier names.
+    # The Python blocks of a page are one program: later ones use earlier names.
     for block in [b for b in blocks if b[0] == "sh"]:
         execute(*block, folder)
     python = "\n".join(code for kind, code in blocks if kind == "python")

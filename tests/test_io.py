@@ -50,7 +50,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
         if child == 0:
             with atomic_write(target) as part:
                 part.write_text("half")
-                os._exit(0)  # as SIGKILL does, without another word
+                os._exit(0)  # as SIGKILL does, without cleaning up
         os.waitpid(child, 0)
     assert len(list(tmp_path.rglob("*"))) == 3 + 1 + 2
     remove_partial_files(tmp_path)

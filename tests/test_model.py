@@ -71,7 +71,7 @@ def test_inputs_are_never_changed(model):
 
 
 def test_a_drawn_mask_comes_back_where_it_was_drawn(tmp_path):
-    """A network whose mask is its input shows that geometry is kept all the way."""
+    """With a network whose mask is its input, the mask shows where pixels end up."""
     arrays, info = bright_pixels_are_lesions()
     path = tmp_path / "bright.safetensors"
     busnet.weights.save(path, arrays, info)
@@ -103,7 +103,7 @@ def find_large(result):
 
 
 def bright_pixels_are_lesions():
-    """Weights of a ResNet-18 that let the stem's brightness through to the mask."""
+    """Return weights of a ResNet-18 that pass the stem's brightness to the mask."""
     from random_weights import random_arrays, random_info
 
     row = get_network("resnet18", channels=1)

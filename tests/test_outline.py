@@ -1,4 +1,4 @@
-"""The outline of a mask, against its definition and in time."""
+"""The outline of a mask: its definition and its time."""
 
 import time
 

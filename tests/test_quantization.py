@@ -1,4 +1,4 @@
-"""Int8: the arithmetic against NumPy, the choice of steps, the command."""
+"""Int8: the arithmetic against NumPy, the choice of scales, the command."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ def conv_arrays(name, weight, bias, step=1.0):
 
 
 def integers(generator, shape):
-    """Draw weights that 8 bits hold exactly: the largest of each row is MOST."""
+    """Draw weights that 8 bits represent exactly: the maximum of each row is MOST."""
     drawn = generator.randint(-MOST, MOST + 1, shape)
     drawn.reshape(shape[0], -1)[:, 0] = MOST
     return drawn
@@ -66,7 +66,7 @@ def conv(x, weight, bias, padding=0):
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (24, 33)])
 @pytest.mark.parametrize("channels", [3, 16, 33, 64])
 def test_sums_are_exact(size, channels):
-    """Integers that fit are computed as such, from a lift to a signed sum and on."""
+    """Integers that fit into 8 bits are computed exactly, also after a signed sum."""
     generator = np.random.RandomState(channels)
     height, width = size
     pixels = generator.randint(0, 256, (2, height, width))
@@ -99,17 +99,17 @@ def test_sums_are_exact(size, channels):
     expected = codes(total, steps["both"])
     got = outputs["both"].transpose(0, 3, 1, 2) / steps["both"]
     assert got.max() > 20 or got.size < 20
-    # The engine divides before it rounds, in float32: ties may fall either way.
+    # The engine divides in float32 before it rounds: ties may differ by one.
     assert np.abs(got - expected).max() <= 1
     assert (got == expected).mean() > 0.999
-    # The last layer is in float32, of whole numbers: exact but for the step's size.
+    # The last layer computes integers in float32: exact except for the scale.
     last = conv(got, w["c"], np.zeros(5)) * steps["both"]
     last += arrays["last.bias"].reshape(1, 5, 1, 1)
     np.testing.assert_allclose(outputs["last"].transpose(0, 3, 1, 2), last, rtol=1e-5)
 
 
 def test_the_largest_numbers_do_not_overflow():
-    """What 16 bits would not hold: every pixel 255, every weight the largest."""
+    """Sums that would overflow 16 bits: every pixel 255, every weight the maximum."""
     channels = 64
     largest = np.full((32, channels, 3, 3), MOST)
     arrays = conv_arrays("lift", np.full((channels, 1, 1, 1), 255), np.zeros(channels))
@@ -128,7 +128,7 @@ def test_the_largest_numbers_do_not_overflow():
 
 @pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE"])
 def test_other_cpus(isa):
-    """The tests of the arithmetic again, with 7-bit weights."""
+    """Repeat the tests of the arithmetic with 7-bit weights."""
     tests = "sums_are_exact or do_not_overflow"
     command = [sys.executable, "-m", "pytest", "-q", "-k", tests, __file__]
     environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": isa}
@@ -193,7 +193,7 @@ def test_graphs_that_eight_bits_do_not_do():
 
 
 def bins(numbers):
-    """Count sizes as the engine does."""
+    """Count magnitudes in bins as the engine does."""
     index = np.floor((np.log2(np.maximum(np.abs(numbers), 1e-30)) + 20) * 64)
     return np.bincount(np.clip(index, 0, 2047).astype(int), minlength=2048)
 
@@ -202,12 +202,12 @@ def test_best_step():
     generator = np.random.RandomState(0)
     even = generator.uniform(0, 3, 100_000)
     assert best_step(bins(even), 255) == pytest.approx(3 / 255, rel=0.03)
-    # One number in 100 million that is far away is worth less than all others' steps.
+    # A single outlier among 100 million values must not make the scale of all larger.
     rare = 1000 * bins(even) + bins([12.0])
     assert best_step(rare, 255) == pytest.approx(3 / 255, rel=0.03)
     assert best_step(bins(np.zeros(10)), 255) == 1.0
     assert best_step(bins([0.0, 5.0]), 127) == pytest.approx(5 / 127, rel=0.03)
-    # A bell's best reach is well inside its largest number.
+    # The best range of a bell-shaped distribution is well below its maximum.
     bell = generator.standard_normal(1_000_000)
     reach = 127 * best_step(bins(bell), 127)
     assert 3 < reach < np.abs(bell).max()
@@ -220,7 +220,7 @@ def test_best_step():
 
 
 def test_observations():
-    """Sizes and means are those of the maps themselves."""
+    """Ranges and means are those of the activations themselves."""
     generator = np.random.RandomState(3)
     arrays = {
         "a.weight": generator.standard_normal((6, 1, 3, 3)),
@@ -261,7 +261,7 @@ def test_observations():
 
 @pytest.fixture(scope="module")
 def calibrated(tmp_path_factory):
-    """Make two files: a model, and the same calibrated on a few phantoms."""
+    """Write two files: a model, and the same calibrated on a few phantoms."""
     folder = tmp_path_factory.mktemp("int8")
     source = save_random(
         folder / "f32.safetensors",
@@ -291,7 +291,7 @@ def test_int8_is_near(calibrated):
     for name in stages:
         error = np.linalg.norm(computed[name] - expected[name])
         assert error < 0.1 * np.linalg.norm(expected[name]), name
-    # The same bits again, alone, and with another number of threads.
+    # The same bits when computed alone, and with another number of threads.
     for name, array in computed.items():
         np.testing.assert_array_equal(narrow.run(batch, outputs=[name])[name], array)
     before = busnet.get_threads()
@@ -316,7 +316,7 @@ def test_a_calibrated_file_is_the_old_one_and_more(calibrated):
     info = weights.read_info(target)
     assert info.provenance["calibration"] == {"images": 5, "data": "phantoms"}
     assert info.network == weights.read_info(source).network
-    # It computes in float as before, and becomes a module as before.
+    # In float32 and as a PyTorch module it computes the same as before.
     image = phantom()[0]
     assert (
         busnet.load(source).predict(image).probabilities
@@ -345,7 +345,7 @@ def test_uncalibrated_and_broken_files(calibrated, tmp_path):
 
 
 def test_the_bias_makes_up_for_rounded_weights():
-    """On average: with 4 weights of very different size the mean error vanishes."""
+    """With weights of very different size the mean error is about zero."""
     weight = np.array([1.0, 0.0031, 0.0029, -0.0037]).reshape(1, 4, 1, 1)
     arrays = conv_arrays("lift", np.full((4, 1, 1, 1), 255.0), np.zeros(4))
     arrays |= conv_arrays("sum", weight, np.zeros(1))

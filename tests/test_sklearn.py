@@ -1,4 +1,4 @@
-"""The classifier as scikit-learn's tools use it."""
+"""The classifier in scikit-learn's tools."""
 
 import importlib
 import pickle

@@ -1,4 +1,4 @@
-"""Weights files: round trips, and everything that may be wrong with them."""
+"""Weights files: round trips, and every fault that a file may have."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ ROW = get_network("resnet18", channels=1)
 
 @pytest.fixture(scope="module")
 def stored(weights_file):
-    """Arrays and metadata of a good file."""
+    """Return arrays and metadata of a good file."""
     with safe_open(weights_file, framework="numpy") as file:
         return load_file(weights_file), file.metadata()
 

@@ -1,4 +1,4 @@
-"""Many files: where they come from, what is written of them, what goes wrong."""
+"""Many files: sources, outputs and failures."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ from busnet.errors import DataError, ImageFileError, MissingImageError
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three images, one in a subfolder."""
+    """Return a folder with three images, one in a subfolder."""
     root = tmp_path / "in"
     (root / "sub").mkdir(parents=True)
     for i, name in enumerate(("a", "b", "sub/c")):
@@ -37,7 +37,7 @@ def test_patterns(folder):
     assert names(collect([folder / "**" / "*.png"])) == ["a", "b", "c"]
     with pytest.raises(MissingImageError, match=r"\*\.bmp"):
         collect([folder / "*.bmp"])
-    # A name may look like a pattern and be a file.
+    # A file name may look like a pattern.
     odd = folder / "x[1].png"
     (folder / "a.png").rename(odd)
     assert [s.path for s in collect([odd])] == [odd]
@@ -198,10 +198,10 @@ def test_an_interrupted_run_leaves_nothing_in_half(tmp_path, weights_file):
 
 
 def test_a_full_disk_loses_nothing(tmp_path, weights_file):
-    """A limit on the size of files stands for the disk."""
+    """A limit on the size of files takes the place of a full disk."""
     root, out = many(tmp_path / "in", 12), tmp_path / "out"
     noise = np.random.RandomState(0).randint(0, 255, (400, 400), np.uint8)
-    Image.fromarray(noise).save(root / "006.png")  # its overlay is larger than others
+    Image.fromarray(noise).save(root / "006.png")  # its overlay is the largest
     arguments = ["predict", root, "--out", out, "--overlay", "--model", weights_file]
     process = start(*arguments, file_limit=150_000)
     _, told = process.communicate(timeout=60)

@@ -1,4 +1,4 @@
-"""The same predictions on a cluster of processes, one of which is killed."""
+"""Predictions on a cluster of processes, one of which is killed."""
 
 import os
 import signal
@@ -66,7 +66,7 @@ def test_a_killed_worker_loses_nothing(client, folder, weights_file):
     os.kill(pids[0], signal.SIGKILL)
     names += [outcome.name for outcome in outcomes]
     assert names == [f"{i:03}" for i in range(100)]
-    # The nanny starts another in its place, which gets the model too.
+    # The nanny starts another worker, which also gets the model.
     end = time.monotonic() + 60
     while len(client.ncores()) < 2 and time.monotonic() < end:
         time.sleep(0.1)
@@ -78,7 +78,7 @@ def test_a_killed_worker_loses_nothing(client, folder, weights_file):
 def test_a_file_that_kills_every_worker_is_one_failure(
     client, folder, weights_file, monkeypatch
 ):
-    """The task dies with its process, three times and once more."""
+    """The task ends its process in each of its four attempts."""
     from busnet.batch import dask as cluster
 
     def deadly(name, sources, options):

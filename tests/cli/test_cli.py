@@ -1,4 +1,4 @@
-"""The command line, typed as a user types it."""
+"""The command line, as a user types it."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from busnet.networks import NETWORKS
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three images of different sizes, a mask, a text and a subfolder."""
+    """Return a folder with three images, a mask, a text and a subfolder."""
     root = tmp_path / "in"
     (root / "sub").mkdir(parents=True)
     for name, size in (("b (2)", (60, 80)), ("b (10)", (81, 64)), ("sub/c", (50, 50))):
@@ -103,7 +103,7 @@ def test_a_killed_run_goes_on_without_redoing(tmp_path, weights_file):
     journal = (out / ".predictions.journal").read_text().splitlines()
     whole = {json.loads(line)["file"] for line in journal[1:-1]}
     assert 10 < len(whole) < 59
-    # As a machine that loses its power may leave it: the last line in half.
+    # After a power failure the last line may be incomplete.
     (out / ".predictions.journal").write_text("\n".join(journal)[:-20])
     done = run(*arguments, check=1)
     assert "files were done before" in done.stderr

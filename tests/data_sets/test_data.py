@@ -167,7 +167,7 @@ def test_the_bundled_phantom_is_the_generators():
     image, mask = phantom()
     with Image.open(PHANTOM) as file:
         stored = np.asarray(file)
-    # The fast Fourier transform rounds differently from one NumPy to another.
+    # The rounding of the fast Fourier transform depends on the version of NumPy.
     assert np.abs(image.astype(int) - stored).max() <= 1
     assert 0.04 < mask.mean() < 0.1
     assert image[mask].mean() < 0.5 * image[~mask].mean()

@@ -1,4 +1,4 @@
-"""The audit: copies are found, strangers are not."""
+"""The search for near-duplicates: copies are found, other images are not."""
 
 import csv
 import io

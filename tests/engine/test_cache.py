@@ -1,4 +1,4 @@
-"""Packed weights that are kept: the same bits, never stale, never in the way."""
+"""The cache of packed weights: the same bits, never stale, safe to delete."""
 
 import os
 import shutil
@@ -63,12 +63,12 @@ def test_a_second_load_needs_no_arrays(source, kept, precision, monkeypatch):
         patch.setattr(weights, "_stored", None)
         patch.setattr(cache, "prune", None)
         second = busnet.load(source, precision=precision)
-        for _ in range(12):  # until its memory is a copy in huge pages
+        for _ in range(12):  # until its memory is copied to huge pages
             assert_same(second.run(IMAGES), first)
         third = busnet.load(source, precision=precision)
         alone = third.run(IMAGES, outputs=["class"])
     np.testing.assert_array_equal(alone["class"], first["class"])
-    # Another shape may want other layouts, which are packed then.
+    # Another shape may need other layouts, which are packed then.
     shape = random_images((5, 96, 160, 1))
     monkeypatch.setenv(cache.VARIABLE, "off")
     expected = compute(source, shape, precision=precision)

@@ -1,4 +1,4 @@
-"""Threads, forks, leaks: what long and rough use must not break."""
+"""Threads, forks, memory: long and rough use."""
 
 import concurrent.futures
 import gc
@@ -86,7 +86,7 @@ def test_many_threads_get_the_same_bits(model):
 
 
 def test_sixteen_threads_load_and_predict_at_once(model, weights_file):
-    """For a few seconds, or as many as BUSNET_SOAK_SECONDS says."""
+    """Run for a few seconds, or for BUSNET_SOAK_SECONDS."""
     end = time.monotonic() + float(os.environ.get("BUSNET_SOAK_SECONDS", "3"))
     images = [random_images((50 + 7 * i, 80), seed=i) for i in range(4)]
     expected = [model.predict(image) for image in images]
@@ -126,7 +126,7 @@ def test_other_threads_run_while_the_engine_does(weights_file):
     end = time.perf_counter()
     done.set()
     ticker.join()
-    # With the GIL held the ticker could not have moved between start and end.
+    # If the engine held the GIL, the ticker could not move between start and end.
     assert sum(start < t < end for t in ticks) >= 3
 
 
@@ -295,7 +295,7 @@ assert busnet.load(sys.argv[1]).predict(sys.argv[2]).probabilities == before
 
 
 def test_a_second_interpreter_does_no_harm(weights_file):
-    """NumPy need not work in it; the first one must go on as it was."""
+    """NumPy may fail in the second one; the first one must work as before."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", INTERPRETERS, weights_file, PHANTOM],
         timeout=120,

@@ -54,7 +54,7 @@ def norm_arrays(generator, name, channels):
 
 
 def lift(graph, arrays, generator, channels):
-    """Append an input and a 1x1 convolution to ``channels``, as a source of maps."""
+    """Append an input and a 1x1 convolution that gives ``channels`` channels."""
     image = graph.input(1, [0.4], [0.3])
     arrays.setdefault("lift.weight", uniform(generator, channels, 1, 1, 1))
     arrays.setdefault("lift.bias", uniform(generator, channels))
@@ -135,7 +135,7 @@ def test_conv_by_winograd(n, h, w, source, channels, add, relu, seed):
         )
         graph.output(y, "y")
 
-    # One number of thousands may round worse than the L2 norm of all.
+    # A single value may have a larger rounding error than the L2 norm of all.
     compare(
         describe,
         arrays_after(describe, arrays),
@@ -176,7 +176,7 @@ def test_max_pool(n, h, w, channels, kernel, stride, ceil, data, seed):
     padding = data.draw(st.integers(0, kernel // 2))
     assume(min(h, w) + 2 * padding >= kernel)
     if ceil:
-        # A window that begins beyond the image is dropped by some and kept by others.
+        # Libraries differ in whether a window that begins beyond the image counts.
         assume(all((s + 2 * padding - kernel) % stride < kernel for s in (h, w)))
         last = [-(-(s + 2 * padding - kernel) // stride) * stride for s in (h, w)]
         assume(all(a < s + padding for a, s in zip(last, (h, w), strict=True)))

@@ -1,4 +1,4 @@
-"""Whole networks: against PyTorch's golden outputs, and against the NumPy oracle."""
+"""Whole networks against golden outputs of PyTorch and against the NumPy oracle."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def finished(row, threads=2, precision="f32"):
 
 
 def assert_parity(got, expected):
-    """At most 1e-3 apart anywhere, and 1e-5 relative in the L2 norm."""
+    """Allow an absolute error of 1e-3, and a relative L2 error of 1e-5."""
     difference = got - expected
     assert np.abs(difference).max() <= 1e-3
     assert np.linalg.norm(difference) <= 1e-5 * np.linalg.norm(expected)
@@ -53,7 +53,7 @@ def test_outputs_are_pytorchs(name, precision):
             assert_parity(outputs["class"][:, 0, 0, :], golden[f"{key}/class"])
             mask = outputs["mask"][:, ::STEP, ::STEP, 0]
             assert_parity(mask, golden[f"{key}/mask"])
-            # Golden outputs that hardly vary would pass anything.
+            # If the golden outputs hardly varied, the comparison would always pass.
             assert golden[f"{key}/mask"].std() > 0.05
             assert np.ptp(golden[f"{key}/class"]) > 0.05
 
@@ -108,7 +108,7 @@ def test_the_order_of_plans_changes_no_bit():
         return found
 
     up, down = outputs([1, 8]), outputs([8, 1])
-    # The weights of some layers are packed for another algorithm.
+    # For this shape the weights of some layers are packed for another algorithm.
     assert up[1][0] != up[8][0]
     for batch in (1, 8):
         np.testing.assert_array_equal(up[batch][1], down[batch][1])
@@ -118,7 +118,7 @@ def test_too_small_an_image_is_refused():
     weights = finished(get_network("resnet18"))
     with pytest.raises(ValueError, match="0 x 5"):
         _core.Plan(weights, 1, 0, 5)
-    # One pixel is enough for every layer: they all pad.
+    # All layers pad, so one pixel is enough for each.
     assert _core.Plan(weights, 1, 1, 1).run(random_images((1, 1, 1, 3)))
 
 
@@ -132,8 +132,8 @@ def test_plans_tell_what_computes_them():
     kernels = dict(fast.steps)
     if any(isa in _core.engine()["isa"] for isa in ("avx2", "avx512")):
         assert "winograd" in kernels["layer1.0.conv1"]
-    assert "winograd" not in kernels["layer2.0.conv1"]  # it strides
-    assert "winograd" not in kernels["layer4.1.conv1"]  # it is wide
+    assert "winograd" not in kernels["layer2.0.conv1"]  # its stride is 2
+    assert "winograd" not in kernels["layer4.1.conv1"]  # it has many channels
     seconds = fast.time(images)
     assert len(seconds) == len(fast.steps)
     assert all(s >= 0 for s in seconds)
@@ -171,7 +171,7 @@ def test_bfloat16_outputs_alone_are_those_together():
     for i, (output, array) in enumerate(together.items()):
         alone = _core.Plan(weights, 1, 64, 64, outputs=[output]).run(images)
         assert list(alone) == [output]
-        # A map that is read by other layers is rounded, one that is not need not be.
+        # Activations that other layers read are in bfloat16; outputs need not be.
         np.testing.assert_allclose(
             alone[output], array, rtol=1e-2, atol=1e-2 * np.abs(array).max()
         )

@@ -7,7 +7,7 @@ from busnet.data.phantom import phantom
 
 @pytest.fixture(scope="session")
 def phantoms_own(tmp_path_factory):
-    """Nine phantoms, three of each class, the normal ones without lesion."""
+    """Return nine phantoms, three of each class, the normal ones without lesion."""
     root = tmp_path_factory.mktemp("own")
     for i, label in enumerate(CLASSES * 3):
         (root / label).mkdir(exist_ok=True)

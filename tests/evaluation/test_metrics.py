@@ -1,4 +1,4 @@
-"""Figures and intervals, against scikit-learn and answers worked out by hand."""
+"""Figures and intervals, against scikit-learn and values calculated by hand."""
 
 import math
 
@@ -26,7 +26,7 @@ SURE = {
 
 
 def classified(pairs):
-    """Scores of (true class, predicted class) pairs, each a group of its own."""
+    """Return scores of (true class, predicted class) pairs, each in its own group."""
     return Scores(
         CaseScore(f"{i}", f"group {i}", 0, label, SURE[guess])
         for i, (label, guess) in enumerate(pairs)
@@ -200,7 +200,7 @@ def test_replicates_draw_whole_groups():
 
 
 def test_intervals_cover_what_they_should():
-    """Of many samples' intervals about 95 % hold the true accuracy."""
+    """About 95 % of the intervals of many samples contain the true accuracy."""
     generator = np.random.RandomState(0)
     covered = 0
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""Agreement of masks, on drawn shapes whose answers are known."""
+"""Agreement of masks, on drawn shapes with known values."""
 
 import numpy as np
 import pytest
@@ -37,12 +37,12 @@ def test_a_shifted_square():
     got = compare_masks(rectangle(10, 10, 30, 30), rectangle(10, 15, 30, 35))
     assert got.dice == pytest.approx(2 * 300 / 800)
     assert got.iou == pytest.approx(300 / 500)
-    # Of the 76 outline pixels the 20 of the far column are 5 away from the other's.
+    # 20 of the 76 outline pixels, the far column, are 5 away from the other outline.
     assert got.hd95 == pytest.approx(5)
 
 
 def test_hd95_is_the_larger_direction():
-    # A distant speck is a small part of one outline: only its own direction sees it.
+    # A distant spot is a small part of one outline: it counts in one direction only.
     truth = rectangle(10, 10, 30, 30)
     predicted = truth | rectangle(10, 70, 13, 74)
     got = compare_masks(truth, predicted)

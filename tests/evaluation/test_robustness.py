@@ -1,4 +1,4 @@
-"""Perturbations do what they say, and keep image and mask together."""
+"""Perturbations: their effect, and image and mask moved together."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The exported ONNX model in ONNX Runtime against the engine."""
+"""The exported ONNX model in ONNX Runtime, compared with the engine."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Files with any bytes changed: read, or refused by name, and nothing else.
+"""Files with any bytes changed are read, or refused with their name.
 
 ``make fuzz`` runs it with many more examples than the test suite does.
 """
@@ -31,7 +31,7 @@ GREY = phantom(20, 24)[0]
 
 
 def stills():
-    """Encode the same picture in every form that is common."""
+    """Encode the same picture in every common format."""
     grey = Image.fromarray(GREY)
     forms = {
         "grey.png": grey,
@@ -52,7 +52,7 @@ def stills():
 
 STILLS = dict(stills())
 
-#: Bytes put in the place of others, and where the file ends.
+#: Replacements of bytes, and the position where the file is cut off.
 EDITS = st.lists(
     st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), max_size=6
 )
@@ -115,7 +115,7 @@ def clips(tmp_path_factory):
 def test_dicom(tmp_path, clips, name, edits, end):
     path = tmp_path / "x.dcm"
     data = clips[name]
-    # The header is what can go wrong: most of the file is pixels.
+    # Change the header: most of the file is pixels.
     head = len(data) - GREY.size
     path.write_bytes(changed(data[:head], edits, 1.0) + data[head:][: int(end * 480)])
     check_frames(path)

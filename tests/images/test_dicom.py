@@ -185,7 +185,7 @@ def test_regions_lie_in_the_frame(tmp_path):
 def test_a_frame_is_looked_at_where_it_shows_tissue(tmp_path, model):
     frame = np.zeros((100, 140), np.uint8)
     frame[30:78, 50:114] = GREY
-    frame[:20] = 255  # what a scanner writes around the image
+    frame[:20] = 255  # text of the scanner around the image
     regions = [region((0.01, 0.02), (50, 30, 113, 77))]
     path = write_dicom(
         tmp_path / "f.dcm", frame, "MONOCHROME2", SequenceOfUltrasoundRegions=regions

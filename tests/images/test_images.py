@@ -1,4 +1,4 @@
-"""Reading, checking, and the way to the network's square and back."""
+"""Reading and checking images, and the letterbox in both directions."""
 
 import warnings
 
@@ -33,7 +33,7 @@ def test_a_rectangle_comes_back_to_its_place(size, square):
     back = box.restore(inside) >= 0.5
     assert back.shape == size
     rows, columns = np.flatnonzero(back.any(1)), np.flatnonzero(back.any(0))
-    # One pixel of the square at most, in pixels of the image.
+    # At most one pixel of the square, in pixels of the image.
     slack = max(1, max(size) / square)
     for got, expected in (
         (rows[0], top),

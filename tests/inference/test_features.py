@@ -1,4 +1,4 @@
-"""Frozen features, activation maps, and the way to PyTorch."""
+"""Frozen features, activation maps, and the PyTorch module."""
 
 import sys
 

@@ -14,7 +14,7 @@ torch.set_num_threads(2)
 
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory):
-    """Write a data set in the layout of BUSI: lesions that differ by their place."""
+    """Write a data set in the layout of BUSI; the place of a lesion gives its class."""
     root = tmp_path_factory.mktemp("data")
     rows = []
     for label, number in itertools.product(CLASSES, range(1, 11)):

@@ -1,4 +1,4 @@
-"""The engine against PyTorch, live: the same weights, every network, both heads."""
+"""The engine against PyTorch: the same weights, every network, both heads."""
 
 import numpy as np
 import pytest
@@ -109,7 +109,7 @@ def test_pooling_over_the_lesion_is_the_oracles(size):
 
 @pytest.mark.parametrize("factor", [1, 3, 40])
 def test_lesion_pooling_of_any_sizes_is_the_oracles(factor):
-    """Bins overlap where a side is no multiple of the other."""
+    """Bins overlap where one side is not a multiple of the other."""
     arrays = {
         "lift.weight": random_images((5, 1, 1, 1)),
         "thin.weight": 20 * random_images((1, 1, 1, 1)),

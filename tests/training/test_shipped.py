@@ -1,4 +1,4 @@
-"""The shipped models on BUSI: what the engine computes, PyTorch computes too."""
+"""The shipped models on BUSI: engine and PyTorch give the same results."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""``busnet train``, typed as a user types it; killed, and started again."""
+"""``busnet train`` as a user types it; killed and resumed."""
 
 import signal
 import subprocess

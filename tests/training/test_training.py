@@ -1,4 +1,4 @@
-"""Augmentation, losses, starts, the loop: what training promises."""
+"""Augmentation, losses, initial weights and the training loop."""
 
 import copy
 import dataclasses
@@ -148,7 +148,7 @@ def test_imagenet_weights_are_loaded(data_folder, name):
     for key in loaded:
         if key.endswith("conv1.weight"):
             assert not torch.equal(arrays[key], fresh[key])
-    # Blocks that no file has start as identities.
+    # Blocks that are missing in the file start as identities.
     last = "bn3" if row.block == "bottleneck" else "bn2"
     assert not arrays[f"layer4.1.{last}.weight"].any()
     if row.stage_shortcuts:
@@ -262,7 +262,7 @@ def test_a_gpu_computes_what_the_cpu_does(made, tmp_path):
         Trainer(ROW, made, first, start=start, device=device, bfloat16=False).run(
             lambda progress, seen=seen: seen.append(progress.loss)
         )
-    # Rounded products (TF32) and rates of AdamW drive them apart, step by step.
+    # Rounded products (TF32) and the rates of AdamW let them diverge slowly.
     np.testing.assert_allclose(losses["cuda"][0], losses["cpu"][0], rtol=2e-3)
     np.testing.assert_allclose(losses["cuda"], losses["cpu"], rtol=0.1)
 
@@ -322,7 +322,7 @@ def test_the_lesion_peak_parts_lesions_from_spots():
     probabilities = np.stack([both, spot])
     masks = np.stack([squares[0], np.zeros_like(squares[0])])
     assert calibration.fit_lesion_peak(probabilities, masks, 0.5) == 0.88
-    # Lesions themselves are no reason to leave something out.
+    # Without false spots nothing needs to be omitted.
     lesions = (squares[0] | squares[1])[None]
     assert calibration.fit_lesion_peak(both[None], lesions, 0.5) == 0
 
