@@ -29,7 +29,7 @@ def test_ellipse(angle):
     assert lesion.centre == pytest.approx((149.5, 149.5), abs=0.1)
     assert lesion.probability == pytest.approx(0.8)
     h = ((200 - 80) / (200 + 80)) ** 2
-    perimeter = math.pi * 140 * (1 + 3 * h / (10 + math.sqrt(4 - 3 * h)))  # by Ramanujan
+    perimeter = math.pi * 140 * (1 + 3 * h / (10 + math.sqrt(4 - 3 * h)))  # Ramanujan
     circularity = 4 * math.pi * math.pi * 100 * 40 / perimeter**2
     assert lesion.circularity == pytest.approx(circularity, rel=0.04)
 
