@@ -22,11 +22,17 @@ NAMES = {
 
 #: Phrases that are not written, as regular expressions, and what is written instead.
 PHRASES = {
+    r"\bby turns\b": "alternating",
+    r"as soon as the next one": "times faster than",
     r"round otherwise": "round differently",
+    r"(from|def) (protocol|network)\(|\bnetwork\(\"|\bimport .*\bnetwork$": "get_protocol, get_network",
     r"\b(many|seen|own|ahead|initial)\.py": "the module of the new layout",
 }
 
 SUFFIXES = {".py", ".pyi", ".c", ".h", ".md", ".ipynb", ".toml"}
+#: Between two words of a phrase: also a line break within a comment.
+SPACE = r"[\s#*]+"
+
 C_TEXT = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\])*"', re.DOTALL)
 
 
@@ -53,9 +59,10 @@ def check(path: Path) -> list[str]:
         if re.fullmatch(pattern, name)
     ]
     for pattern, better in PHRASES.items():
-        for match in re.finditer(pattern, text, re.MULTILINE):
+        for match in re.finditer(pattern.replace(" ", SPACE), text, re.MULTILINE):
             number = text.count("\n", 0, match.start()) + 1
-            messages.append(f"{path}:{number}: {match[0]}: say {better}")
+            phrase = " ".join(match[0].split())
+            messages.append(f"{path}:{number}: {phrase}: say {better}")
     return messages
 
 
