@@ -24,8 +24,7 @@ NAMES = {
 PHRASES = {
     r"\bby turns\b": "alternating",
     r"as soon as the next one": "times faster than",
-    r"round otherwise": "round differently",
-    r"(from|def) (protocol|network)\(|\bnetwork\(\"|\bimport .*\bnetwork$": "get_protocol, get_network",
+    r"def (protocol|network)\(|\bnetwork\(\"|import .*\bnetwork$": "get_...",
     r"\b(many|seen|own|ahead|initial)\.py": "the module of the new layout",
 }
 
