@@ -18,6 +18,7 @@ __all__ = [
     "MissingImageError",
     "MissingWeightsError",
     "ModelError",
+    "NotAnUltrasoundImageError",
     "UnknownNetworkError",
     "WeightsError",
     "WorkerError",
@@ -46,6 +47,13 @@ class ImageFileError(ImageError, OSError):
 
 class MissingImageError(ImageFileError, FileNotFoundError):
     """There is no such image file."""
+
+
+class NotAnUltrasoundImageError(ImageFileError):
+    """The file is sound, but holds no ultrasound image: a report, CT, a segmentation.
+
+    Such files lie in every export; a run over a folder skips and counts them.
+    """
 
 
 class WeightsError(BusnetError, ValueError):

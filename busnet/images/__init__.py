@@ -5,9 +5,10 @@ a :class:`Letterbox` takes one to the network's square and brings maps back to t
 picture's own geometry.
 """
 
-from busnet.images.files import SUFFIXES, is_dicom, read_frames, read_image
+from busnet.images.files import SUFFIXES, FileLike, is_dicom, read_frames, read_image
 from busnet.images.inputs import ImageLike, is_single, read
 from busnet.images.letterbox import Letterbox
+from busnet.images.masks import read_mask
 from busnet.images.picture import Picture, Region
 
 #: The former names of :func:`read`.
@@ -23,6 +24,7 @@ def pictures(
 
 __all__ = [
     "SUFFIXES",
+    "FileLike",
     "ImageLike",
     "Letterbox",
     "Picture",
@@ -34,4 +36,5 @@ __all__ = [
     "read",
     "read_frames",
     "read_image",
+    "read_mask",
 ]

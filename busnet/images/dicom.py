@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +44,9 @@ _JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 _TWO_DIMENSIONAL, _TISSUE, _CENTIMETRES = 1, 1, 3
 
 
-def frames(path: str | os.PathLike[str]) -> Iterator[Picture]:
+def frames(
+    source: str | BinaryIO, *, name: str, value_range: tuple[float, float] | None = None
+) -> Iterator[Picture]:
     """Yield the frames of a DICOM file, one at a time.
 
     Grey (MONOCHROME1 inverted, windows applied), RGB, YBR_FULL, YBR_FULL_422 and
@@ -56,9 +57,10 @@ def frames(path: str | os.PathLike[str]) -> Iterator[Picture]:
     ImageFileError
         If it is no DICOM image, is truncated, or cannot be decoded.
     """
-    name = os.fspath(path)
     with _told(name):
-        dataset = pydicom.dcmread(name)
+        if value_range is not None:
+            raise ImageFileError("value_range is not for DICOM yet")
+        dataset = pydicom.dcmread(source)
         count = int(dataset.get("NumberOfFrames") or 1)
         regions = regions_of(dataset)
         spacing = regions[0].spacing if regions else pixel_spacing(dataset)

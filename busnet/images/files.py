@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+import dataclasses
+import io
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Generator, Iterator
+from typing import Any, BinaryIO, TypeAlias
 
 from PIL import Image, UnidentifiedImageError
 
-from busnet.errors import ImageError, ImageFileError, MissingImageError
-from busnet.images.arrays import from_pil
+from busnet.errors import (
+    ImageError,
+    ImageFileError,
+    MissingImageError,
+    NotAnUltrasoundImageError,
+)
+from busnet.images.arrays import ValueRange, check_value_range
 from busnet.images.picture import Picture
+from busnet.images.pil import from_pil, pages
 
-__all__ = ["SUFFIXES", "is_dicom", "read_frames", "read_image"]
+__all__ = [
+    "SUFFIXES",
+    "FileLike",
+    "is_dicom",
+    "named_errors",
+    "open_checked",
+    "read_frames",
+    "read_image",
+]
+
+#: A file: its path, or one that is open for reading bytes.
+FileLike: TypeAlias = "str | os.PathLike[str] | BinaryIO"
 
 #: File name endings that are taken for images in a folder.
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm"))
+SUFFIXES = frozenset(
+    (
+        *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib"),
+        *(".tif", ".tiff", ".gif", ".webp", ".jp2", ".pgm", ".ppm", ".pbm", ".pnm"),
+        *(".dcm", ".dicom"),
+    )
+)
+
+#: The first bytes of files in which macOS puts what other file systems cannot hold.
+_APPLE_DOUBLE = b"\x00\x05\x16\x07"
+
+#: How DICOM files begin that lack the mark: an element of group 2 or 8.
+_BARE_DICOM = (b"\x02\x00\x00\x00", b"\x02\x00\x10\x00", b"\x08\x00")
 
 
-def read_image(path: str | os.PathLike[str]) -> Picture:
+def read_image(path: FileLike, *, value_range: ValueRange | None = None) -> Picture:
     """Read an image file.
 
     PNG, JPEG, BMP, TIFF and whatever else Pillow opens; grey, RGB, RGBA (laid over
@@ -26,40 +59,86 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
     The pixel grid is the file's: an EXIF orientation is not applied, so that masks fit
     the file.
 
+    Parameters
+    ----------
+    path
+        The file's path, or a file that is open for reading bytes.
+    value_range
+        What is black and what is white in the file's values; by default what the file
+        says, or 0 and the largest number that its samples can hold. Values outside are
+        clipped. Of DICOM it takes the place of the window.
+
     Raises
     ------
     MissingImageError
         If there is no such file.
     ImageFileError
-        If it is no image, is truncated, has more pixels than Pillow's limit, or has
-        several frames (:func:`read_frames` reads those).
+        If it is no image, is empty or truncated, has more pixels than Pillow's limit,
+        or has several frames (:func:`read_frames` reads those).
+    NotAnUltrasoundImageError
+        If it is sound, but of something else: DICOM of another modality, a report, a
+        segmentation, or what macOS writes beside files.
+    ImageValueError
+        If ``value_range`` is not two numbers, the lower first.
     MissingExtraError
         If it is DICOM and the extra is not installed.
     """
-    frames = list(itertools.islice(read_frames(path), 2))
-    if len(frames) > 1:
+    with contextlib.closing(read_frames(path, value_range=value_range)) as frames:
+        first = next(frames)
+    if first.frame is not None:
         raise ImageFileError(
-            f"{os.fspath(path)}: it has several frames; list(busnet.read_frames(path)) "
+            f"{_name(path)}: it has several frames; list(busnet.read_frames(path)) "
             f"reads them all"
         )
-    return frames[0]
+    return first
 
 
-def read_frames(path: str | os.PathLike[str]) -> Iterator[Picture]:
-    """Yield the frames of an image file: one, or those of a DICOM cine loop.
+def read_frames(
+    path: FileLike, *, value_range: ValueRange | None = None
+) -> Generator[Picture, None, None]:
+    """Yield the frames of an image file, one at a time.
+
+    One, or those of a DICOM cine loop, the pages of a TIFF, the frames of an animated
+    GIF, PNG or WebP. Of a truncated file the whole frames are yielded before the error
+    is raised.
+
+    Parameters
+    ----------
+    path, value_range
+        As :func:`read_image` takes them.
 
     Raises
     ------
     ImageError, MissingExtraError
         As :func:`read_image` does.
     """
-    name = os.fspath(path)
-    if is_dicom(name):
-        from busnet.images import dicom
+    value_range = check_value_range(value_range)
+    source, name, head = open_checked(path)
+    if head[128:132] == b"DICM":
+        yield from _dicom(source, name, value_range)
+        return
+    try:
+        yield from _pages(source, name, value_range)
+    except UnidentifiedImageError:
+        if head.startswith(_BARE_DICOM) and head[4:6] != b"\0\0":
+            yield from _dicom(source, name, value_range)
+            return
+        raise ImageFileError(f"{name}: {describe_unknown(head)}") from None
 
-        yield from dicom.frames(name)
-    else:
-        yield _read_still(name)
+
+def describe_unknown(head: bytes) -> str:
+    """Say of a file that Pillow cannot open what it may be."""
+    if head[:4] in (b"II*\0", b"MM\0*"):
+        return "a TIFF of a kind that Pillow does not know; save it with 8 or 16 bits"
+    return "not an image file that Pillow knows"
+
+
+def _dicom(
+    source: str | BinaryIO, name: str, value_range: ValueRange | None
+) -> Iterator[Picture]:
+    from busnet.images import dicom
+
+    yield from dicom.frames(source, name=name, value_range=value_range)
 
 
 def is_dicom(path: str | os.PathLike[str]) -> bool:
@@ -71,17 +150,122 @@ def is_dicom(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def _read_still(name: str) -> Picture:
+def _name(path: Any) -> str:
+    """Return what error messages call a file."""
+    if isinstance(path, (str, os.PathLike)):
+        return os.fspath(path)
+    name = getattr(path, "name", None)
+    return name if isinstance(name, str) else "the open file"
+
+
+def open_checked(path: FileLike) -> tuple[str | BinaryIO, str, bytes]:
+    """Return a file that can be opened, its name, and its first bytes.
+
+    Raises
+    ------
+    ImageFileError
+        If it does not exist, is no regular file, is empty, or is what macOS writes
+        beside files.
+    """
+    name = _name(path)
+    source = _checked(path, name)
+    return source, name, _head(source, name)
+
+
+def _checked(path: Any, name: str) -> str | BinaryIO:
+    """Return a path that can be opened, or an open file that can be sought."""
+    if not isinstance(path, (str, os.PathLike)):
+        return _seekable(path, name)
     try:
-        with Image.open(name) as image:
-            return Picture(from_pil(image, name), name)
+        status = os.stat(path)
     except FileNotFoundError:
         raise MissingImageError(f"{name}: no such file") from None
-    except UnidentifiedImageError:
-        raise ImageFileError(f"{name}: not an image file that Pillow knows") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageFileError(f"{name}: {error}") from None
-    except ImageError:
+    except (OSError, ValueError) as error:
+        raise ImageFileError(f"{name}: cannot be read: {error}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise ImageFileError(f"{name}: it is a folder, not a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageFileError(f"{name}: it is a device or a pipe, not a file")
+    return name
+
+
+def _seekable(file: Any, name: str) -> BinaryIO:
+    """Return an open file from its start; one that cannot be sought is read at once."""
+    try:
+        if file.seekable():
+            file.seek(0)
+            if isinstance(file.read(0), bytes):
+                return file  # type: ignore[no-any-return]
+        content = file.read()
+    except (OSError, ValueError) as error:
+        raise ImageFileError(f"{name}: cannot be read: {error}") from None
+    if not isinstance(content, bytes):
+        raise ImageFileError(f"{name}: it is open as text; open it with mode 'rb'")
+    return io.BytesIO(content)
+
+
+def _head(source: str | BinaryIO, name: str) -> bytes:
+    """Return a file's first bytes, as far as they say what it is."""
+    try:
+        if isinstance(source, str):
+            with open(source, "rb") as file:
+                head = file.read(132)
+        else:
+            head = source.read(132)
+            source.seek(0)
+    except OSError as error:
+        raise ImageFileError(f"{name}: cannot be read: {error}") from None
+    if not head:
+        raise ImageFileError(f"{name}: the file is empty")
+    if head.startswith(_APPLE_DOUBLE):
+        raise NotAnUltrasoundImageError(
+            f"{name}: it holds what macOS keeps beside a file, and no image"
+        )
+    return head
+
+
+def _pages(
+    source: str | BinaryIO, name: str, value_range: ValueRange | None
+) -> Iterator[Picture]:
+    """Yield the pages of a file that Pillow knows."""
+    with contextlib.ExitStack() as stack:
+        with named_errors(name):
+            image = stack.enter_context(Image.open(source))
+            numbers, several, notes = pages(image)
+        for place, number in enumerate(numbers, 1):
+            frame = place if several else None
+            with named_errors(name if frame is None else f"{name}: frame {frame}"):
+                try:
+                    if image.tell() != number:
+                        image.seek(number)
+                except EOFError:
+                    return
+                still = not several or image.format == "TIFF"
+                picture = from_pil(
+                    image,
+                    name,
+                    value_range,
+                    reopen=(lambda n=number: _reopen(source, n)) if still else None,
+                )
+            yield dataclasses.replace(
+                picture, name=name, frame=frame, notes=(*notes, *picture.notes)
+            )
+
+
+def _reopen(source: str | BinaryIO, number: int) -> Image.Image:
+    """Open a page of a file a second time."""
+    image = Image.open(source)
+    if number:
+        image.seek(number)
+    return image
+
+
+@contextlib.contextmanager
+def named_errors(name: str) -> Iterator[None]:
+    """Turn whatever Pillow raises into an error that names the file."""
+    try:
+        yield
+    except (ImageError, UnidentifiedImageError):
         raise
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:
         raise ImageFileError(f"{name}: cannot be read: {error}") from error

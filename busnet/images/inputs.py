@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from busnet.errors import ImageFileError, ImageTypeError, ImageValueError
-from busnet.images.arrays import ACCEPTED, from_array, from_pil
+from busnet.errors import (
+    ImageError,
+    ImageFileError,
+    ImageTypeError,
+    ImageValueError,
+)
+from busnet.images.arrays import (
+    ACCEPTED,
+    ValueRange,
+    as_array,
+    check_value_range,
+    from_array,
+)
 from busnet.images.files import read_image
 from busnet.images.picture import Picture
+from busnet.images.pil import from_pil
 
 __all__ = ["ImageLike", "is_single", "read"]
 
 #: One image, or several, in any form that busnet takes.
 ImageLike: TypeAlias = (
-    "str | os.PathLike[str] | Image.Image | Picture | npt.NDArray[Any] | Sequence[Any]"
+    "str | os.PathLike[str] | BinaryIO | Image.Image | Picture | npt.NDArray[Any] "
+    "| Sequence[Any]"
 )
 
 
 def read(
-    images: ImageLike, *, value_range: tuple[float, float] | None = None
+    images: ImageLike, *, value_range: ValueRange | None = None
 ) -> Iterator[Picture]:
     """Yield the pictures of one image or several, in any accepted form.
 
@@ -34,11 +47,15 @@ def read(
     Parameters
     ----------
     images
-        A path, a PIL image, an array or a list of these; see :data:`ACCEPTED`.
+        A path, an open file, a PIL image, an array, a PyTorch tensor, or a list of
+        these; see :data:`busnet.images.arrays.ACCEPTED`. Files of several frames are
+        refused; :func:`busnet.read_frames` reads them. Masked arrays are taken where
+        no pixel is masked.
     value_range
-        What is black and what is white in arrays: by default 0 and the largest
-        number of an integer type, 0 and 1 for floating point. Values outside are
-        clipped when it is given, and refused in floating point when it is not.
+        What is black and what is white in the values. By default 0 and the largest
+        number of an unsigned integer type, 0 and 1 for floating point and bool; other
+        integers are taken for 8 bits where they fit. Values outside are clipped when
+        it is given, and refused in floating point when it is not.
 
     Raises
     ------
@@ -50,13 +67,7 @@ def read(
     ImageFileError
         If a file cannot be read.
     """
-    if value_range is not None:
-        black, white = value_range
-        if not (np.isfinite(black) and np.isfinite(white) and black < white):
-            raise ImageValueError(
-                f"value_range must be two finite numbers, the lower first, "
-                f"not {value_range!r}"
-            )
+    value_range = check_value_range(value_range)
     if not isinstance(images, (list, tuple)):
         return iter(_converted(images, value_range))
     if not images:
@@ -64,40 +75,57 @@ def read(
     return _each(images, value_range)
 
 
-def _each(
-    images: Sequence[Any], value_range: tuple[float, float] | None
-) -> Iterator[Picture]:
+def _each(images: Sequence[Any], value_range: ValueRange | None) -> Iterator[Picture]:
     for i, item in enumerate(images):
         if isinstance(item, (list, tuple)):
             raise ImageTypeError(
                 f"image {i} of the list is itself a list; accepted is {ACCEPTED}"
             )
         try:
-            converted = _converted(item, value_range)
+            pictures = _converted(item, value_range)
         except (ImageTypeError, ImageValueError) as error:
             raise type(error)(f"image {i} of the list: {error}") from None
-        yield from converted
+        yield from pictures
 
 
-def _converted(
-    images: ImageLike, value_range: tuple[float, float] | None
-) -> list[Picture]:
-    if isinstance(images, (str, os.PathLike)):
-        return [read_image(images)]
+def _converted(images: Any, value_range: ValueRange | None) -> list[Picture]:
+    if isinstance(images, (str, os.PathLike)) or hasattr(images, "read"):
+        return [read_image(images, value_range=value_range)]
     if isinstance(images, Picture):
+        if value_range is not None:
+            raise ImageValueError(
+                "a Picture is already scaled: value_range goes to read_frames()"
+            )
         return [images]
     if isinstance(images, Image.Image):
-        try:
-            return [Picture(from_pil(images, "the PIL image"))]
-        except OSError as error:
-            raise ImageFileError(f"the PIL image cannot be read: {error}") from error
-    if isinstance(images, np.ndarray):
-        return [Picture(p) for p in from_array(images, value_range)]
-    raise ImageTypeError(f"got {type(images).__name__}; accepted is {ACCEPTED}")
+        return [_from_open(images, value_range)]
+    array = as_array(images)
+    if array is not None:
+        return from_array(array, value_range)
+    hint = "; io.BytesIO makes a file of bytes" if isinstance(images, bytes) else ""
+    raise ImageTypeError(f"got {type(images).__name__}; accepted is {ACCEPTED}{hint}")
+
+
+def _from_open(image: Image.Image, value_range: ValueRange | None) -> Picture:
+    """Return the picture of a PIL image: of a file of several, the current frame."""
+    try:
+        picture = from_pil(image, "the PIL image", value_range)
+    except ImageError:
+        raise
+    except Exception as error:  # a file that is read only now
+        raise ImageFileError(f"the PIL image cannot be read: {error}") from error
+    count = int(getattr(image, "n_frames", 1))
+    if count == 1:
+        return picture
+    note = f"the PIL image has {count} frames; frame {image.tell() + 1} is read"
+    return dataclasses.replace(picture, notes=(*picture.notes, note))
 
 
 def is_single(images: ImageLike) -> bool:
     """Tell whether ``images`` is one image (and not a batch or a list)."""
-    if isinstance(images, np.ndarray):
-        return images.ndim == 2 or (images.ndim == 3 and images.shape[2] in (3, 4))
-    return not isinstance(images, (list, tuple))
+    if isinstance(images, (list, tuple)):
+        return False
+    shape = getattr(images, "shape", None)
+    if shape is None or isinstance(images, Picture):
+        return True
+    return len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))

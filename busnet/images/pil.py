@@ -1,0 +1,214 @@
+"""PIL images to pictures, with the bits and the polarity that their file has."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, TiffImagePlugin
+
+from busnet.errors import ImageFileError, ImageTypeError, ImageValueError
+from busnet.images.arrays import ValueRange, scale
+from busnet.images.picture import Picture
+
+__all__ = ["deep_colours", "from_pil", "is_deep_colour", "is_inverted", "pages"]
+
+#: Pillow modes that become RGB, and those that carry transparency.
+_COLOUR_MODES = {"RGB", "CMYK", "YCbCr", "LAB", "HSV", "P", "RGBX"}
+_ALPHA_MODES = {"RGBA", "LA", "PA", "La", "RGBa"}
+
+#: Formats whose further images are not pages of the same kind: previews, layers, sizes.
+_FIRST_ONLY = {"MPO", "PSD", "ICO", "ICNS", "CUR"}
+
+#: The other byte of a sample of 16 bits, of which Pillow keeps the high one.
+_OTHER_BYTE = {
+    ";16B": ";16L",
+    ";16L": ";16B",
+    ";16N": ";16B" if sys.byteorder == "little" else ";16L",
+}
+
+#: TIFF's NewSubfileType, and its bits of a thumbnail and of a transparency mask.
+_SUBFILE_TYPE, _THUMBNAIL, _MASK = 254, 1, 4
+
+#: TIFF's PhotometricInterpretation of which low values are bright.
+_WHITE_IS_ZERO = 0
+
+
+def from_pil(
+    image: Image.Image,
+    name: str,
+    value_range: ValueRange | None = None,
+    *,
+    reopen: Callable[[], Image.Image] | None = None,
+) -> Picture:
+    """Return the current frame of a PIL image as a picture.
+
+    Parameters
+    ----------
+    image
+        The image.
+    name
+        Its file's path, or what it is, for error messages.
+    value_range
+        What is black and what is white in its samples.
+    reopen
+        Opens the same image again, at the same frame. With it colours of 16 bits are
+        read in full; Pillow's own images hold 8.
+
+    Raises
+    ------
+    ImageFileError
+        If it is too large, or its samples are not accepted.
+    """
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise ImageFileError(
+            f"{name}: {image.width} x {image.height} pixels are more than the limit "
+            f"of {limit} (PIL.Image.MAX_IMAGE_PIXELS)"
+        )
+    mode, deep = image.mode, is_deep_colour(image)
+    try:
+        array = deep_colours(image, reopen) if deep and reopen else None
+        if array is None:
+            if deep and value_range is not None:
+                raise ImageValueError(
+                    "its colours have 16 bits, of which Pillow keeps 8: value_range "
+                    "cannot be used; convert it to 8 bits, or to grey"
+                )
+            array, white = _samples(image)
+        else:
+            white = None
+        pixels, found = scale(
+            array, value_range, white=white, inverted=is_inverted(image)
+        )
+    except (ImageTypeError, ImageValueError) as error:
+        raise ImageFileError(f"{name}: mode {mode}: {error}") from None
+    if _is_turned(image):
+        found += ("its EXIF orientation is not applied: the pixels are as stored",)
+    return Picture(pixels, notes=found)
+
+
+def _samples(image: Image.Image) -> tuple[npt.NDArray[Any], float | None]:
+    """Return an image's samples, and what is white where their dtype does not tell."""
+    mode = image.mode
+    if mode in _ALPHA_MODES or image.has_transparency_data:
+        image = image.convert("RGBA")
+    elif mode in _COLOUR_MODES:
+        image = image.convert("RGB")
+    elif mode == "1":
+        image = image.convert("L")
+    array = np.asarray(image)
+    if mode == "I" and image.format == "PNG":
+        return array, 65535.0  # so did older versions of Pillow open 16 bits
+    if mode == "I;16" and _tiff_tag(image, TiffImagePlugin.BITSPERSAMPLE) == (12,):
+        return array, 4095.0
+    return array, None
+
+
+def is_deep_colour(image: Image.Image) -> bool:
+    """Tell whether the file of an image that is not loaded has colours of 16 bits."""
+    return any(";16" in str(tile[3]) for tile in _tiles(image)) and not (
+        image.mode.startswith("I")
+    )
+
+
+def _tiles(image: Image.Image) -> list[Any]:
+    return list(getattr(image, "tile", ()))
+
+
+def deep_colours(
+    image: Image.Image, reopen: Callable[[], Image.Image]
+) -> npt.NDArray[np.uint16] | None:
+    """Return the 16-bit samples of an RGB or RGBA image that is not loaded.
+
+    Pillow keeps the high byte of each sample. Read as if its bytes stood in the other
+    order, the file gives the low bytes. None where that is not possible.
+    """
+    if image.mode not in ("RGB", "RGBA") or image.info.get("transparency") is not None:
+        return None
+    tiles = [_other_byte(tile) for tile in _tiles(image)]
+    if not tiles or None in tiles:
+        return None
+    with reopen() as again:
+        if len(_tiles(again)) != len(tiles):
+            return None
+        setattr(again, "tile", tiles)  # noqa: B010  only files' images have tiles
+        low = np.asarray(again)
+    high = np.asarray(image)
+    if high.shape != low.shape or high.dtype != np.uint8:
+        return None
+    return np.asarray(high.astype(np.uint16) << 8 | low)
+
+
+def _other_byte(tile: Any) -> Any:
+    """Return a tile that is decoded with the bytes of a sample exchanged, or None."""
+    codec, extents, offset, args = tile
+    raw = args if isinstance(args, str) else args[0]
+    mode, ending = str(raw)[:-4], str(raw)[-4:]
+    if mode not in ("RGB", "RGBA", "RGBX") or ending not in _OTHER_BYTE:
+        return None
+    other = mode + _OTHER_BYTE[ending]
+    return type(tile)(
+        codec, extents, offset, other if isinstance(args, str) else (other, *args[1:])
+    )
+
+
+def is_inverted(image: Image.Image) -> bool:
+    """Tell whether low values are bright; Pillow sees to that in up to 8 bits only."""
+    return image.mode.startswith(("I", "F")) and (
+        _tiff_tag(image, TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO
+    )
+
+
+def _tiff_tag(image: Image.Image, number: int) -> Any:
+    """Return a TIFF tag's value; None where the image has none or is no TIFF."""
+    tags = getattr(image, "tag_v2", None)
+    return None if tags is None else tags.get(number)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Tell whether the file asks for another orientation than that of its pixels."""
+    if "exif" not in image.info and image.format != "TIFF":
+        return False
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1)) != 1
+    except Exception:  # Pillow raises much of what reading a torn table can raise
+        return False
+
+
+def pages(image: Image.Image) -> tuple[Iterable[int], bool, tuple[str, ...]]:
+    """Find the pages of an image file.
+
+    Thumbnails and transparency masks of TIFF are no pages; nor are previews, layers
+    and sizes in formats that have such.
+
+    Returns
+    -------
+    numbers : iterable of int
+        The pages' numbers, from 0; without end where the file does not tell.
+    several : bool
+        Whether there are several.
+    notes : tuple of str
+        Of what is not read.
+    """
+    try:
+        several = bool(getattr(image, "is_animated", False))
+    except Exception:  # it is torn behind the first frame
+        return itertools.count(), True, ()
+    if not several:
+        return (0,), False, ()
+    if image.format in _FIRST_ONLY:
+        count = getattr(image, "n_frames", 1)
+        return (0,), False, (f"the file holds {count} images; only the first is read",)
+    if image.format != "TIFF":
+        return itertools.count(), True, ()
+    numbers = []
+    for number in range(getattr(image, "n_frames", 1)):
+        image.seek(number)
+        if int(_tiff_tag(image, _SUBFILE_TYPE) or 0) & (_THUMBNAIL | _MASK) == 0:
+            numbers.append(number)
+    return numbers or (0,), len(numbers) > 1, ()
