@@ -67,7 +67,7 @@ def as_array(image: object) -> npt.NDArray[Any] | None:
         If pixels of a masked array are masked.
     """
     if isinstance(image, np.ma.MaskedArray):
-        masked = int(np.ma.count_masked(image))
+        masked = int(np.ma.getmaskarray(image).sum())
         if masked:
             raise ImageValueError(
                 f"{masked} pixels are masked; fill them first, for instance with "
@@ -231,9 +231,10 @@ def _to_unit(
     # Differences, and large numbers, need more digits than float32 has.
     if black != 0 or max(abs(low), abs(high), white) > 2**20:
         unit = (array.astype(np.float64) - black) * factor
-        return np.clip(unit, 0, 1).astype(np.float32)
+        clipped: FloatArray = np.clip(unit, 0, 1).astype(np.float32)
+        return clipped
     pixels: FloatArray = np.multiply(array, np.float32(factor), dtype=np.float32)
-    if value_range != (0, 255) or high > 255:
+    if low < 0 or high > white or white != 255:  # which float32 holds exactly
         np.clip(pixels, 0, 1, out=pixels)
     return pixels
 
@@ -246,15 +247,16 @@ def _opacity(alpha: npt.NDArray[Any], value_range: ValueRange | None) -> FloatAr
     """
     low, high = _extremes(alpha)
     white = 1.0 if alpha.dtype.kind in "fb" else float(np.iinfo(alpha.dtype).max)
-    if low < 0 or high > white:
+    if low < -TOLERANCE or high > white * (1 + TOLERANCE):
         raise ImageValueError(
             f"opacity is in 0..{white:g}, but this is in {low:g}..{high:g}"
         )
     if high == 0:
         raise ImageValueError("all pixels are transparent; drop the fourth channel")
-    if value_range is not None and high != white:
+    if value_range is not None and high < white * (1 - TOLERANCE):
         raise ImageValueError(
             f"no pixel is opaque: the fourth channel's largest value is {high:g} of "
             f"{white:g}; drop it to use value_range"
         )
-    return np.multiply(alpha, np.float32(1 / white), dtype=np.float32)
+    opacity: FloatArray = np.multiply(alpha, np.float32(1 / white), dtype=np.float32)
+    return np.clip(opacity, 0, 1, out=opacity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import os
 import stat
@@ -241,12 +242,8 @@ def _pages(
                 except EOFError:
                     return
                 still = not several or image.format == "TIFF"
-                picture = from_pil(
-                    image,
-                    name,
-                    value_range,
-                    reopen=(lambda n=number: _reopen(source, n)) if still else None,
-                )
+                again = functools.partial(_reopen, source, number) if still else None
+                picture = from_pil(image, name, value_range, reopen=again)
             yield dataclasses.replace(
                 picture, name=name, frame=frame, notes=(*notes, *picture.notes)
             )

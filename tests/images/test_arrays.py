@@ -71,6 +71,8 @@ def test_value_range_holds_for_every_type(kind):
 def test_value_range():
     pixels = only(np.array([[-5.0, 0.0, 9.0]]), value_range=(-1, 1)).pixels
     np.testing.assert_allclose(pixels, [[0, 0.5, 1]])
+    pixels = only(np.array([[-5.0, 51.0, 300.0]]), value_range=(0, 255)).pixels
+    np.testing.assert_allclose(pixels, [[0, 0.2, 1]])
     far = np.array([[2**31, 2**31 + 1, 2**31 + 2]], np.int64)
     pixels = only(far, value_range=(2**31, 2**31 + 2)).pixels
     np.testing.assert_allclose(pixels, [[0, 0.5, 1]])
