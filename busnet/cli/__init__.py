@@ -5,6 +5,7 @@ from __future__ import annotations
 from busnet.cli import (
     audit,
     benchmark,
+    check,
     evaluate,
     info,
     predict,
@@ -19,6 +20,7 @@ __all__ = [
     "app",
     "audit",
     "benchmark",
+    "check",
     "evaluate",
     "info",
     "main",

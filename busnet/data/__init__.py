@@ -1,10 +1,14 @@
 """Readers of breast-ultrasound data sets, and splits that keep duplicates together."""
 
+from busnet.data.brest import read_brest
 from busnet.data.busbra import read_busbra
 from busnet.data.busi import read_busi
 from busnet.data.busuclm import read_busuclm
 from busnet.data.cases import CLASSES, Case
+from busnet.data.checking import CheckReport, SourceCounts, check
 from busnet.data.custom import read_custom
+from busnet.data.findings import Finding, Listing
+from busnet.data.hashes import ContentHashes
 from busnet.data.protocols import (
     PROTOCOLS,
     Fold,
@@ -12,7 +16,14 @@ from busnet.data.protocols import (
     default_protocol,
     get_protocol,
 )
-from busnet.data.sources import READERS, parse_sources, read_sources, recognise
+from busnet.data.screening import screen
+from busnet.data.sources import (
+    READERS,
+    list_sources,
+    parse_sources,
+    read_sources,
+    recognise,
+)
 from busnet.data.splits import Split, split
 
 __all__ = [
@@ -20,17 +31,26 @@ __all__ = [
     "PROTOCOLS",
     "READERS",
     "Case",
+    "CheckReport",
+    "ContentHashes",
+    "Finding",
     "Fold",
+    "Listing",
     "Protocol",
+    "SourceCounts",
     "Split",
+    "check",
     "default_protocol",
     "get_protocol",
+    "list_sources",
     "parse_sources",
+    "read_brest",
     "read_busbra",
     "read_busi",
     "read_busuclm",
     "read_custom",
     "read_sources",
     "recognise",
+    "screen",
     "split",
 ]

@@ -20,6 +20,9 @@ FOLDER = "BUS-UCLM"
 
 TABLE = "INFO.csv"
 
+#: Two names of one patient: all images of the first are copies of the second's.
+_SAME_PATIENT = {"CHCO": "CHVI"}
+
 #: What else the table says, by the attribute's name.
 _ATTRIBUTES = {"doppler": "doppler", "marks": "marks", "combined": "combined"}
 
@@ -27,7 +30,8 @@ _ATTRIBUTES = {"doppler": "doppler", "marks": "marks", "combined": "combined"}
 def read_busuclm(folder: str | os.PathLike[str]) -> list[Case]:
     """List the cases of BUS-UCLM.
 
-    Groups are patients: the file's name up to its underscore. There are no official
+    Groups are patients: the file's name up to its underscore. CHCO is CHVI: its four
+    images are copies of that patient's. There are no official
     folds. The attributes are ``doppler``, ``marks`` (burnt-in marks) and ``combined``
     (several views in one image), each ``"yes"`` or ``"no"``.
 
@@ -75,7 +79,7 @@ def _case(root: Path, row: Row) -> Case:
         image=image,
         masks=(mask,),
         label=label,
-        group=patient,
+        group=_SAME_PATIENT.get(patient, patient),
         source="busuclm",
         annotation="marks" if row.get("marks").casefold() == "yes" else "",
         attributes={

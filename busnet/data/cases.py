@@ -79,14 +79,17 @@ class Case:
         return self.label == "normal" or bool(self.masks)
 
     def read_image(self) -> Picture:
-        """Read the image.
+        """Read the image; its spacing is the file's, else the case's.
 
         Raises
         ------
         ImageError
             If it cannot be read.
         """
-        return read_image(self.image)
+        picture = read_image(self.image)
+        if picture.spacing is None and self.spacing is not None:
+            return dataclasses.replace(picture, spacing=self.spacing)
+        return picture
 
     def read_mask(self) -> npt.NDArray[np.bool_]:
         """Read the union of the masks, (H, W) of the image's own size.

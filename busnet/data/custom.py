@@ -1,17 +1,35 @@
-"""The user's own images: a folder for each class, or a table of files."""
+"""The user's own images: a folder, or a table of files."""
 
 from __future__ import annotations
 
-import glob
+import dataclasses
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from busnet.data.cases import CLASSES, Case
+from busnet.data.findings import Finding, Listing, plural, raise_errors
+from busnet.data.folders import list_folder
 from busnet.data.tables import Row, Table, read_table
 from busnet.errors import DataError
-from busnet.images import SUFFIXES
 
-__all__ = ["read_custom"]
+__all__ = ["list_custom", "read_custom"]
+
+#: Other names of columns, as researchers' tables have them.
+_ALIASES = {
+    "image": ("image", "image_path", "path", "file", "filename"),
+    "label": ("label", "class"),
+    "mask": ("mask", "masks", "mask_path"),
+    "group": ("group", "patient", "patient_id", "patientid", "subject", "subject_id"),
+    "source": ("source", "hospital"),
+    "spacing": ("spacing", "spacing_mm"),
+}
+
+#: Columns that become attributes of the case.
+_ATTRIBUTES = ("scanner", "birads", "histology", "side")
+
+_SEPARATORS = re.compile(r"[;|&]")
 
 
 def read_custom(path: str | os.PathLike[str], *, source: str = "custom") -> list[Case]:
@@ -20,13 +38,12 @@ def read_custom(path: str | os.PathLike[str], *, source: str = "custom") -> list
     Parameters
     ----------
     path
-        A folder with a folder for each of ``normal``, ``benign`` and ``malignant`` (at
-        least one), masks beside the images as ``NAME_mask*``; or a table (see
+        A folder as :mod:`busnet.data.folders` understands it; or a table (see
         :func:`busnet.data.tables.read_table`) with the column ``image`` and at least
         one of ``label`` and ``mask`` (several separated by ``;``), and, as far as
-        wanted, ``group`` (the patient), ``fold``, ``source`` (the hospital), and
-        ``scanner``, ``birads``, ``histology`` and ``side``. Paths in the table are
-        relative to it.
+        wanted, ``group`` or ``patient``, ``fold``, ``source`` (the hospital),
+        ``spacing`` (mm a pixel, or mm a row and a column as ``0.1x0.2``), ``scanner``,
+        ``birads``, ``histology`` and ``side``. Paths in the table are relative to it.
     source
         Name of the source, where the table has no column for it.
 
@@ -41,74 +58,152 @@ def read_custom(path: str | os.PathLike[str], *, source: str = "custom") -> list
     DataError
         If there are no images, or a column, file, label or fold is not as it must be.
     """
+    listing = list_custom(path, source=source)
+    raise_errors(listing.findings)
+    return list(listing.cases)
+
+
+def list_custom(path: str | os.PathLike[str], *, source: str = "custom") -> Listing:
+    """List the cases of a folder or of a table, and what is wrong with them.
+
+    Parameters
+    ----------
+    path, source
+        As for :func:`read_custom`.
+
+    Returns
+    -------
+    Listing
+        The cases that can be used, and a finding for each kind of fault.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read or lacks a column, or there are no images at all.
+    """
     root = Path(path)
     if root.is_dir():
-        cases = _read_folder(root, source)
-    else:
-        cases = _read_table(read_table(root, required=("image",)), source)
-    if not cases:
-        raise DataError(f"{root}: there are no images of {', '.join(CLASSES)}")
-    return cases
+        return list_folder(root, source)
+    return _list_table(_renamed(read_table(root)), source)
 
 
-def _read_folder(root: Path, source: str) -> list[Case]:
-    cases = []
-    for label in CLASSES:
-        folder = root / label
-        images = sorted(folder.iterdir()) if folder.is_dir() else []
-        for image in images:
-            if image.suffix.lower() not in SUFFIXES or "_mask" in image.stem:
-                continue
-            masks = sorted(folder.glob(f"{glob.escape(image.stem)}_mask*"))
-            name = f"{label}/{image.name}"
-            cases.append(
-                Case(name, image, tuple(masks), label, group=name, source=source)
+def _renamed(table: Table) -> Table:
+    """Give the columns the names that busnet uses.
+
+    Raises
+    ------
+    DataError
+        If two columns mean the same, or a column that must be there is missing.
+    """
+    names = {}
+    for name, aliases in _ALIASES.items():
+        present = [alias for alias in aliases if alias in table.columns]
+        if len(present) > 1:
+            raise DataError(
+                f"{table.path}: the columns {' and '.join(present)} both mean the "
+                f"{name}; leave one"
             )
-    return cases
-
-
-#: Columns that become attributes of the case.
-_ATTRIBUTES = ("scanner", "birads", "histology", "side")
-
-
-def _read_table(table: Table, source: str) -> list[Case]:
-    if not {"label", "mask"} & set(table.columns):
+        names.update(dict.fromkeys(present, name))
+    columns = tuple(names.get(column, column) for column in table.columns)
+    if "image" not in columns:
+        raise DataError(
+            f"{table.path}: column 'image' is missing; there are {', '.join(columns)}"
+        )
+    if not {"label", "mask"} & set(columns):
         raise DataError(
             f"{table.path}: column 'label' is missing, and there is no column 'mask'"
         )
-    cases = [_case(table, row, source) for row in table.rows]
-    _check_groups(table, cases)
-    return cases
+    rows = tuple(
+        dataclasses.replace(
+            row, values={names.get(k, k): v for k, v in row.values.items()}
+        )
+        for row in table.rows
+    )
+    return Table(table.path, columns, rows)
 
 
-def _case(table: Table, row: Row, source: str) -> Case:
-    folder = table.path.parent
-    image, label = row["image"], row.get("label").casefold()
-    masks = [m.strip() for m in row.get("mask").split(";") if m.strip()]
+def _list_table(table: Table, source: str) -> Listing:
+    cases, faults = [], []
+    rows: list[Row] = []
+    divided = any(row.get("fold") for row in table.rows)
+    for row in table.rows:
+        try:
+            cases.append(_case(table.path.parent, row, source, divided))
+            rows.append(row)
+        except DataError as error:
+            faults.append(str(error))
+    faults += _group_faults(rows, cases)
+    findings = []
+    if faults:
+        findings.append(
+            Finding(
+                "table",
+                "error",
+                f"{table.path}: {plural(len(faults), 'row')} cannot be used",
+                tuple(faults),
+            )
+        )
+    known = {*_ALIASES, *_ATTRIBUTES, "fold"}
+    unknown = [column for column in table.columns if column not in known]
+    if unknown:
+        findings.append(
+            Finding(
+                "ignored",
+                "note",
+                f"{table.path}: {plural(len(unknown), 'column')} not used",
+                tuple(unknown),
+            )
+        )
+    if not cases and not faults:
+        raise DataError(f"{table.path}: there are no images")
+    return Listing(tuple(cases), tuple(findings))
+
+
+def _case(folder: Path, row: Row, source: str, divided: bool) -> Case:
+    label = row.get("label").casefold()
     if label and label not in CLASSES:
         raise DataError(
             f"{row.where}: the label {row['label']!r} is none of {', '.join(CLASSES)}"
         )
+    if not row["image"]:
+        raise DataError(f"{row.where}: the image is missing")
+    image = _existing(folder, row["image"], row)
+    masks = _masks(folder, row)
     if not label and not masks:
         raise DataError(f"{row.where}: there is neither a label nor a mask")
-    for name in (image, *masks):
-        if not name or not (folder / name).is_file():
-            raise DataError(f"{row.where}: there is no file {name!r}")
+    name = os.path.normpath(row["image"].replace("\\", "/"))
     return Case(
-        name=image,
-        image=folder / image,
-        masks=tuple(folder / m for m in masks),
+        name=name,
+        image=image,
+        masks=masks,
         label=label or None,
-        group=row.get("group") or image,
-        fold=_fold(table, row),
+        group=row.get("group") or name,
+        fold=_fold(row) if divided else -1,
         source=row.get("source") or source,
+        spacing=_spacing(row),
         attributes={name: row[name] for name in _ATTRIBUTES if row.get(name)},
     )
 
 
-def _fold(table: Table, row: Row) -> int:
-    if "fold" not in table.columns:
-        return -1
+def _existing(folder: Path, name: str, row: Row) -> Path:
+    """Return the path of a file that a table names, also as Windows writes it."""
+    for spelling in (name, name.replace("\\", "/")):
+        if (folder / spelling).is_file():
+            return folder / spelling
+    raise DataError(f"{row.where}: there is no file {name!r}")
+
+
+def _masks(folder: Path, row: Row) -> tuple[Path, ...]:
+    cell = row.get("mask")
+    if not cell:
+        return ()
+    if (folder / cell).is_file():
+        return (folder / cell,)
+    names = [name.strip() for name in _SEPARATORS.split(cell)]
+    return tuple(_existing(folder, name, row) for name in names if name)
+
+
+def _fold(row: Row) -> int:
     fold = row.integer("fold")
     if fold is None:
         raise DataError(f"{row.where}: the fold is missing")
@@ -117,21 +212,36 @@ def _fold(table: Table, row: Row) -> int:
     return fold
 
 
-def _check_groups(table: Table, cases: list[Case]) -> None:
-    """Refuse a patient in two hospitals: two of one name, or one who would be divided.
+def _spacing(row: Row) -> tuple[float, float] | None:
+    """Return the millimetres a row and a column."""
+    cell = row.get("spacing")
+    if not cell:
+        return None
+    parts = re.split(r"\s*[x*;]\s*|\s+", cell.casefold().replace(",", "."))
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 2) or not all(0 < value < 100 for value in values):
+        raise DataError(
+            f"{row.where}: the spacing {cell!r} is not of one or two numbers of mm "
+            f"above 0, as 0.1 or 0.1x0.2"
+        )
+    return values[0], values[-1]
 
-    Raises
-    ------
-    DataError
-        If a group is in two sources.
-    """
-    if "group" not in table.columns:
-        return
+
+def _group_faults(rows: Sequence[Row], cases: Sequence[Case]) -> list[str]:
+    """Name groups in two hospitals: two patients of one name, or one to be divided."""
     sources: dict[str, str] = {}
-    for row, case in zip(table.rows, cases, strict=True):
-        if sources.setdefault(case.group, case.source) != case.source:
-            raise DataError(
-                f"{row.where}: the group {case.group!r} is in the sources "
-                f"{sources[case.group]!r} and {case.source!r}; give two patients two "
-                f"names, and one patient one source"
+    faults = []
+    for row, case in zip(rows, cases, strict=True):
+        if not row.get("group"):
+            continue
+        first = sources.setdefault(case.group, case.source)
+        if first != case.source:
+            faults.append(
+                f"{row.where}: the group {case.group!r} is in the sources {first!r} "
+                f"and {case.source!r}; give two patients two names, and one patient "
+                f"one source"
             )
+    return faults

@@ -8,18 +8,28 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from busnet.data import busbra, busi, busuclm
+from busnet.data import brest, busbra, busi, busuclm
 from busnet.data.cases import CLASSES, Case
-from busnet.data.custom import read_custom
+from busnet.data.custom import list_custom, read_custom
+from busnet.data.findings import Finding, Listing, plural, raise_errors
 from busnet.errors import DataError
 
-__all__ = ["READERS", "parse_sources", "read_sources", "recognise"]
+__all__ = [
+    "READERS",
+    "list_source",
+    "list_sources",
+    "merge_listings",
+    "parse_sources",
+    "read_sources",
+    "recognise",
+]
 
 #: The reader of each published data set, and of the user's own images.
 READERS: dict[str, Callable[[Path], list[Case]]] = {
     "busi": busi.read_busi,
     "busbra": busbra.read_busbra,
     "busuclm": busuclm.read_busuclm,
+    "brest": brest.read_brest,
     "custom": read_custom,
 }
 
@@ -41,7 +51,7 @@ def recognise(path: str | os.PathLike[str]) -> str:
     for root in (folder, folder / busi.FOLDER):
         if all(_numbered(root / label, label) for label in CLASSES):
             return "busi"
-    return "custom"
+    return "brest" if brest.find_table(folder) is not None else "custom"
 
 
 def _numbered(folder: Path, label: str) -> bool:
@@ -82,8 +92,8 @@ def read_sources(sources: Mapping[str, str | os.PathLike[str]]) -> list[Case]:
     Parameters
     ----------
     sources
-        Folders or tables by the name of the source. ``busi``, ``busbra`` and
-        ``busuclm`` are read by their own layouts. A table with a column ``source``
+        Folders or tables by the name of the source. ``busi``, ``busbra``, ``busuclm``
+        and ``brest`` are read by their own layouts. A table with a column ``source``
         names its sources itself and has the name ``custom`` here.
 
     Returns
@@ -98,35 +108,93 @@ def read_sources(sources: Mapping[str, str | os.PathLike[str]]) -> list[Case]:
         name than its own, two sources have the same name, or two cases of a source
         have.
     """
+    listing = list_sources(sources)
+    raise_errors(listing.findings)
+    return list(listing.cases)
+
+
+def list_sources(sources: Mapping[str, str | os.PathLike[str]]) -> Listing:
+    """List the cases of several sources, and what is wrong or left out.
+
+    Parameters
+    ----------
+    sources
+        As for :func:`read_sources`.
+
+    Returns
+    -------
+    Listing
+        The cases that can be used, and what the readers found. Errors among the
+        findings mean that cases are missing.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_sources`, but for rows of a user's table that cannot be used.
+    """
     if not sources:
         raise DataError("there are no sources to read")
+    return merge_listings(
+        [(Path(path), list_source(name, Path(path))) for name, path in sources.items()]
+    )
+
+
+def merge_listings(listings: Sequence[tuple[Path, Listing]]) -> Listing:
+    """Join the listings of several folders or tables.
+
+    Raises
+    ------
+    DataError
+        If two of them hold a source of the same name.
+    """
     origin: dict[str, Path] = {}
     cases: list[Case] = []
-    for name, location in sources.items():
-        path = Path(location)
-        for case in _read_source(name, path):
+    findings: list[Finding] = []
+    for path, listing in listings:
+        findings += listing.findings
+        for case in listing.cases:
             if origin.setdefault(case.source, path) != path:
                 raise DataError(
                     f"{origin[case.source]} and {path} both hold the source "
                     f"{case.source!r}"
                 )
             cases.append(case)
+    findings += _repeated_names(cases)
+    return Listing(tuple(cases), tuple(findings))
+
+
+def _repeated_names(cases: Sequence[Case]) -> list[Finding]:
     counts = collections.Counter((case.source, case.name) for case in cases)
-    for (source, name), count in counts.items():
-        if count > 1:
-            raise DataError(f"source {source}: {count} cases are called {name!r}")
-    return cases
+    repeated = [f"{s}: {name}" for (s, name), n in counts.items() if n > 1]
+    if not repeated:
+        return []
+    return [
+        Finding(
+            "repeated-case",
+            "error",
+            f"{plural(len(repeated), 'image')} listed more than once; several masks of "
+            f"an image stand in one row, separated by ';'",
+            tuple(repeated),
+        )
+    ]
 
 
-def _read_source(name: str, path: Path) -> list[Case]:
+def list_source(name: str, path: Path) -> Listing:
+    """List the cases of one source, and what is wrong or left out.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or is a published data set of another name.
+    """
     if not path.exists():
         raise DataError(f"source {name}: {path}: no such file or folder")
-    layout = recognise(path)
     if name in READERS and name != "custom":
-        return READERS[name](path)
+        return Listing(tuple(READERS[name](path)))
+    layout = recognise(path)
     if layout != "custom":
         raise DataError(
             f"{path} has the layout of {layout}; name it {layout}={path}, so that its "
             f"folds and models are known"
         )
-    return read_custom(path, source=name)
+    return list_custom(path, source=name)

@@ -1,0 +1,100 @@
+"""``busnet check``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from busnet._io import atomic_write
+from busnet.cli.common import FAILED, JsonOption, app, messages, track
+from busnet.data import CheckReport, parse_sources
+from busnet.data import check as check_data
+from busnet.data.findings import summarise
+
+_COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
+
+
+@app.command()
+def check(
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folder or table of a data set, or several as NAME=PATH.",
+            metavar="DATA...",
+        ),
+    ],
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Check the cases and folds of a protocol only."),
+    ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Do not read images or look for near-duplicates."),
+    ] = False,
+    json_file: JsonOption = None,
+) -> None:
+    """Look through a data set for what would make a result wrong.
+
+    Unreadable files, masks that contradict classes or images, one image under two
+    classes, groups and near-duplicates in several folds, what is not used, and counts.
+    The exit status is 1 where something is wrong.
+    """
+    report = check_data(
+        parse_sources(data), protocol=protocol, thorough=not quick, track=track
+    )
+    if json_file is not None:
+        with atomic_write(json_file) as part:
+            part.write_text(report.to_json(), encoding="utf-8")
+        messages.print(f"written: {_printable(str(json_file))}", soft_wrap=True)
+    _print(report)
+    if not report.ok:
+        sys.exit(FAILED)
+
+
+def _print(report: CheckReport) -> None:
+    console = Console()
+    table = Table("source", "images", "groups", "classes", "masks", "spacing", "folds")
+    for source, counts in report.counts.items():
+        table.add_row(
+            _printable(source),
+            str(counts.images),
+            str(counts.groups),
+            _listed(counts.classes),
+            str(counts.masks),
+            "" if counts.spacing is None else str(counts.spacing),
+            _listed({str(k): v for k, v in counts.folds.items() if k >= 0}),
+        )
+    console.print(table)
+    for source, counts in report.counts.items():
+        for name, values in counts.attributes.items():
+            console.print(
+                f"{_printable(source)}, {name}: {_printable(_listed(values))}",
+                soft_wrap=True,
+                highlight=False,
+            )
+    for finding in report.findings:
+        subjects = summarise(finding.subjects)
+        text = f"{finding.message}: {subjects}" if subjects else finding.message
+        console.print(
+            f"[{_COLOURS[finding.severity]}]{finding.severity}[/] "
+            f"{finding.kind}: {_printable(text)}",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if report.ok:
+        console.print("nothing is wrong")
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def _printable(text: str) -> str:
+    """Return a text for the console, also where file names are not UTF-8."""
+    return escape(text.encode("utf-8", "backslashreplace").decode())

@@ -1,0 +1,186 @@
+"""The cheap part of the check: what can be known without reading the images."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from busnet.data.cases import CLASSES, Case
+from busnet.data.findings import Finding, collect_findings, raise_errors
+from busnet.errors import BusnetError
+
+__all__ = ["describe", "screen", "screen_labels", "screen_masks"]
+
+#: Share of the image from which a mask is probably of the background.
+_MOST_OF_IMAGE = 0.9
+
+
+def describe(case: Case) -> str:
+    """Return the name of a case with its source."""
+    return f"{case.source}: {case.name}"
+
+
+def screen(cases: Sequence[Case]) -> list[Finding]:
+    """Look for what would make results of these cases wrong, without much work.
+
+    Masks are read; of images at most the headers. ``train`` and ``evaluate`` call this
+    on the cases that they use.
+
+    Returns
+    -------
+    list of Finding
+        Warnings and notes.
+
+    Raises
+    ------
+    DataError
+        If a result would be wrong: a mask that cannot be read or is of another size
+        than its image, a normal image with a lesion, a file that stands for two images.
+    """
+    findings = [*screen_labels(cases), *screen_masks(cases)]
+    raise_errors(findings)
+    return findings
+
+
+def screen_labels(cases: Sequence[Case]) -> list[Finding]:
+    """Look at what the tables and folders say: files, classes, groups and folds."""
+    groups = {
+        "group-folds": _divided_groups(cases),
+        "contradictory-group": _contradictory_groups(cases),
+    }
+    images = {
+        "same-file": _shared(cases, lambda case: [case.image]),
+        "same-mask": _shared(cases, lambda case: case.masks),
+        "mask-is-image": [describe(case) for case in cases if case.image in case.masks],
+        "class-only": [describe(case) for case in cases if not case.has_mask],
+        "mask-only": [describe(case) for case in cases if case.label is None],
+    }
+    return [
+        *collect_findings(
+            groups,
+            (
+                ("group-folds", "error", "{} in several folds"),
+                ("contradictory-group", "warning", "{} of copies of several classes"),
+            ),
+            "group",
+        ),
+        *collect_findings(
+            images,
+            (
+                ("same-file", "error", "{} of a file that is another's, too"),
+                ("same-mask", "error", "{} with a mask that is another's, too"),
+                ("mask-is-image", "error", "{} named as its own mask"),
+                ("class-only", "note", "{} of lesions without a mask"),
+                ("mask-only", "note", "{} of unknown class"),
+            ),
+            "image",
+        ),
+        *_missing_classes(cases),
+    ]
+
+
+def screen_masks(cases: Iterable[Case]) -> list[Finding]:
+    """Read the masks, and compare them with the classes and the images' sizes."""
+    faults: dict[str, list[str]] = collections.defaultdict(list)
+    for case in cases:
+        if case.masks:
+            fault = _mask_fault(case)
+            if fault is not None:
+                kind, fact = fault
+                faults[kind].append(f"{describe(case)}{fact}")
+    return collect_findings(
+        faults,
+        (
+            ("unreadable-mask", "error", "{} with a mask that cannot be used"),
+            ("mask-size", "error", "{} with a mask of another size"),
+            ("normal-mask", "error", "{} that is normal with a lesion in the mask"),
+            ("empty-mask", "warning", "{} of lesions with an empty mask"),
+            ("full-mask", "warning", "{} with a mask that covers nearly all of it"),
+        ),
+        "image",
+    )
+
+
+def _mask_fault(case: Case) -> tuple[str, str] | None:
+    """Return the kind of a fault of the mask and what more is to say, or None."""
+    try:
+        mask = case.read_mask()
+    except BusnetError as error:
+        return "unreadable-mask", f" ({error})"
+    size = _header_size(case.image)
+    if size is not None and size != mask.shape:
+        return "mask-size", f" (image {size}, mask {mask.shape})"
+    return _content_fault(case, mask)
+
+
+def _content_fault(case: Case, mask: npt.NDArray[np.bool_]) -> tuple[str, str] | None:
+    """Return what contradicts the class in a mask, or None."""
+    if case.label == "normal":
+        return ("normal-mask", "") if mask.any() else None
+    if not mask.any():
+        return "empty-mask", ""
+    share = float(mask.mean())
+    return ("full-mask", f" ({share:.0%})") if share > _MOST_OF_IMAGE else None
+
+
+def _header_size(path: Path) -> tuple[int, int] | None:
+    """Return height and width as the header of an image has them, None if it has not.
+
+    What cannot be read is found when the image is.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def _shared(
+    cases: Sequence[Case], files: Callable[[Case], Iterable[Path]]
+) -> list[str]:
+    users: dict[Path, list[Case]] = collections.defaultdict(list)
+    for case in cases:
+        for path in {file.resolve() for file in files(case)}:
+            users[path].append(case)
+    shared = {describe(c): None for us in users.values() if len(us) > 1 for c in us}
+    return list(shared)
+
+
+def _divided_groups(cases: Iterable[Case]) -> list[str]:
+    folds: dict[str, set[int]] = collections.defaultdict(set)
+    for case in cases:
+        if case.fold >= 0:
+            folds[case.key].add(case.fold)
+    return [
+        f"{key} (folds {', '.join(map(str, sorted(numbers)))})"
+        for key, numbers in folds.items()
+        if len(numbers) > 1
+    ]
+
+
+def _contradictory_groups(cases: Iterable[Case]) -> list[str]:
+    """Return the groups of copies of a scene, as BUSI's are, with several classes."""
+    labels: dict[str, set[str]] = collections.defaultdict(set)
+    for case in cases:
+        if case.source == "busi" and case.label is not None:
+            labels[case.key].add(case.label)
+    return [
+        f"{key} ({' and '.join(sorted(names, key=CLASSES.index))})"
+        for key, names in labels.items()
+        if len(names) > 1
+    ]
+
+
+def _missing_classes(cases: Sequence[Case]) -> list[Finding]:
+    present = {case.label for case in cases}
+    missing = [label for label in CLASSES if label not in present]
+    if not missing or present == {None}:
+        return []
+    return [
+        Finding("missing-class", "note", "no images of " + " and ".join(missing), ())
+    ]

@@ -1,0 +1,211 @@
+"""The check of a data set finds what is wrong with it."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from helpers import run
+from PIL import Image
+
+from busnet import errors
+from busnet.data import Case, check, screen
+from busnet.data.phantom import phantom
+
+HEIGHT, WIDTH = 120, 150
+
+
+def scene(seed):
+    """Shuffle a phantom in blocks, so that scenes share no layout."""
+    image = phantom(HEIGHT, WIDTH, seed=seed)[0]
+    blocks = [
+        image[i : i + 30, j : j + 30]
+        for i in range(0, HEIGHT, 30)
+        for j in range(0, WIDTH, 30)
+    ]
+    np.random.RandomState(seed).shuffle(blocks)
+    return np.vstack([np.hstack(blocks[i : i + 5]) for i in range(0, 20, 5)])
+
+
+def lesion():
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[40:60, 50:90] = 255
+    return mask
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def make_sound(root):
+    """Write nine sound images, three of each class."""
+    for i in range(9):
+        label = ("normal", "benign", "malignant")[i % 3]
+        save(root / label / f"{i}.png", scene(i))
+        if label != "normal":
+            save(root / label / f"{i}_mask.png", lesion())
+    return root
+
+
+def kinds(report):
+    return {f.kind: f for f in report.findings if f.severity != "note"}
+
+
+def test_nothing_is_found_in_sound_data(tmp_path):
+    report = check(make_sound(tmp_path))
+    assert report.findings == ()
+    assert report.ok
+    counts = report.counts["custom"]
+    assert (counts.images, counts.groups, counts.masks) == (9, 9, 6)
+    assert counts.classes == {"normal": 3, "benign": 3, "malignant": 3}
+    assert counts.spacing == 0
+
+
+def test_a_folder_spoiled_in_many_ways(tmp_path):
+    root = make_sound(tmp_path / "data")
+    (root / "benign" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n cut off")
+    save(root / "benign" / "1_mask.png", lesion()[:90])
+    save(root / "benign" / "4_mask.png", np.zeros_like(lesion()))
+    save(root / "normal" / "0_mask.png", lesion())
+    (root / "malignant" / "2_mask.png").write_bytes(b"")
+    save(root / "malignant" / "5_mask.png", 255 - lesion() // 255)
+    shutil.copy(root / "malignant" / "8.png", root / "benign" / "other name.png")
+    small = Image.fromarray(scene(3)).resize((WIDTH // 2, HEIGHT // 2))
+    small.save(root / "normal" / "small.bmp")
+    save(root / "benign" / "flat.png", np.full((HEIGHT, WIDTH), 7, np.uint8))
+    save(root / "malignant" / "lost_mask.png", lesion())
+    save(root / "Cysts" / "unclassified.png", scene(20))
+    (root / "malignant" / "linked.png").symlink_to("8.png")
+    report = check(root)
+    named = kinds(report)
+    for kind, severity, name in (
+        ("unreadable", "error", "broken.png"),
+        ("mask-size", "error", "benign/1.png (image (120, 150), mask (90, 150))"),
+        ("empty-mask", "warning", "benign/4.png"),
+        ("normal-mask", "error", "normal/0.png"),
+        ("unreadable-mask", "error", "2_mask.png"),
+        ("full-mask", "warning", "malignant/5.png"),
+        ("two-classes", "error", "benign/other name.png"),
+        ("copies-in-groups", "warning", "normal/small.bmp"),
+        ("flat", "warning", "benign/flat.png"),
+        ("small", "warning", "normal/small.bmp"),
+        ("same-file", "error", "malignant/linked.png"),
+    ):
+        assert named[kind].severity == severity
+        assert any(name in subject for subject in named[kind].subjects), kind
+    ignored = [f for f in report.findings if f.kind == "ignored"]
+    names = [subject for finding in ignored for subject in finding.subjects]
+    assert sorted(names) == ["Cysts/unclassified.png", "malignant/lost_mask.png"]
+    assert [f.severity for f in report.findings] == sorted(
+        (f.severity for f in report.findings), key=["error", "warning", "note"].index
+    )
+    assert not report.ok
+
+
+def test_a_table_spoiled_in_many_ways(tmp_path):
+    make_sound(tmp_path)
+    shutil.copy(tmp_path / "benign" / "1.png", tmp_path / "benign" / "copy.png")
+    table = tmp_path / "table.csv"
+    table.write_text(
+        "Image;Label;Mask;Patient;Fold;Spacing;Age\n"
+        "normal/0.png;normal;;p0;0;0.1;40\n"
+        "benign/1.png;benign;benign/1_mask.png;p1;0;0.1;40\n"
+        "benign/copy.png;benign;benign/4_mask.png;p2;1;0.1x0.2;40\n"
+        "malignant/2.png;malignant;malignant/2_mask.png;p1;1;0,1;40\n"
+        "malignant/5.png;malignant;;p3;1;9;40\n"
+        "malignant/8.png;;malignant/5_mask.png;p4;1;;40\n"
+        "benign/none.png;benign;;p5;0;;40\n"
+        "benign/4.png;cyst;;p6;0;;40\n"
+        "benign/7.png;benign;benign/7_mask.png;p7;one;;40\n"
+    )
+    report = check(table)
+    named = {f.kind: f for f in report.findings}
+    rows = named["table"]
+    assert rows.severity == "error"
+    assert [r.partition("line ")[2][0] for r in rows.subjects] == ["8", "9", "0"] or [
+        s.split(", line ")[1].split(":")[0] for s in rows.subjects
+    ] == ["8", "9", "10"]
+    assert named["group-folds"].subjects == ("custom/p1 (folds 0, 1)",)
+    assert "benign/copy.png" in named["copies-in-folds"].subjects[0]
+    assert named["spacing"].subjects == ("custom: malignant/5.png (9 x 9 mm)",)
+    assert named["class-only"].subjects == ("custom: malignant/5.png",)
+    assert named["mask-only"].subjects == ("custom: malignant/8.png",)
+    assert named["ignored"].subjects == ("age",)
+    assert named["ignored"].severity == "note"
+    assert report.counts["custom"].spacing == 5
+    assert report.counts["custom"].folds == {0: 2, 1: 4}
+
+
+def test_the_command(tmp_path):
+    sound, out = make_sound(tmp_path / "sound"), tmp_path / "report.json"
+    done = run("check", sound, "--json", out)
+    assert "nothing is wrong" in done.stdout
+    document = json.loads(out.read_text())
+    assert document["ok"]
+    assert document["counts"]["custom"]["classes"]["benign"] == 3
+    (sound / "normal" / "0.png").write_bytes(b"")
+    done = run("check", f"mine={sound}", "--json", out, check=1)
+    assert "mine: normal/0.png" in done.stdout
+    (finding,) = json.loads(out.read_text())["findings"]
+    assert finding["kind"] == "unreadable"
+    run("check", sound, "--quick")
+    assert "no such file" in run("check", tmp_path / "none", check=1).stderr
+    bad = run("check", sound, "--protocol", "busi-group5", check=1)
+    assert "for busi, not for custom" in " ".join(bad.stderr.split())
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    make_sound(tmp_path)
+    name = tmp_path / "benign" / b"caf\xe9.png".decode("utf-8", "surrogateescape")
+    name.write_bytes(b"")
+    done = run("check", tmp_path, "--json", tmp_path / "r.json", check=1)
+    assert "caf\\udce9.png" in done.stdout
+    assert "udce9" in (tmp_path / "r.json").read_text()
+
+
+def test_a_published_set_without_its_table_is_still_checked(tmp_path):
+    for label in ("normal", "benign", "malignant"):
+        save(tmp_path / label / f"{label} (1).png", scene(1))
+        save(tmp_path / label / f"{label} (1)_mask.png", 0 * lesion())
+    named = kinds(check(tmp_path))
+    assert "duplicate groups" in named["source"].message
+    assert len(named["two-classes"].subjects) == 3
+    assert len(named["empty-mask"].subjects) == 2
+
+
+def test_two_sources_of_one_name(tmp_path):
+    make_sound(tmp_path / "a")
+    (tmp_path / "a" / "t.csv").write_text("image,label,source\nnormal/0.png,normal,x\n")
+    with pytest.raises(errors.DataError, match="both hold the source 'x'"):
+        check({"custom": tmp_path / "a" / "t.csv", "x": tmp_path / "a"})
+
+
+def test_train_and_evaluate_refuse_what_would_be_wrong(tmp_path):
+    save(tmp_path / "a.png", scene(1))
+    save(tmp_path / "m.png", lesion())
+    save(tmp_path / "empty.png", 0 * lesion())
+    image, mask, empty = (tmp_path / f"{n}.png" for n in ("a", "m", "empty"))
+    with pytest.raises(errors.DataError, match=r"1 image that is normal.*custom: a"):
+        screen([Case("a", image, (mask,), "normal")])
+    (finding,) = [
+        f
+        for f in screen([Case("a", image, (empty,), "benign")])
+        if f.severity == "warning"
+    ]
+    assert str(finding) == "1 image of lesions with an empty mask: custom: a"
+    with pytest.raises(errors.DataError, match="its own mask"):
+        screen([Case("a", image, (image,), "benign")])
+
+
+def test_busi(busi):
+    report = check(busi)
+    named = {f.kind: f for f in report.findings}
+    assert len(named["contradictory-group"].subjects) == 8
+    assert "busi/211 (normal and benign)" in named["contradictory-group"].subjects
+    contradictions = named["two-classes"].subjects
+    assert any("benign (433) and busi: malignant (145)" in s for s in contradictions)
+    pairs = [f for f in report.findings if "pair" in f.message]
+    assert sum(len(f.subjects) for f in pairs) == pytest.approx(251, abs=3)
+    assert "empty-mask" not in named
+    assert check(busi, protocol="busi-group5", thorough=False).findings == ()

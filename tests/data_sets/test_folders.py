@@ -1,0 +1,172 @@
+"""Folders as researchers have them."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from busnet import errors
+from busnet.data import list_sources, read_custom
+
+SHAPE = (70, 90)
+
+
+def draw(path, value=9):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full(SHAPE, value, np.uint8)).save(path)
+
+
+def make(root, *names):
+    for i, name in enumerate(names):
+        draw(root / name, 10 + i)
+    return root
+
+
+def found(root):
+    """Return label, group and names of the masks of each case by its name."""
+    return {
+        case.name: (case.label, case.group, [mask.name for mask in case.masks])
+        for case in read_custom(root)
+    }
+
+
+def ignored(root):
+    findings = list_sources({"x": root}).findings
+    return {f.message: f.subjects for f in findings if f.kind == "ignored"}
+
+
+def test_classes_in_any_case_and_patients_below_or_above(tmp_path):
+    make(
+        tmp_path,
+        "benign/a.png",
+        "benign/a_mask.png",
+        "Malignant/p1/b.png",
+        "Malignant/p1/b_mask.png",
+        "Malignant/p1/b_mask_1.png",
+        "p1/NORMAL/c.png",
+        "p2/visit 1/normal/d.png",
+    )
+    assert found(tmp_path) == {
+        "p1/NORMAL/c.png": ("normal", "p1", []),
+        "p2/visit 1/normal/d.png": ("normal", "p2", []),
+        "benign/a.png": ("benign", "benign/a.png", ["a_mask.png"]),
+        "Malignant/p1/b.png": ("malignant", "p1", ["b_mask.png", "b_mask_1.png"]),
+    }
+    assert ignored(tmp_path) == {}
+
+
+def test_a_folder_around_the_data_set_is_no_patient(tmp_path):
+    make(tmp_path, "data/set/benign/a.png", "data/set/normal/b.png")
+    assert {group for _, group, _ in found(tmp_path).values()} == {
+        "benign/a.png",
+        "normal/b.png",
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("images/a.png", "masks/a.png"),
+        ("imgs/a.jpg", "masks/a_mask.png"),
+        ("images/benign/a.png", "masks/benign/a.png"),
+        ("benign/images/a.png", "benign/masks/a_seg.bmp"),
+        ("images/benign/a.png", "masks/a.png"),
+        ("Images/a.PNG", "Masks/A.png"),
+        ("images/p1/a.png", "labels/p1/a_label.png"),
+        ("train/images/a.png", "train/masks/a.png"),
+        ("imagesTr/a_0000.png", "labelsTr/a.png"),
+    ],
+)
+def test_masks_in_a_folder_of_their_own(tmp_path, image, mask):
+    make(tmp_path, image, mask)
+    ((label, _, masks),) = found(tmp_path).values()
+    assert masks == [mask.rpartition("/")[2]]
+    assert label == ("benign" if "benign" in image else None)
+
+
+def test_the_same_name_in_two_classes(tmp_path):
+    names = [
+        f"{f}/{c}/1.png" for f in ("images", "masks") for c in ("benign", "normal")
+    ]
+    make(tmp_path, *names)
+    for case in read_custom(tmp_path):
+        assert [m.parent.name for m in case.masks] == [case.label]
+
+
+def test_names_that_look_like_masks(tmp_path):
+    make(
+        tmp_path,
+        "benign/x_masked_2.png",
+        "benign/unmask.png",
+        "benign/lost_mask.png",
+        "benign/b[1].png",
+        "benign/b[1]_mask.png",
+    )
+    assert found(tmp_path) == {
+        "benign/x_masked_2.png": ("benign", "benign/x_masked_2.png", []),
+        "benign/unmask.png": ("benign", "benign/unmask.png", []),
+        "benign/b[1].png": ("benign", "benign/b[1].png", ["b[1]_mask.png"]),
+    }
+    assert ignored(tmp_path) == {
+        "1 file not used (masks without an image)": ("benign/lost_mask.png",)
+    }
+
+
+def test_what_is_not_used_is_said(tmp_path):
+    make(tmp_path, "benign/a.png", "cyst/b.png", "c.png", "benign/._a.png")
+    (tmp_path / "benign" / "notes.txt").write_text("x")
+    (tmp_path / "benign" / "gone.png").symlink_to("nowhere.png")
+    assert ignored(tmp_path) == {
+        "2 files not used (images in no folder of a class (normal, benign, malignant) "
+        "or mask)": ("c.png", "cyst/b.png"),
+        "1 file not used (no image by the name's ending .txt)": ("benign/notes.txt",),
+        "1 file not used (hidden and system files)": ("benign/._a.png",),
+        "1 file not used (no regular file, or a link to nothing)": ("benign/gone.png",),
+    }
+    with pytest.raises(
+        errors.DataError, match=r"no images of.*2 files not used.*c\.png"
+    ):
+        read_custom(make(tmp_path / "cyst", "c.png"))
+
+
+def test_links_are_followed_once(tmp_path):
+    make(tmp_path / "elsewhere", "a.png", "b.png")
+    (tmp_path / "set" / "benign").mkdir(parents=True)
+    (tmp_path / "set" / "benign" / "p1").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "set")
+    assert [(c.name, c.group) for c in read_custom(tmp_path / "set")] == [
+        ("benign/p1/a.png", "p1"),
+        ("benign/p1/b.png", "p1"),
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_folders_that_cannot_be_read_are_said(tmp_path):
+    make(tmp_path, "benign/a.png", "normal/b.png")
+    (tmp_path / "normal").chmod(0)
+    assert ignored(tmp_path) == {
+        "1 file not used (folders that cannot be read)": ("normal",)
+    }
+    (tmp_path / "normal").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("names", "fact"),
+    [
+        (["train/benign/a.png", "test/benign/b.png"], "folders test, train"),
+        (["benign/normal/a.png"], "classes benign and normal"),
+        (["imagesTr/a_0000.png", "imagesTr/a_0001.png"], "a_0001.*_0000"),
+        (["benign/a.png", "benign/a.jpg", "benign/a_mask.png"], "can be the mask of"),
+        (["notes.png"], "no images of"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path, names, fact):
+    with pytest.raises(errors.DataError, match=fact):
+        read_custom(make(tmp_path, *names))
+
+
+def test_nnunets_test_images_are_not_used(tmp_path):
+    make(tmp_path, "imagesTr/a_0000.png", "labelsTr/a.png", "imagesTs/b_0000.png")
+    assert list(found(tmp_path)) == ["imagesTr/a_0000.png"]
+    assert list(ignored(tmp_path).values()) == [("imagesTs/b_0000.png",)]
