@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from busnet.errors import DataError
-from busnet.images import Picture, read_image
+from busnet.images import Picture, read_image, read_mask
 
 __all__ = ["CLASSES", "Case"]
 
@@ -107,22 +106,12 @@ class Case:
             raise DataError(f"{self.name}: the case has no mask")
         if not self.masks:
             return np.zeros(self.read_image().shape, np.bool_)
-        union = _read_mask(self.masks[0])
+        union = read_mask(self.masks[0])
         for path in self.masks[1:]:
-            mask = _read_mask(path)
+            mask = read_mask(path)
             if union.shape != mask.shape:
                 raise DataError(
                     f"{path}: the mask is {mask.shape}, the case's first {union.shape}"
                 )
             union |= mask
         return union
-
-
-def _read_mask(path: Path) -> npt.NDArray[np.bool_]:
-    """Read a mask: every pixel that is not black and not transparent is lesion."""
-    read_image(path)
-    with Image.open(path) as image:
-        if image.mode in ("1", "L", "P") or image.mode.startswith(("I", "F")):
-            return np.asarray(np.asarray(image) != 0, np.bool_)
-        pixels = np.asarray(image.convert("RGBA"))
-        return np.asarray(pixels[..., :3].any(axis=2) & (pixels[..., 3] > 0))

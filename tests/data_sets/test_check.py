@@ -69,7 +69,8 @@ def test_a_folder_spoiled_in_many_ways(tmp_path):
     save(root / "benign" / "4_mask.png", np.zeros_like(lesion()))
     save(root / "normal" / "0_mask.png", lesion())
     (root / "malignant" / "2_mask.png").write_bytes(b"")
-    save(root / "malignant" / "5_mask.png", 255 - lesion() // 255)
+    save(root / "malignant" / "5_mask.png", 255 - lesion())
+    save(root / "benign" / "7_mask.png", scene(7))
     shutil.copy(root / "malignant" / "8.png", root / "benign" / "other name.png")
     small = Image.fromarray(scene(3)).resize((WIDTH // 2, HEIGHT // 2))
     small.save(root / "normal" / "small.bmp")
@@ -85,6 +86,7 @@ def test_a_folder_spoiled_in_many_ways(tmp_path):
         ("empty-mask", "warning", "benign/4.png"),
         ("normal-mask", "error", "normal/0.png"),
         ("unreadable-mask", "error", "2_mask.png"),
+        ("unreadable-mask", "error", "7_mask.png: not a mask: its values are"),
         ("full-mask", "warning", "malignant/5.png"),
         ("two-classes", "error", "benign/other name.png"),
         ("copies-in-groups", "warning", "normal/small.bmp"),
