@@ -29,7 +29,8 @@ from typing import Any
 import numpy as np
 
 from busnet._io import atomic_write
-from busnet.evaluation.evaluation import Evaluation, read_evaluation
+from busnet.evaluation.documents import read_evaluation
+from busnet.evaluation.evaluation import Evaluation
 from busnet.evaluation.intervals import Interval, compare, intervals
 from busnet.evaluation.scores import Scores
 from busnet.networks import NETWORKS, Network

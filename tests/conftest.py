@@ -2,9 +2,12 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from random_weights import save_random
 
 import busnet
+from busnet.data import CLASSES
+from busnet.data.phantom import phantom
 from busnet.networks import get_network
 
 # Tests of the cache turn it on, each in a folder of its own.
@@ -21,6 +24,20 @@ def weights_file(tmp_path_factory):
 @pytest.fixture(scope="session")
 def model(weights_file):
     return busnet.load(weights_file)
+
+
+@pytest.fixture(scope="session")
+def phantom_data(tmp_path_factory):
+    """Write nine phantoms, three of each class, the normal ones without a lesion."""
+    root = tmp_path_factory.mktemp("phantoms")
+    for i, label in enumerate(CLASSES * 3):
+        (root / label).mkdir(exist_ok=True)
+        image, mask = phantom(50 + i, 60, seed=i)
+        name = f"case {i}"
+        Image.fromarray(image).save(root / label / f"{name}.png")
+        drawn = mask & (label != "normal")
+        Image.fromarray(drawn).save(root / label / f"{name}_mask.png")
+    return root
 
 
 @pytest.fixture(scope="session")

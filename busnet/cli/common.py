@@ -60,17 +60,7 @@ PrecisionOption = Annotated[
     ),
 ]
 DataOption = Annotated[Path, typer.Option(help="Folder or CSV table of the data set.")]
-ProtocolOption = Annotated[
-    str, typer.Option(help="How the data set is used; 'custom' for your own.")
-]
-TestFoldOption = Annotated[
-    int | None,
-    typer.Option(help="Fold to evaluate on; by default the one held out."),
-]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="JSON file to write.")]
-BootstrapOption = Annotated[
-    int, typer.Option(min=10, max=100_000, help="Bootstrap draws.")
-]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, max=1024, help="Threads to use.")
 ]

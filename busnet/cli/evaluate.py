@@ -1,150 +1,188 @@
-"""``busnet evaluate`` and ``busnet compare``."""
+"""``busnet evaluate``, ``busnet compare`` and ``busnet pool``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from busnet.cli.common import (
-    BootstrapOption,
-    DataOption,
+    FAILED,
     JsonOption,
     ModelOption,
     Precision,
     PrecisionOption,
-    ProtocolOption,
-    TestFoldOption,
     ThreadsOption,
     app,
-    messages,
     track,
     use,
 )
-from busnet.data import Case, get_protocol, read_sources, recognise
-from busnet.errors import MissingExtraError
-from busnet._io import atomic_write
-from busnet.model import DEFAULT, Model, load
-from busnet.results import NOTICE
+from busnet.cli.evaluation import (
+    AllowLeakOption,
+    BootstrapOption,
+    DataOption,
+    FoldOption,
+    LeaveOutOption,
+    ProtocolOption,
+    choose_fold,
+    evaluation_extra,
+    print_figures,
+    print_leak,
+    print_notice,
+    print_strata,
+    read_cases,
+    report_failures,
+    write_text,
+)
+from busnet.model import DEFAULT, load
+
+if TYPE_CHECKING:
+    from busnet.evaluation.comparison import Comparison
+    from busnet.evaluation.evaluation import Evaluation
+
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", help="HTML file to write.")
+]
+CasesOption = Annotated[
+    Path | None, typer.Option("--csv", help="CSV file of all cases to write.")
+]
+FiguresOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--figures", help="CSV file of all figures, overall and by stratum, to write."
+    ),
+]
 
 
 @app.command()
 def evaluate(
     data: DataOption,
-    protocol: ProtocolOption = "busi-group5",
-    fold: TestFoldOption = None,
+    protocol: ProtocolOption = None,
+    fold: FoldOption = None,
+    leave_out: LeaveOutOption = None,
     model: ModelOption = DEFAULT,
-    report: Annotated[Path | None, typer.Option(help="HTML file to write.")] = None,
+    report: ReportOption = None,
     json_file: JsonOption = None,
-    csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="CSV file of all cases to write.")
-    ] = None,
+    csv_file: CasesOption = None,
+    figures_file: FiguresOption = None,
     against: Annotated[
         Path | None,
         typer.Option(help="JSON of an evaluation on the same cases, to compare with."),
     ] = None,
     bootstrap: BootstrapOption = 1000,
-    allow_leak: Annotated[
-        bool,
-        typer.Option("--allow-leak", help="Evaluate on images that were trained on."),
-    ] = False,
+    allow_leak: AllowLeakOption = False,
     precision: PrecisionOption = Precision.f32,
     threads: ThreadsOption = None,
 ) -> None:
     """Measure a model on labelled images (needs the extra busnet[evaluate])."""
-    evaluation = evaluation_extra()
-    from busnet.evaluation import report as html_report
-    from busnet.evaluation.intervals import compare
-    from busnet.evaluation.scores import Scores, score_cases
-
+    name, part = choose_fold(protocol, fold, leave_out)
+    with evaluation_extra():
+        from busnet.evaluation.comparison import compare_evaluations
+        from busnet.evaluation.documents import read_evaluation
+        from busnet.evaluation.evaluation import evaluate as measure
+        from busnet.evaluation.report import render_report
+    other = None if against is None else read_evaluation(against)
     use(threads)
     loaded = load(model, precision=precision.value)
-    cases, fold, leak = unseen_cases(
-        loaded, data, protocol, fold, allow_leak=allow_leak
-    )
-    scores = Scores(track(score_cases(loaded, cases), len(cases), "evaluating"))
-    result = evaluation.evaluate(
-        loaded.info,
-        scores,
-        model=Path(model).name
-        + ("" if precision == "f32" else f" in {precision.value}"),
-        name=protocol,
-        fold=fold,
-        leak=leak,
+    cases = read_cases(data)
+    result = measure(
+        loaded,
+        cases,
+        protocol=name,
+        fold=part,
+        allow_leak=allow_leak,
         bootstrap=bootstrap,
+        name=Path(model).name
+        + ("" if precision == "f32" else f" in {precision.value}"),
+        track=lambda scores, total: track(scores, total, "evaluating"),
     )
-    _print_figures(result.title, result.figures, leak)
-    if against is not None:
-        other = evaluation.read_evaluation(against)
-        _print_figures(
-            f"{result.title}, less {other.title}",
-            compare(other.scores, scores, count=bootstrap),
-            leak or other.leak,
-        )
-    for path, text in (
-        (report, lambda: html_report.render(result, loaded, cases)),
-        (json_file, result.to_json),
-        (csv_file, lambda: evaluation.to_csv(result)),
-    ):
-        if path is not None:
-            with atomic_write(path) as part:
-                part.write_text(text(), encoding="utf-8")
-            messages.print(f"written: {escape(str(path))}", soft_wrap=True)
+    _print_evaluation(result)
+    _write_evaluation(result, json_file, csv_file, figures_file)
+    if report is not None:
+        write_text(report, render_report(result, loaded, cases))
+    if other is not None:
+        _print_comparison(compare_evaluations(other, result, bootstrap=bootstrap))
+    print_notice()
+    if result.failures:
+        report_failures(result.failures)
+        sys.exit(FAILED)
 
 
 @app.command()
 def compare(
     first: Annotated[Path, typer.Argument(help="JSON of an evaluation.")],
     second: Annotated[Path, typer.Argument(help="JSON of another, on the same cases.")],
+    json_file: JsonOption = None,
     bootstrap: BootstrapOption = 1000,
 ) -> None:
-    """Compare two evaluations, paired: figures of the second less the first."""
-    evaluation = evaluation_extra()
-    from busnet.evaluation import intervals
-
-    one, two = (evaluation.read_evaluation(path) for path in (first, second))
-    differences = intervals.compare(one.scores, two.scores, count=bootstrap)
-    _print_figures(f"{two.title}, less {one.title}", differences, one.leak or two.leak)
-
-
-def unseen_cases(
-    model: Model, data: Path, name: str, fold: int | None, *, allow_leak: bool
-) -> tuple[list[Case], int | None, str]:
-    """Return the cases to evaluate a model on, their fold, and what leaks, or ""."""
-    from busnet.evaluation.leakage import check_unseen, default_fold
-
-    if fold is None:
-        fold = default_fold(model.info, name)
-    leak = check_unseen(model.info, name, fold, allow_leak=allow_leak)
-    chosen = get_protocol(name)
-    used = chosen.use(read_sources({recognise(data): data}))
-    return chosen.test_cases(used, fold), fold, leak
+    """Compare two evaluations, paired: figures of the second minus the first."""
+    with evaluation_extra():
+        from busnet.evaluation.comparison import compare_evaluations
+        from busnet.evaluation.documents import comparison_to_json, read_evaluation
+    comparison = compare_evaluations(
+        read_evaluation(first), read_evaluation(second), bootstrap=bootstrap
+    )
+    _print_comparison(comparison)
+    print_notice()
+    if json_file is not None:
+        write_text(json_file, comparison_to_json(comparison))
 
 
-def evaluation_extra() -> Any:
-    """Return the module of evaluations, or say which extra is missing."""
-    try:
-        from busnet.evaluation import plot
-        from busnet.evaluation import evaluation
-    except ImportError as error:
-        raise MissingExtraError(
-            f"evaluation needs the extra: pip install 'busnet[evaluate]' ({error})"
-        ) from None
-    del plot
-    return evaluation
+@app.command()
+def pool(
+    evaluations: Annotated[
+        list[Path],
+        typer.Argument(
+            help="JSON of evaluations by the protocol hospitals, each of the source "
+            "that its model left out."
+        ),
+    ],
+    report: ReportOption = None,
+    json_file: JsonOption = None,
+    csv_file: CasesOption = None,
+    figures_file: FiguresOption = None,
+    bootstrap: BootstrapOption = 1000,
+) -> None:
+    """Average evaluations over the hospitals that were left out, each alike."""
+    with evaluation_extra():
+        from busnet.evaluation.comparison import pool_hospitals
+        from busnet.evaluation.documents import read_evaluation
+        from busnet.evaluation.report import render_report
+    result = pool_hospitals(
+        [read_evaluation(path) for path in evaluations], bootstrap=bootstrap
+    )
+    _print_evaluation(result)
+    print_notice()
+    _write_evaluation(result, json_file, csv_file, figures_file)
+    if report is not None:
+        write_text(report, render_report(result))
 
 
-def _print_figures(title: str, figures: Mapping[str, Any], leak: str) -> None:
-    console = Console()
-    if leak:
-        console.print(f"[bold red]LEAKY:[/] {escape(leak)}", soft_wrap=True)
-    table = Table("figure", "value [95 % interval]", title=escape(title))
-    for name, interval in figures.items():
-        table.add_row(name, escape(str(interval)))
-    console.print(table)
-    console.print(NOTICE, style="dim")
+def _print_evaluation(evaluation: Evaluation) -> None:
+    print_leak(evaluation.leak, evaluation.notes)
+    print_figures(evaluation.title, evaluation.figures)
+    print_strata(evaluation.strata)
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    print_leak(comparison.leak)
+    print_figures(comparison.title, comparison.differences)
+
+
+def _write_evaluation(
+    evaluation: Evaluation,
+    json_file: Path | None,
+    csv_file: Path | None,
+    figures_file: Path | None,
+) -> None:
+    from busnet.evaluation import documents
+
+    for path, to_text in (
+        (json_file, documents.evaluation_to_json),
+        (csv_file, documents.cases_to_csv),
+        (figures_file, documents.figures_to_csv),
+    ):
+        if path is not None:
+            write_text(path, to_text(evaluation))

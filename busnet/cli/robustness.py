@@ -3,39 +3,56 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from busnet.cli.common import (
-    BootstrapOption,
-    DataOption,
+    FAILED,
     JsonOption,
     ModelOption,
-    ProtocolOption,
-    TestFoldOption,
     ThreadsOption,
     app,
-    messages,
     track,
     use,
 )
-from busnet.cli.evaluate import evaluation_extra, unseen_cases
-from busnet._io import atomic_write
+from busnet.cli.evaluation import (
+    AllowLeakOption,
+    BootstrapOption,
+    DataOption,
+    FoldOption,
+    LeaveOutOption,
+    ProtocolOption,
+    choose_fold,
+    evaluation_extra,
+    print_leak,
+    print_notice,
+    read_cases,
+    report_failures,
+    write_text,
+)
 from busnet.model import DEFAULT, load
 from busnet.results import NOTICE
+
+if TYPE_CHECKING:
+    from busnet.evaluation.robustness import Robustness
+    from busnet.evaluation.scoring import CaseFailure
 
 
 @app.command()
 def robustness(
     data: DataOption,
-    protocol: ProtocolOption = "busi-group5",
-    fold: TestFoldOption = None,
+    protocol: ProtocolOption = None,
+    fold: FoldOption = None,
+    leave_out: LeaveOutOption = None,
     model: ModelOption = DEFAULT,
     json_file: JsonOption = None,
     bootstrap: BootstrapOption = 1000,
+    allow_leak: AllowLeakOption = False,
     threads: ThreadsOption = None,
 ) -> None:
     """Measure how figures change with the images (needs the extra busnet[evaluate]).
@@ -43,47 +60,63 @@ def robustness(
     A row for each perturbation: the paired change of each figure, and how many of the
     normal images that were called normal no longer are.
     """
-    evaluation_extra()
-    from busnet.evaluation import robustness as measured
-    from busnet.evaluation.scores import Scores, score_cases
-
+    name, part = choose_fold(protocol, fold, leave_out)
+    with evaluation_extra():
+        from busnet.evaluation.perturbations import PERTURBATIONS
+        from busnet.evaluation.robustness import measure_robustness
+        from busnet.evaluation.scores import Scores
+        from busnet.evaluation.scoring import score_cases
+        from busnet.evaluation.selection import select_cases
     use(threads)
     loaded = load(model)
-    cases, fold, _ = unseen_cases(loaded, data, protocol, fold, allow_leak=False)
-    plain = Scores(score_cases(loaded, cases))
-    table = Table("perturbation", *measured.FIGURES, "normals lost")
-    document: list[dict[str, Any]] = []
-    rows = measured.robustness(loaded, cases, bootstrap=bootstrap)
-    for row in track(rows, len(measured.PERTURBATIONS), "perturbing"):
-        perturbation, changes, changed = row
-        entry: dict[str, Any] = {
-            "perturbation": perturbation.name,
-            "description": perturbation.description,
-            "changes": {name: [i.value, i.low, i.high] for name, i in changes.items()},
-        }
-        lost = ""
-        if plain.classifies:
-            entry["normals"], entry["lost"] = measured.flipped_normals(plain, changed)
-            lost = f"{entry['lost']} of {entry['normals']}"
-        document.append(entry)
-        cells = [str(changes.get(name, "")) for name in measured.FIGURES]
-        table.add_row(perturbation.name, *(c.replace("[", r"\[") for c in cells), lost)
-    console = Console()
-    console.print(table)
-    console.print(NOTICE, style="dim")
+    selection = select_cases(
+        loaded.info,
+        read_cases(data),
+        protocol=name,
+        fold=part,
+        allow_leak=allow_leak,
+    )
+    failures: list[CaseFailure] = []
+    plain = Scores(score_cases(loaded, selection.cases, on_failure=failures.append))
+    failed = {(failure.source, failure.name) for failure in failures}
+    cases = [c for c in selection.cases if (c.source, c.name) not in failed]
+    measured = measure_robustness(loaded, cases, plain, bootstrap=bootstrap)
+    rows = list(track(measured, len(PERTURBATIONS), "perturbing"))
+    print_leak(selection.leak, selection.notes)
+    _print_rows(rows)
+    print_notice()
     if json_file is not None:
-        with atomic_write(json_file) as part:
-            part.write_text(
-                json.dumps(
-                    {
-                        "notice": NOTICE,
-                        "model": Path(model).name,
-                        "protocol": protocol,
-                        "fold": fold,
-                        "images": len(cases),
-                        "rows": document,
-                    },
-                    indent=1,
-                )
-            )
-        messages.print(f"written: {json_file}", soft_wrap=True)
+        document = {
+            "notice": NOTICE,
+            "model": Path(model).name,
+            "protocol": selection.protocol,
+            "fold": selection.fold,
+            "leaky": bool(selection.leak),
+            "leak": selection.leak,
+            "images": len(cases),
+            "rows": [_row_document(row) for row in rows],
+        }
+        write_text(json_file, json.dumps(document, indent=1))
+    if failures:
+        report_failures(failures)
+        sys.exit(FAILED)
+
+
+def _print_rows(rows: list[Robustness]) -> None:
+    figures = list(dict.fromkeys(name for row in rows for name in row.changes))
+    table = Table("perturbation", *figures, "normals lost")
+    for row in rows:
+        cells = [escape(str(row.changes.get(name, ""))) for name in figures]
+        lost = f"{row.lost} of {row.normals}" if row.normals else ""
+        table.add_row(row.perturbation.name, *cells, lost)
+    Console().print(table)
+
+
+def _row_document(row: Robustness) -> dict[str, object]:
+    return {
+        "perturbation": row.perturbation.name,
+        "description": row.perturbation.description,
+        "changes": {name: [i.value, i.low, i.high] for name, i in row.changes.items()},
+        "normals": row.normals,
+        "lost": row.lost,
+    }

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import csv
+import collections
 import dataclasses
-import io
-import json
-import math
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
 
-from busnet.data import CLASSES, get_protocol
+import numpy as np
+
+from busnet.data import CLASSES, Case, Fold
 from busnet.errors import DataError
 from busnet.evaluation.intervals import Interval, intervals
-from busnet.evaluation.metrics import confusion
 from busnet.evaluation.scores import CaseScore, Scores
-from busnet.results import NOTICE
-from busnet.version import __version__
-from busnet.model_info import ModelInfo
+from busnet.evaluation.scoring import CaseFailure, score_cases
+from busnet.evaluation.selection import DataLike, read_data, select_cases
+from busnet.evaluation.strata import Stratum, compute_strata
+from busnet.model import Model, load
 
-__all__ = ["Evaluation", "evaluate", "read_evaluation", "to_csv"]
+__all__ = ["Evaluation", "Track", "evaluate"]
+
+#: What shows progress: takes the scores and their number, and passes them on.
+Track: TypeAlias = Callable[[Iterable[CaseScore], int], Iterable[CaseScore]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,146 +45,170 @@ class Evaluation:
         Every case.
     figures
         Every figure with its interval.
+    strata
+        The figures of parts of the cases.
+    failures
+        The cases that could not be read.
+    notes
+        What else must be known of the figures.
+    prior
+        Class shares of the cohort that the probabilities were re-weighed for, or None.
+    macro
+        Whether the figures are means of the sources' figures.
     """
 
     model: str
     network: str
-    provenance: Mapping[str, Any]
+    provenance: Mapping[str, object]
     protocol: str
-    fold: int | None
+    fold: Fold
     leak: str
     scores: Scores
     figures: Mapping[str, Interval]
+    strata: tuple[Stratum, ...] = ()
+    failures: tuple[CaseFailure, ...] = ()
+    notes: tuple[str, ...] = ()
+    prior: Mapping[str, float] | None = None
+    macro: bool = False
 
     @property
     def title(self) -> str:
         """One line that says what this is."""
-        part = f", fold {self.fold}" if self.fold is not None else ""
-        return f"{self.network} on {self.protocol}{part}"
+        if self.macro:
+            names = ", ".join(self.sources)
+            return f"{self.network} on {self.protocol}, macro average over {names}"
+        if self.fold is None:
+            return f"{self.network} on {self.protocol}"
+        part = "fold" if isinstance(self.fold, int) else "left out"
+        return f"{self.network} on {self.protocol}, {part} {self.fold}"
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON holds it; what is not defined is null."""
-        document: dict[str, Any] = {
-            "notice": NOTICE,
-            "busnet": __version__,
-            "model": self.model,
-            "network": self.network,
-            "provenance": dict(self.provenance),
-            "protocol": self.protocol,
-            "description": get_protocol(self.protocol).description,
-            "fold": self.fold,
-            "leaky": bool(self.leak),
-            "leak": self.leak,
-            "figures": {
-                name: [_number(x) for x in (i.value, i.low, i.high)]
-                for name, i in self.figures.items()
-            },
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the data sets or hospitals that the cases are of."""
+        return tuple(dict.fromkeys(case.source for case in self.scores if case.source))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many cases there are, and how many of them count for what."""
+        labels = collections.Counter(case.label for case in self.scores)
+        by_class = self.scores.classifies & (self.scores.labels >= 0)
+        by_mask = ~np.isnan(self.scores.column("dice"))
+        return {
+            "images": len(self.scores),
+            "groups": int(self.scores.groups.max()) + 1,
+            **{name: labels[name] for name in CLASSES},
+            "without a class": labels[None],
+            "scored by class": int(by_class.sum()),
+            "scored by mask": int(by_mask.sum()),
+            "scored by class alone": int((by_class & ~by_mask).sum()),
+            "scored by mask alone": int((by_mask & ~by_class).sum()),
+            "could not be read": len(self.failures),
         }
-        if self.scores.classifies:
-            document["classes"] = list(CLASSES)
-            document["confusion"] = confusion(self.scores).astype(int).tolist()
-        document["cases"] = [dataclasses.asdict(case) for case in self.scores]
-        return document
-
-    def to_json(self) -> str:
-        """Return the JSON text, one line a case."""
-        document = self.as_dict()
-        cases = document.pop("cases")
-        head = json.dumps(document, indent=1)[:-2]
-        rows = ",\n  ".join(json.dumps(case) for case in cases)
-        return f'{head},\n "cases": [\n  {rows}\n ]\n}}\n'
-
-
-def to_csv(evaluation: Evaluation) -> str:
-    """Return a CSV table with a line for each case."""
-    buffer = io.StringIO()
-    fields = [
-        f.name for f in dataclasses.fields(CaseScore) if f.name != "probabilities"
-    ]
-    shares = [f"p_{name}" for name in CLASSES] if evaluation.scores.classifies else []
-    writer = csv.writer(buffer)
-    writer.writerow([*fields, *shares])
-    for case in evaluation.scores:
-        writer.writerow(
-            [*(getattr(case, field) for field in fields), *case.probabilities]
-        )
-    return buffer.getvalue()
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 6)
 
 
 def evaluate(
-    info: ModelInfo,
-    scores: Scores,
+    model: Model | str | os.PathLike[str],
+    data: DataLike,
     *,
-    model: str,
-    name: str,
-    fold: int | None,
-    leak: str = "",
+    protocol: str | None = None,
+    fold: Fold = None,
+    allow_leak: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
+    name: str = "",
+    track: Track | None = None,
 ) -> Evaluation:
-    """Compute the figures of scores.
+    """Measure a model on labelled images.
 
     Parameters
     ----------
-    info
-        The model that they are of.
-    scores
-        From :func:`busnet.evaluation.scores.score_cases`.
     model
-        Name to print.
-    name, fold
-        Protocol and fold of the cases.
-    leak
-        From :func:`busnet.evaluation.leakage.check_unseen`.
+        A model, or what :func:`busnet.load` takes.
+    data
+        Folder or table of a data set, several of them by source, or cases.
+    protocol
+        How the data is used, a name of :data:`busnet.data.PROTOCOLS`; by default it
+        follows from the data and the model.
+    fold
+        What is evaluated: a fold or, by the protocol ``hospitals``, the source that was
+        left out of the training. By default what the model's training held out, or all
+        cases where it held out nothing of this data.
+    allow_leak
+        Whether cases that the model was trained on may be evaluated; the evaluation
+        then says so.
     bootstrap, seed
         Number of bootstrap draws and their seed.
-    """
-    return Evaluation(
-        model=model,
-        network=info.network.name,
-        provenance=info.provenance,
-        protocol=name,
-        fold=fold,
-        leak=leak,
-        scores=scores,
-        figures=intervals(scores, count=bootstrap, seed=seed),
-    )
-
-
-def read_evaluation(path: str | os.PathLike[str]) -> Evaluation:
-    """Read the JSON of an evaluation.
+    name
+        What the model is called; by default its file's name.
+    track
+        What the scores pass through with their number, to show progress.
 
     Raises
     ------
     DataError
-        If it is none.
+        If the data, the protocol or the fold cannot be used, or no case can be read.
+    LeakError
+        If the model was trained on some of the cases and that is not allowed.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            document = json.load(file)
-        return Evaluation(
-            scores=Scores(CaseScore.from_json(case) for case in document["cases"]),
-            figures={
-                name: Interval(*(math.nan if x is None else float(x) for x in values))
-                for name, values in document["figures"].items()
-            },
-            **{
-                key: document[key]
-                for key in (
-                    "model",
-                    "network",
-                    "provenance",
-                    "protocol",
-                    "fold",
-                    "leak",
-                )
-            },
+    loaded = model if isinstance(model, Model) else load(model)
+    selection = select_cases(
+        loaded.info,
+        read_data(data),
+        protocol=protocol,
+        fold=fold,
+        allow_leak=allow_leak,
+    )
+    failures: list[CaseFailure] = []
+    scored: Iterable[CaseScore] = score_cases(
+        loaded, selection.cases, on_failure=failures.append
+    )
+    if track is not None:
+        scored = track(scored, len(selection.cases))
+    listed = list(scored)
+    if not listed:
+        raise DataError(
+            f"none of the {len(failures)} cases can be read; the first: "
+            f"{failures[0].message}"
         )
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: it is no evaluation of busnet's: {error}") from None
+    scores = Scores(listed)
+    return Evaluation(
+        model=name or loaded.path.name,
+        network=loaded.info.network.name,
+        provenance=loaded.info.provenance,
+        protocol=selection.protocol,
+        fold=selection.fold,
+        leak=selection.leak,
+        scores=scores,
+        figures=intervals(scores, count=bootstrap, seed=seed),
+        strata=compute_strata(scores, count=bootstrap, seed=seed),
+        failures=tuple(failures),
+        notes=(*selection.notes, *_notes(selection.cases, scores)),
+    )
+
+
+def _notes(cases: Sequence[Case], scores: Scores) -> list[str]:
+    """Return what is odd about the labels of the cases that were scored."""
+    with_mask = {(case.source, case.name) for case in cases if case.has_mask}
+    empty, outlined = [], []
+    for score in scores:
+        if score.label == "normal" and score.lesion:
+            outlined.append(score.full_name)
+        elif (
+            score.label not in (None, "normal")
+            and score.predicted is not None
+            and score.lesion is None
+            and (score.source, score.name) in with_mask
+        ):
+            empty.append(score.full_name)
+    notes = []
+    if empty:
+        notes.append(
+            f"the mask of {len(empty)} lesions is empty, such as {empty[0]}: they are "
+            f"scored by their class alone"
+        )
+    if outlined:
+        notes.append(
+            f"the mask of {len(outlined)} normal images shows a lesion, such as "
+            f"{outlined[0]}"
+        )
+    return notes

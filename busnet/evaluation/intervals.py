@@ -1,24 +1,30 @@
 """Intervals by bootstrap over groups, and paired comparisons.
 
 Images of one scene or patient are not independent, so whole groups are drawn (Field and
-Welsh, J. R. Stat. Soc. B 69:369, 2007). Intervals are percentiles.
+Welsh, J. R. Stat. Soc. B 69:369, 2007), within each source as many as it has. Intervals
+are percentiles.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from busnet.errors import DataError
-from busnet.evaluation.metrics import Figures, Weights, figures_of
+from busnet.evaluation.metrics import Figures, Weights, compute_figures
 from busnet.evaluation.scores import Scores
 
-__all__ = ["Interval", "compare", "intervals", "replicates"]
+__all__ = ["Interval", "compare", "draw_weights", "intervals"]
 
 LEVEL = 0.95
+
+#: Weights that are drawn at a time, so that memory does not grow with the draws.
+BLOCK = 4_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,69 +35,147 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def is_defined(self) -> bool:
+        """Whether there is a value."""
+        return not np.isnan(self.value)
+
     def __str__(self) -> str:
         """Return value and interval with three decimals."""
-        if np.isnan(self.value):
+        if not self.is_defined:
             return "not defined"
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def replicates(
-    groups: npt.NDArray[np.intp], count: int, seed: int
-) -> Iterator[Weights]:
-    """Yield how often each case counts in each of ``count`` draws of groups."""
+def draw_weights(scores: Scores, count: int, seed: int) -> Iterator[Weights]:
+    """Yield how often each case counts in ``count`` draws of groups.
+
+    Yields
+    ------
+    array
+        (draws, N), of a few draws at a time.
+    """
     generator = np.random.default_rng(seed)
-    number = int(groups.max()) + 1
-    for _ in range(count):
-        drawn = generator.integers(0, number, number)
-        yield np.bincount(drawn, minlength=number)[groups].astype(np.float64)
-
-
-def _interval(value: float, drawn: list[float]) -> Interval:
-    known = np.array([x for x in drawn if not np.isnan(x)])
-    if known.size == 0:
-        return Interval(value, float("nan"), float("nan"))
-    tail = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(known, [tail, 100 - tail])
-    return Interval(value, float(low), float(high))
+    groups = scores.groups
+    # Groups are numbered by source first, so each source has a range of numbers.
+    first = {s: int(groups[scores.sources == s].min()) for s in set(scores.sources)}
+    starts = [*sorted(first.values()), int(groups.max()) + 1]
+    remaining = count
+    while remaining > 0:
+        size = min(remaining, max(1, BLOCK // len(scores)))
+        block = np.empty((size, len(scores)))
+        for row in block:
+            drawn = [
+                generator.integers(start, end, end - start)
+                for start, end in itertools.pairwise(starts)
+            ]
+            row[:] = np.bincount(np.concatenate(drawn), minlength=starts[-1])[groups]
+        yield block
+        remaining -= size
 
 
 def intervals(
-    scores: Scores, *, count: int = 1000, seed: int = 0
+    scores: Scores, *, macro: bool = False, count: int = 1000, seed: int = 0
 ) -> dict[str, Interval]:
-    """Return every figure of the scores with its interval."""
-    drawn = [figures_of(scores, w) for w in replicates(scores.groups, count, seed)]
-    return {
-        name: _interval(value, [d.get(name, float("nan")) for d in drawn])
-        for name, value in figures_of(scores).items()
-    }
+    """Return every figure of the scores with its interval.
+
+    Parameters
+    ----------
+    scores
+        Of one or of several sources.
+    macro
+        Whether a figure is the mean of the sources' figures, as far as they have it,
+        instead of that of all cases together.
+    count, seed
+        Number of bootstrap draws and their seed.
+    """
+
+    def compute(weights: Weights | None) -> Figures:
+        return _figures(scores, weights, macro=macro)
+
+    return _bootstrap(compute, scores, count, seed)
 
 
 def compare(
-    first: Scores, second: Scores, *, count: int = 1000, seed: int = 0
+    first: Scores,
+    second: Scores,
+    *,
+    macro: bool = False,
+    count: int = 1000,
+    seed: int = 0,
 ) -> dict[str, Interval]:
-    """Return the differences of two models' figures, the second less the first.
+    """Return the differences of two models' figures: second minus first.
 
-    Both are drawn alike: the same groups of the same images.
+    Both are drawn alike: the same groups of the same images. The other parameters are
+    those of :func:`intervals`.
 
     Raises
     ------
     DataError
         If they are not scores of the same cases.
     """
-    names = [case.name for case in first]
-    if names != [case.name for case in second]:
-        raise DataError("the two evaluations are not of the same cases")
-    drawn = [
-        _difference(figures_of(first, w), figures_of(second, w))
-        for w in replicates(first.groups, count, seed)
-    ]
-    whole = _difference(figures_of(first), figures_of(second))
+    _check_same_cases(first, second)
+
+    def difference(weights: Weights | None) -> Figures:
+        ours, theirs = (
+            _figures(scores, weights, macro=macro) for scores in (second, first)
+        )
+        return {name: ours[name] - theirs[name] for name in theirs if name in ours}
+
+    return _bootstrap(difference, first, count, seed)
+
+
+def _bootstrap(
+    compute: Callable[[Weights | None], Figures], scores: Scores, count: int, seed: int
+) -> dict[str, Interval]:
+    draws: dict[str, list[npt.NDArray[np.float64]]] = collections.defaultdict(list)
+    for weights in draw_weights(scores, count, seed):
+        for name, values in compute(weights).items():
+            draws[name].append(values)
     return {
-        name: _interval(value, [d.get(name, float("nan")) for d in drawn])
-        for name, value in whole.items()
+        name: _interval(float(value[0]), np.concatenate(draws[name]))
+        for name, value in compute(None).items()
     }
 
 
-def _difference(first: Figures, second: Figures) -> Figures:
-    return {name: second[name] - first[name] for name in first if name in second}
+def _interval(value: float, draws: npt.NDArray[np.float64]) -> Interval:
+    known = draws[~np.isnan(draws)]
+    if known.size == 0 or np.isnan(value):
+        return Interval(value, float("nan"), float("nan"))
+    tail = 100 * (1 - LEVEL) / 2
+    low, high = np.percentile(known, [tail, 100 - tail])
+    return Interval(value, float(low), float(high))
+
+
+def _figures(scores: Scores, weights: Weights | None, *, macro: bool) -> Figures:
+    if not macro:
+        return compute_figures(scores, weights)
+    collected: dict[str, list[npt.NDArray[np.float64]]] = collections.defaultdict(list)
+    for part, chosen in scores.by_source():
+        of_part = None if weights is None else weights[:, chosen]
+        for name, values in compute_figures(part, of_part).items():
+            collected[name].append(values)
+    return {
+        name: _mean_of_known(np.stack(values)) for name, values in collected.items()
+    }
+
+
+def _mean_of_known(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the mean along the first axis of what is not NaN; NaN over nothing."""
+    known = (~np.isnan(values)).sum(0)
+    sums = np.nansum(values, 0)
+    return np.where(known > 0, sums / np.maximum(known, 1), np.nan)
+
+
+def _check_same_cases(first: Scores, second: Scores) -> None:
+    keys = [[case.full_name for case in scores] for scores in (first, second)]
+    if keys[0] == keys[1]:
+        return
+    only = [sorted(set(keys[i]) - set(keys[1 - i])) for i in (0, 1)]
+    facts = [
+        f"{len(names)} only in the {which}, such as {names[0]}"
+        for which, names in zip(("first", "second"), only, strict=True)
+        if names
+    ]
+    detail = "; ".join(facts) or "their order differs"
+    raise DataError(f"the two evaluations are not of the same cases: {detail}")

@@ -2,60 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping
 
-from busnet.data import PROTOCOLS, get_protocol
+from busnet.data import PROTOCOLS, Fold, Protocol, get_protocol
 from busnet.errors import LeakError
 from busnet.model_info import ModelInfo
 
-__all__ = ["check_unseen", "default_fold", "trainings"]
+__all__ = ["TrainedSource", "check_leakage", "default_fold", "trained_sources"]
+
+#: Data sets that are the same wherever they lie, so that their name says what was seen.
+PUBLISHED = frozenset(("busi", "busbra", "busuclm", "brest"))
+
+#: What protocols were called in earlier files.
+_FORMER_NAMES = {"own": "custom"}
 
 
-def trainings(provenance: Mapping[str, Any]) -> list[tuple[str, int | None]]:
-    """Return protocol and held-out fold of each training behind a model, last first."""
-    found = []
-    step: Any = provenance
+@dataclasses.dataclass(frozen=True)
+class TrainedSource:
+    """What one training saw of one source.
+
+    Attributes
+    ----------
+    source
+        The data set or hospital.
+    division
+        Name of its division into folds, None where all of it was seen.
+    fold
+        The fold of the division that was held out, None where all of it was seen.
+    """
+
+    source: str
+    division: str | None
+    fold: Fold
+
+    def __str__(self) -> str:
+        """Return what was seen, in words."""
+        if self.fold is None:
+            return f"all of {self.source}"
+        return f"{self.source} without fold {self.fold} of {self.division}"
+
+
+def trained_sources(provenance: Mapping[str, object]) -> list[TrainedSource]:
+    """Return what all trainings behind a model saw, the last training first."""
+    seen: list[TrainedSource] = []
+    step: object = provenance
     while isinstance(step, Mapping):
-        if step.get("protocol") in PROTOCOLS:
-            found.append((step["protocol"], step.get("fold")))
+        seen += _of_one_training(step)
         step = step.get("start")
-    return found
+    return seen
 
 
-def default_fold(info: ModelInfo, name: str) -> int | None:
-    """Return the fold that a model's training held out, as far as ``name`` has it."""
-    for trained, fold in trainings(info.provenance):
-        if get_protocol(trained).divisions == get_protocol(name).divisions:
-            return fold
-    return None
+def _of_one_training(step: Mapping[str, object]) -> Iterator[TrainedSource]:
+    sources = step.get("sources")
+    if isinstance(sources, Mapping):
+        for source, seen in sources.items():
+            yield TrainedSource(source, seen.get("folds"), seen.get("fold"))
+        return
+    # Earlier files name the protocol alone.
+    name = step.get("protocol")
+    name = _FORMER_NAMES.get(str(name), name)
+    if isinstance(name, str) and name in PROTOCOLS:
+        protocol, fold = PROTOCOLS[name], step.get("fold")
+        for source in protocol.sources or ("custom",):
+            division = None if fold is None else protocol.division(source)
+            yield TrainedSource(source, division, fold)  # type: ignore[arg-type]
 
 
-def check_unseen(
-    info: ModelInfo, name: str, fold: int | None, *, allow_leak: bool = False
+def default_fold(
+    info: ModelInfo, protocol: str, sources: Collection[str] | None = None
+) -> Fold:
+    """Return what a model's training held out, as far as a protocol has it.
+
+    Parameters
+    ----------
+    info
+        The model.
+    protocol
+        Name of the protocol.
+    sources
+        The sources of the cases; by default those that the protocol is for.
+
+    Returns
+    -------
+    int, str or None
+        The fold; by the protocol ``hospitals`` the one source that no training saw.
+        None where training held out nothing of it.
+    """
+    chosen = get_protocol(protocol)
+    asked = sorted(chosen.sources if sources is None else sources)
+    seen = trained_sources(info.provenance)
+    if chosen.leaves_out_source:
+        unseen = set(asked) - {entry.source for entry in seen}
+        return unseen.pop() if len(unseen) == 1 else None
+    for entry in seen:
+        division = chosen.division(entry.source)
+        if entry.source in asked and division == entry.division is not None:
+            return entry.fold
+    return chosen.only_fold
+
+
+def check_leakage(
+    info: ModelInfo,
+    protocol: str,
+    fold: Fold,
+    *,
+    sources: Collection[str] | None = None,
+    allow_leak: bool = False,
 ) -> str:
     """Return what is leaky about evaluating a model on a fold of a protocol, or "".
+
+    Parameters
+    ----------
+    info
+        The model.
+    protocol, fold
+        What it is evaluated on; fold None is all of it.
+    sources
+        The sources of the cases; by default those of which the protocol has the fold.
+    allow_leak
+        Whether a leak is returned instead of raised.
 
     Raises
     ------
     LeakError
-        If something is and that is not allowed.
+        If something leaks and that is not allowed.
     """
-    asked = get_protocol(name)
-    reason = ""
-    if asked.leaky:
-        reason = asked.description
-    for trained, held in trainings(info.provenance):
-        if get_protocol(trained).sources != asked.sources or not asked.sources:
-            continue
-        if held is None:
-            reason = f"the model was trained on all of {trained}"
-        elif get_protocol(trained).divisions != asked.divisions or held != fold:
-            part = f"fold {fold}" if fold is not None else "all"
-            reason = (
-                f"the model was trained on {trained} without fold {held}, and "
-                f"{part} of {name} holds images of the others"
+    chosen = get_protocol(protocol)
+    if sources is None:
+        sources = [
+            source
+            for source in chosen.sources
+            if fold is None or chosen.division(source) is not None
+        ]
+    asked = set(sources)
+    reasons = [chosen.description] if chosen.leaky else []
+    for entry in trained_sources(info.provenance):
+        if entry.source in asked & PUBLISHED and not _is_held_out(entry, chosen, fold):
+            part = "all" if fold is None else f"fold {fold}"
+            if chosen.leaves_out_source:
+                part = "all"
+            reasons.append(
+                f"the model was trained on {entry}, and {part} of {protocol} holds "
+                f"images of it"
             )
+    return report_leak("; ".join(dict.fromkeys(reasons)), allow_leak=allow_leak)
+
+
+def _is_held_out(entry: TrainedSource, protocol: Protocol, fold: Fold) -> bool:
+    if entry.fold is None or fold is None or protocol.leaves_out_source:
+        return False
+    return protocol.division(entry.source) == entry.division and fold == entry.fold
+
+
+def report_leak(reason: str, *, allow_leak: bool) -> str:
+    """Return the reason of a leak, or raise it if it is not allowed.
+
+    Raises
+    ------
+    LeakError
+        If there is a reason and that is not allowed.
+    """
     if reason and not allow_leak:
         raise LeakError(
             f"{reason}; such figures are too good to be true, and with --allow-leak "

@@ -1,29 +1,36 @@
 """Figures from scores: one function for classes, one for masks.
 
-Both take a weight for each case, so that a bootstrap replicate is a vector of counts.
-Where scikit-learn has a metric, its own is used.
+Both take the weights of many draws at once, (draws, cases), so that a bootstrap is a
+few matrix products, and return one value of each figure for each draw. A figure that is
+not defined (an AUC with one class only, a mean over nothing) is NaN.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
-from sklearn import metrics as sk
 
 from busnet.data import CLASSES
-from busnet.evaluation.scores import DETECTION_IOU, CaseScore, Scores
+from busnet.evaluation.ranking import Ranking, ratio
+from busnet.evaluation.scores import Scores
 
 __all__ = [
     "BINS",
+    "SIZES",
+    "calibration_bins",
     "class_metrics",
+    "compute_figures",
     "confusion",
     "mask_metrics",
-    "reliability",
-    "size_groups",
 ]
+
+FloatArray = npt.NDArray[np.float64]
+
+#: How often each case counts in each draw, (draws, cases).
+Weights = FloatArray
+
+#: A value for each draw, by name of the figure.
+Figures = dict[str, FloatArray]
 
 #: Bins of equal width of the expected calibration error.
 BINS = 15
@@ -31,34 +38,65 @@ BINS = 15
 #: Sensitivities and specificities at which the other one is given.
 POINTS = (0.90, 0.95)
 
-#: Limits of the lesion's share of the image between small, middle and large.
-SIZE_LIMITS = (0.04, 0.12)
+#: Intersection over union from which a lesion counts as detected.
+DETECTION_IOU = 0.1
 
-MALIGNANT = CLASSES.index("malignant")
+#: Lesion sizes: from which to below which share of the image.
+SIZES = {"small": (0.0, 0.04), "medium": (0.04, 0.12), "large": (0.12, 2.0)}
 
-Weights = npt.NDArray[np.float64]
-Figures = dict[str, float]
+NORMAL_INDEX, BENIGN_INDEX, MALIGNANT_INDEX = (
+    CLASSES.index(name) for name in ("normal", "benign", "malignant")
+)
 
 
-def confusion(
-    scores: Scores, weights: Weights | None = None
-) -> npt.NDArray[np.float64]:
-    """Count cases by true class (rows) and predicted class (columns)."""
-    return np.asarray(
-        sk.confusion_matrix(
-            scores.labels,
-            scores.probabilities.argmax(1),
-            labels=range(len(CLASSES)),
-            sample_weight=weights,
-        ),
-        np.float64,
+def compute_figures(scores: Scores, weights: Weights | None = None) -> Figures:
+    """Return all figures that the scores have the material for.
+
+    Parameters
+    ----------
+    scores
+        Of N cases. Those without a class count for the mask alone, those without a mask
+        for the class alone.
+    weights
+        How often each case counts in each draw, (draws, N); by default one draw in
+        which each counts once.
+    """
+    if weights is None:
+        weights = np.ones((1, len(scores)))
+    figures: Figures = {}
+    if scores.classifies:
+        known = scores.labels >= 0
+        figures |= class_metrics(
+            scores.labels[known], scores.probabilities[known], weights[:, known]
+        )
+    if scores.segments:
+        figures |= mask_metrics(scores, weights)
+    if scores.classifies and scores.segments:
+        agrees = (scores.guesses == NORMAL_INDEX) != (scores.column("predicted") > 0)
+        figures["class and mask agree"] = _mean(agrees.astype(np.float64), weights)
+    return figures
+
+
+def confusion(scores: Scores) -> npt.NDArray[np.intp]:
+    """Count cases by true class (rows) and predicted class (columns), (3, 3)."""
+    known = scores.labels >= 0
+    counts = _confusion(
+        scores.labels[known], scores.guesses[known], np.ones((1, known.sum()))
     )
+    return np.asarray(counts[0], np.intp)
+
+
+def _confusion(
+    labels: npt.NDArray[np.intp], guesses: npt.NDArray[np.intp], weights: Weights
+) -> FloatArray:
+    """Return (draws, true classes, predicted classes)."""
+    number = len(CLASSES)
+    cells = np.eye(number**2)[labels * number + guesses]
+    return np.asarray(weights @ cells).reshape(-1, number, number)
 
 
 def class_metrics(
-    labels: npt.NDArray[np.intp],
-    probabilities: npt.NDArray[np.float64],
-    weights: Weights | None = None,
+    labels: npt.NDArray[np.intp], probabilities: FloatArray, weights: Weights
 ) -> Figures:
     """Return the figures of a classification.
 
@@ -69,171 +107,172 @@ def class_metrics(
     probabilities
         (N, classes).
     weights
-        How often each case counts, (N,); once by default.
+        How often each case counts in each draw, (draws, N).
 
     Returns
     -------
     dict
-        Precision, recall and F1 of each class and their mean over the classes that
-        occur, accuracy, balanced accuracy; for malignant against the rest AUC, average
-        precision (AUPRC), sensitivity at stated specificities and the reverse; Brier
+        Accuracy; balanced accuracy and macro F1 over the classes that occur in the
+        draw; precision, recall and F1 of each class; the share of benign and
+        malignant cases that are called normal; for malignant against the rest AUC,
+        average precision (AUPRC), sensitivity at stated specificities and the reverse;
+        the AUC of malignant against benign by P(malignant) / (P(benign) + P(malignant))
+        ("AUC among lesions") and of lesions against normal by 1 - P(normal); Brier
         score (sum over classes, 0..2), negative log-likelihood in nats, expected
-        calibration error (:data:`BINS` bins of the top probability). A figure that is
-        not defined (AUC with one class only) is NaN.
+        calibration error (:data:`BINS` bins of the top probability).
     """
-    counts = np.ones(len(labels)) if weights is None else weights
-    used = counts > 0
-    labels, probabilities, counts = labels[used], probabilities[used], counts[used]
     guesses = probabilities.argmax(1)
-    present = sorted(set(labels.tolist()))
-    precision, recall, f1, _ = sk.precision_recall_fscore_support(
-        labels,
-        guesses,
-        labels=range(len(CLASSES)),
-        sample_weight=counts,
-        zero_division=0.0,
-    )
+    counts = _confusion(labels, guesses, weights)
+    correct = np.diagonal(counts, axis1=1, axis2=2)
+    support, predicted = counts.sum(2), counts.sum(1)
+    recall = ratio(correct, support)
+    occurs = support > 0
+    precision = np.where(occurs, np.nan_to_num(ratio(correct, predicted)), np.nan)
+    f1 = np.where(occurs, ratio(2 * correct, support + predicted), np.nan)
     figures = {
-        "accuracy": float(np.average(guesses == labels, weights=counts)),
-        "balanced accuracy": float(recall[present].mean()),
-        "macro F1": float(f1[present].mean()),
+        "accuracy": ratio(correct.sum(1), support.sum(1)),
+        "balanced accuracy": _mean_of_known(recall),
+        "macro F1": _mean_of_known(f1),
     }
-    for i in present:
-        figures[f"{CLASSES[i]} precision"] = float(precision[i])
-        figures[f"{CLASSES[i]} recall"] = float(recall[i])
-        figures[f"{CLASSES[i]} F1"] = float(f1[i])
-    figures.update(_malignant_metrics(labels == MALIGNANT, probabilities, counts))
-    truth = np.eye(len(CLASSES))[labels]
-    brier = ((probabilities - truth) ** 2).sum(1)
-    likelihood = np.log(
-        np.clip(probabilities[np.arange(len(labels)), labels], 1e-15, 1)
+    for i in np.unique(labels):
+        figures[f"{CLASSES[i]} precision"] = precision[:, i]
+        figures[f"{CLASSES[i]} recall"] = recall[:, i]
+        figures[f"{CLASSES[i]} F1"] = f1[:, i]
+    lesions = support.sum(1) - support[:, NORMAL_INDEX]
+    called_normal = predicted[:, NORMAL_INDEX] - correct[:, NORMAL_INDEX]
+    figures["lesions called normal"] = ratio(called_normal, lesions)
+    return (
+        figures
+        | _rank_metrics(labels, probabilities, weights)
+        | _probability_metrics(labels, probabilities, weights)
     )
-    figures["Brier score"] = float(np.average(brier, weights=counts))
-    figures["negative log-likelihood"] = float(-np.average(likelihood, weights=counts))
-    bins = reliability(labels, probabilities, counts)
-    figures["calibration error"] = float(
-        sum(share * abs(right - sure) for share, right, sure in bins)
+
+
+def _rank_metrics(
+    labels: npt.NDArray[np.intp], probabilities: FloatArray, weights: Weights
+) -> Figures:
+    malignancy = probabilities[:, MALIGNANT_INDEX]
+    ranking = Ranking.of(labels == MALIGNANT_INDEX, malignancy, weights)
+    lesion = labels != NORMAL_INDEX
+    given_lesion = malignancy + probabilities[:, BENIGN_INDEX]
+    # Where neither has any probability the two classes are equally likely.
+    relative = np.divide(
+        malignancy,
+        given_lesion,
+        out=np.full_like(malignancy, 0.5),
+        where=given_lesion > 0,
     )
+    among = Ranking.of(
+        labels[lesion] == MALIGNANT_INDEX, relative[lesion], weights[:, lesion]
+    )
+    against_normal = Ranking.of(lesion, 1 - probabilities[:, NORMAL_INDEX], weights)
+    figures = {
+        "malignant AUC": ranking.auc(),
+        "malignant AUPRC": ranking.average_precision(),
+        "AUC among lesions": among.auc(),
+        "lesion AUC": against_normal.auc(),
+    }
+    for point in POINTS:
+        name = f"sensitivity at specificity {point:.2f}"
+        figures[name] = ranking.sensitivity_at(point)
+    for point in POINTS:
+        name = f"specificity at sensitivity {point:.2f}"
+        figures[name] = ranking.specificity_at(point)
     return figures
 
 
-def _malignant_metrics(
-    malignant: npt.NDArray[np.bool_],
-    probabilities: npt.NDArray[np.float64],
-    counts: Weights,
+def _probability_metrics(
+    labels: npt.NDArray[np.intp], probabilities: FloatArray, weights: Weights
 ) -> Figures:
-    score = probabilities[:, MALIGNANT]
-    names = [f"sensitivity at specificity {p:.2f}" for p in POINTS]
-    names += [f"specificity at sensitivity {p:.2f}" for p in POINTS]
-    if malignant.all() or not malignant.any():
-        return dict.fromkeys(["malignant AUC", "malignant AUPRC", *names], float("nan"))
-    false, true, _ = sk.roc_curve(malignant, score, sample_weight=counts)
-    values = [float(true[1 - false >= p - 1e-9].max()) for p in POINTS]
-    values += [float((1 - false)[true >= p - 1e-9].max()) for p in POINTS]
+    truth = np.eye(len(CLASSES))[labels]
+    brier = ((probabilities - truth) ** 2).sum(1)
+    of_truth = np.clip((probabilities * truth).sum(1), 1e-15, 1)
+    shares, accuracy, confidence = calibration_bins(labels, probabilities, weights)
+    gaps = np.nan_to_num(shares * np.abs(accuracy - confidence))
+    total = weights.sum(1)
     return {
-        "malignant AUC": float(sk.auc(false, true)),
-        "malignant AUPRC": float(
-            sk.average_precision_score(malignant, score, sample_weight=counts)
-        ),
-        **dict(zip(names, values, strict=True)),
+        "Brier score": _mean(brier, weights),
+        "negative log-likelihood": _mean(-np.log(of_truth), weights),
+        "calibration error": np.where(total > 0, gaps.sum(1), np.nan),
     }
 
 
-def reliability(
-    labels: npt.NDArray[np.intp],
-    probabilities: npt.NDArray[np.float64],
-    weights: Weights | None = None,
-) -> list[tuple[float, float, float]]:
-    """Return share of cases, accuracy and mean top probability of each bin in use."""
-    counts = np.ones(len(labels)) if weights is None else weights
+def calibration_bins(
+    labels: npt.NDArray[np.intp], probabilities: FloatArray, weights: Weights
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return share of cases, accuracy and mean top probability of each bin.
+
+    Each is (draws, :data:`BINS`); accuracy and mean are NaN in empty bins.
+    """
     top = probabilities.max(1)
-    right = probabilities.argmax(1) == labels
-    bins = np.minimum((top * BINS).astype(int), BINS - 1)
-    found = []
-    for i in np.unique(bins):
-        inside = bins == i
-        total = counts[inside].sum()
-        if total > 0:
-            found.append(
-                (
-                    float(total / counts.sum()),
-                    float(np.average(right[inside], weights=counts[inside])),
-                    float(np.average(top[inside], weights=counts[inside])),
-                )
-            )
-    return found
+    correct = probabilities.argmax(1) == labels
+    bins = np.minimum((top * BINS).astype(np.intp), BINS - 1)
+    inside = np.eye(BINS)[bins]
+    counts = weights @ inside
+    return (
+        ratio(counts, weights.sum(1, keepdims=True)),
+        ratio(weights @ (inside * correct[:, None]), counts),
+        ratio(weights @ (inside * top[:, None]), counts),
+    )
 
 
-def mask_metrics(
-    scores: Iterable[CaseScore], weights: Weights | None = None
-) -> Figures:
+def mask_metrics(scores: Scores, weights: Weights) -> Figures:
     """Return the figures of a segmentation.
+
+    Parameters
+    ----------
+    scores
+        Of N cases; those without a true mask count nowhere.
+    weights
+        How often each case counts in each draw, (draws, N).
 
     Returns
     -------
     dict
         Means over images with a lesion, and over those of each class and size: Dice,
-        IoU; HD95 and ASSD in pixels over images where both masks hold pixels, and on
-        how many distances are not defined; share of lesions found (IoU of at least
-        0.1); on images without a lesion the share with a false positive. A mean over
-        nothing is NaN.
+        IoU; HD95 and ASSD in pixels over images where both masks hold pixels, in mm
+        over those of them whose spacing is known, and the share of lesions that are not
+        outlined at all, for which no distance is defined; the share of lesions that are
+        detected (IoU of at least :data:`DETECTION_IOU`); on images whose true mask is
+        empty the share with a false lesion.
     """
-    cases = list(scores)
-    counts = np.ones(len(cases)) if weights is None else weights
-    pairs = [
-        (c, w)
-        for c, w in zip(cases, counts, strict=True)
-        if c.dice is not None and w > 0
-    ]
-    lesions = [(c, w) for c, w in pairs if c.lesion]
-    empty = [(c, w) for c, w in pairs if not c.lesion]
-    both = [(c, w) for c, w in lesions if c.predicted]
+    dice, iou = scores.column("dice"), scores.column("iou")
+    predicted, area = scores.column("predicted") > 0, scores.column("area")
+    compared = ~np.isnan(dice)
+    lesion = compared & (scores.column("lesion") > 0)
+    empty = compared & ~lesion
+
+    def mean(values: FloatArray, chosen: npt.NDArray[np.bool_]) -> FloatArray:
+        chosen = chosen & ~np.isnan(values)
+        return _mean(values[chosen], weights[:, chosen])
+
     figures = {
-        "Dice": _mean((c.dice, w) for c, w in lesions),
-        "IoU": _mean((c.iou, w) for c, w in lesions),
-        "HD95": _mean((c.hd95, w) for c, w in both),
-        "ASSD": _mean((c.assd, w) for c, w in both),
-        "no distance": _mean((not c.predicted, w) for c, w in lesions),
-        "lesions found": _mean(
-            (c.iou is not None and c.iou >= DETECTION_IOU, w) for c, w in lesions
-        ),
-        "false positives": _mean((c.predicted, w) for c, w in empty),
+        "Dice": mean(dice, lesion),
+        "IoU": mean(iou, lesion),
+        "HD95": mean(scores.column("hd95"), lesion),
+        "ASSD": mean(scores.column("assd"), lesion),
     }
-    for label in CLASSES[1:]:
-        figures[f"Dice {label}"] = _mean(
-            (c.dice, w) for c, w in lesions if c.label == label
-        )
-    for name, inside in size_groups().items():
-        figures[f"Dice {name}"] = _mean(
-            (c.dice, w) for c, w in lesions if inside[0] <= c.area < inside[1]
-        )
+    if not np.isnan(scores.column("hd95_mm")).all():
+        figures["HD95 in mm"] = mean(scores.column("hd95_mm"), lesion)
+        figures["ASSD in mm"] = mean(scores.column("assd_mm"), lesion)
+    figures |= {
+        "lesions not outlined": mean((~predicted).astype(np.float64), lesion),
+        "lesions detected": mean((iou >= DETECTION_IOU).astype(np.float64), lesion),
+        "normals with a false lesion": mean(predicted.astype(np.float64), empty),
+    }
+    for i in (BENIGN_INDEX, MALIGNANT_INDEX):
+        figures[f"Dice {CLASSES[i]}"] = mean(dice, lesion & (scores.labels == i))
+    for name, (low, high) in SIZES.items():
+        figures[f"Dice {name}"] = mean(dice, lesion & (area >= low) & (area < high))
     return figures
 
 
-def size_groups() -> dict[str, tuple[float, float]]:
-    """Return the lesion-size groups: from which to which share of the image."""
-    low, high = SIZE_LIMITS
-    return {"small": (0.0, low), "middle": (low, high), "large": (high, 2.0)}
+def _mean(values: FloatArray, weights: Weights) -> FloatArray:
+    """Return the weighted mean of values (N,) for each draw; NaN over nothing."""
+    return ratio(weights @ values, weights.sum(1))
 
 
-def _mean(pairs: Iterable[tuple[float | None, float]]) -> float:
-    known = [(value, weight) for value, weight in pairs if value is not None]
-    if not known:
-        return float("nan")
-    values, weights = np.array(known, np.float64).T
-    return float(np.average(values, weights=weights))
-
-
-def figures_of(scores: Scores, weights: Weights | None = None) -> Figures:
-    """Return all figures that the scores have the material for."""
-    figures: Figures = {}
-    with warnings.catch_warnings():
-        # A replicate may lack a class; what is not defined then is NaN here.
-        warnings.simplefilter(
-            "ignore", category=sk._classification.UndefinedMetricWarning
-        )
-        if scores.classifies:
-            figures.update(class_metrics(scores.labels, scores.probabilities, weights))
-    if scores.segments:
-        figures.update(mask_metrics(scores, weights))
-    return figures
+def _mean_of_known(values: FloatArray) -> FloatArray:
+    """Return the mean along the last axis of the values that are not NaN."""
+    known = ~np.isnan(values)
+    return ratio(np.nan_to_num(values).sum(-1), known.sum(-1).astype(np.float64))

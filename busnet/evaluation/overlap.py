@@ -22,6 +22,9 @@ __all__ = ["Overlap", "compare_masks"]
 
 Mask = npt.NDArray[np.bool_]
 
+#: Millimetres a row and a column.
+Spacing = tuple[float, float]
+
 
 @dataclasses.dataclass(frozen=True)
 class Overlap:
@@ -34,16 +37,29 @@ class Overlap:
     hd95, assd
         95th percentile Hausdorff distance and average symmetric surface distance,
         in pixels; None where a mask is empty, since no distance is defined then.
+    hd95_mm, assd_mm
+        The same in mm; None where the spacing is not known, too.
     """
 
     dice: float
     iou: float
-    hd95: float | None
-    assd: float | None
+    hd95: float | None = None
+    assd: float | None = None
+    hd95_mm: float | None = None
+    assd_mm: float | None = None
 
 
-def compare_masks(truth: Mask, predicted: Mask) -> Overlap:
+def compare_masks(
+    truth: Mask, predicted: Mask, spacing: Spacing | None = None
+) -> Overlap:
     """Compare two masks (H, W).
+
+    Parameters
+    ----------
+    truth, predicted
+        The two masks.
+    spacing
+        Millimetres a row and a column, where they are known.
 
     Raises
     ------
@@ -57,25 +73,33 @@ def compare_masks(truth: Mask, predicted: Mask) -> Overlap:
     both = int(np.count_nonzero(truth & predicted))
     either = int(np.count_nonzero(truth | predicted))
     if either == 0:
-        return Overlap(1.0, 1.0, None, None)
+        return Overlap(1.0, 1.0)
     dice, iou = 2 * both / (both + either), both / either
     if not truth.any() or not predicted.any():
-        return Overlap(dice, iou, None, None)
-    there, back = _distances(truth, predicted)
-    return Overlap(
-        dice,
-        iou,
-        hd95=float(max(np.percentile(there, 95), np.percentile(back, 95))),
-        assd=float((there.sum() + back.sum()) / (there.size + back.size)),
+        return Overlap(dice, iou)
+    outlines = _outlines(truth, predicted)
+    hd95, assd = _distances(*outlines, (1.0, 1.0))
+    if spacing is None:
+        return Overlap(dice, iou, hd95, assd)
+    return Overlap(dice, iou, hd95, assd, *_distances(*outlines, spacing))
+
+
+def _outlines(a: Mask, b: Mask) -> tuple[Mask, Mask]:
+    """Return the outlines of both within the box that holds them."""
+    either = a | b
+    rows, columns = (np.flatnonzero(either.any(axis)) for axis in (1, 0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    # Beyond the box both masks are empty: its edge counts as the image's does.
+    inner_a, inner_b = (ndimage.binary_erosion(mask[box]) for mask in (a, b))
+    return a[box] & ~inner_a, b[box] & ~inner_b
+
+
+def _distances(a: Mask, b: Mask, spacing: Spacing) -> tuple[float, float]:
+    """Return HD95 and ASSD of two outlines, in the unit of the spacing."""
+    to_a, to_b = (
+        ndimage.distance_transform_edt(~outline, sampling=spacing) for outline in (a, b)
     )
-
-
-def _distances(
-    a: Mask, b: Mask
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return distances of a's outline from b's, and of b's from a's."""
-    rows, columns = np.nonzero(a | b)
-    inner = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    outlines = [m[inner] & ~ndimage.binary_erosion(m)[inner] for m in (a, b)]
-    to_a, to_b = (ndimage.distance_transform_edt(~outline) for outline in outlines)
-    return to_b[outlines[0]], to_a[outlines[1]]
+    there, back = to_b[a], to_a[b]
+    hd95 = max(np.percentile(there, 95), np.percentile(back, 95))
+    assd = (there.sum() + back.sum()) / (there.size + back.size)
+    return float(hd95), float(assd)

@@ -16,8 +16,14 @@ from busnet.errors import MissingExtraError
 try:
     from sklearn import metrics as sk
 
-    from busnet.evaluation.metrics import BINS, MALIGNANT, confusion, size_groups
-    from busnet.evaluation.metrics import reliability as reliability_bins
+    from busnet.evaluation.metrics import (
+        BENIGN_INDEX,
+        BINS,
+        MALIGNANT_INDEX,
+        SIZES,
+        calibration_bins,
+        confusion,
+    )
     from busnet.evaluation.scores import Scores
 except ImportError as error:
     raise MissingExtraError(
@@ -60,9 +66,18 @@ def confusion_matrix(scores: Scores, axes: Axes) -> Axes:
     return axes
 
 
+def _malignant(
+    scores: Scores,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+    """Return which cases are malignant and P(malignant), of those with a class."""
+    known = scores.labels >= 0
+    truth = scores.labels[known] == MALIGNANT_INDEX
+    return truth, scores.probabilities[known, MALIGNANT_INDEX]
+
+
 def roc(scores: Scores, axes: Axes) -> Axes:
     """Draw the receiver operating characteristic, malignant against the rest."""
-    truth, score = scores.labels == MALIGNANT, scores.probabilities[:, MALIGNANT]
+    truth, score = _malignant(scores)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":")
     if 0 < truth.sum() < len(truth):
         false, true, _ = sk.roc_curve(truth, score)
@@ -79,7 +94,7 @@ def roc(scores: Scores, axes: Axes) -> Axes:
 
 def precision_recall(scores: Scores, axes: Axes) -> Axes:
     """Draw precision over recall, malignant against the rest."""
-    truth, score = scores.labels == MALIGNANT, scores.probabilities[:, MALIGNANT]
+    truth, score = _malignant(scores)
     axes.axhline(truth.mean(), color=GREY, linestyle=":")
     if truth.any():
         precision, recall, _ = sk.precision_recall_curve(truth, score)
@@ -98,15 +113,19 @@ def precision_recall(scores: Scores, axes: Axes) -> Axes:
 
 def reliability(scores: Scores, axes: Axes) -> Axes:
     """Draw accuracy over the top probability, the marks' size by the share of cases."""
-    bins = reliability_bins(scores.labels, scores.probabilities)
-    shares, right, sure = np.array(bins).T
+    known = scores.labels >= 0
+    bins = calibration_bins(
+        scores.labels[known], scores.probabilities[known], np.ones((1, known.sum()))
+    )
+    used = bins[0][0] > 0
+    shares, accuracy, confidence = (values[0, used] for values in bins)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":")
-    axes.plot(sure, right, color=BLUE, linewidth=1)
-    axes.scatter(sure, right, s=20 + 400 * shares, color=BLUE, alpha=0.6)
-    error = float((shares * np.abs(right - sure)).sum())
+    axes.plot(confidence, accuracy, color=BLUE, linewidth=1)
+    axes.scatter(confidence, accuracy, s=20 + 400 * shares, color=BLUE, alpha=0.6)
+    error = float((shares * np.abs(accuracy - confidence)).sum())
     axes.set(
         xlabel="probability of the predicted class",
-        ylabel="share that is right",
+        ylabel="accuracy",
         title=f"Reliability, ECE {error:.3f} ({BINS} bins)",
         xlim=(0, 1.02),
         ylim=(0, 1.02),
@@ -116,21 +135,20 @@ def reliability(scores: Scores, axes: Axes) -> Axes:
 
 def dice_by_size(scores: Scores, axes: Axes) -> Axes:
     """Draw each lesion's Dice over its share of the image, and the groups' means."""
-    found = [c for c in scores if c.lesion and c.dice is not None]
-    for label, colour in (("benign", BLUE), ("malignant", ORANGE)):
-        chosen = [c for c in found if c.label == label]
-        axes.scatter(
-            [100 * c.area for c in chosen],
-            [c.dice or 0.0 for c in chosen],
-            s=12,
-            color=colour,
-            label=label,
-        )
-    for low, high in size_groups().values():
-        inside = [c for c in found if low <= c.area < high]
-        if inside:
-            right = min(high, max(c.area for c in inside))
-            mean = np.mean([c.dice for c in inside])
+    area, dice = scores.column("area"), scores.column("dice")
+    lesion = (scores.column("lesion") > 0) & ~np.isnan(dice)
+    for index, colour in ((-1, GREY), (BENIGN_INDEX, BLUE), (MALIGNANT_INDEX, ORANGE)):
+        chosen = lesion & (scores.labels == index)
+        if chosen.any():
+            label = "class not known" if index < 0 else CLASSES[index]
+            axes.scatter(
+                100 * area[chosen], dice[chosen], s=12, color=colour, label=label
+            )
+    for low, high in SIZES.values():
+        inside = lesion & (area >= low) & (area < high)
+        if inside.any():
+            right = min(high, area[inside].max())
+            mean = dice[inside].mean()
             axes.plot([100 * low, 100 * right], [mean, mean], color="black")
     axes.set(
         xlabel="true lesion, % of the image",
@@ -138,7 +156,8 @@ def dice_by_size(scores: Scores, axes: Axes) -> Axes:
         title="Dice by lesion size",
         ylim=(-0.02, 1.02),
     )
-    axes.legend(loc="lower right")
+    if lesion.any():
+        axes.legend(loc="lower right")
     return axes
 
 

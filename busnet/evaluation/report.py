@@ -3,63 +3,58 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
-import html
 import io
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import jinja2
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from busnet.data import CLASSES, Case, get_protocol
 from busnet.evaluation import plot
 from busnet.evaluation.evaluation import Evaluation
-from busnet.evaluation.intervals import Interval
-from busnet.evaluation.scores import CaseScore
+from busnet.evaluation.scores import CaseScore, Scores
+from busnet.evaluation.strata import MIN_GROUPS, Stratum
 from busnet.model import Model
 from busnet.results import NOTICE
 from busnet.version import __version__
 
-__all__ = ["render", "worst_cases"]
+__all__ = ["render_report", "worst_cases"]
 
+#: Number of the worst cases that are shown.
 WORST = 10
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto;
-       padding: 0 1rem; color: #222; background: #fff }
-table { border-collapse: collapse }
-td, th { text-align: left; padding: .15rem 1rem .15rem 0 }
-td.n { font-variant-numeric: tabular-nums } tr:nth-child(even) { background: #f4f4f4 }
-.leaky { background: #b00020; color: #fff; padding: .75rem 1rem; font-weight: bold }
-.notice { border-left: .3rem solid #999; padding-left: 1rem; color: #555 }
-.pictures { display: flex; flex-wrap: wrap; gap: 1rem }
-figure { margin: 0; flex: 0 1 19rem }
-img { max-width: 100% } figcaption { font-size: .85rem; max-width: 20rem }
-"""
+#: Figures that the tables of strata show, as far as any stratum has them.
+COLUMNS = (
+    "accuracy",
+    "malignant AUC",
+    "AUC among lesions",
+    "malignant recall",
+    "lesions called normal",
+    "calibration error",
+    "Dice",
+    "lesions detected",
+    "normals with a false lesion",
+)
+
+#: Draws into axes and returns them.
+Draw = Callable[[Axes], Axes]
 
 
-def worst_cases(evaluation: Evaluation, count: int = WORST) -> list[int]:
-    """Return the indices of the cases that went worst, the worst first.
+@dataclasses.dataclass(frozen=True)
+class WorstCase:
+    """A case as the report shows it; the picture is a data URI."""
 
-    A case goes well as far as its true class is probable and its mask agrees: the mean
-    of both, or the one that there is.
-    """
-
-    def quality(case: CaseScore) -> float:
-        parts = []
-        if case.probabilities:
-            parts.append(case.probabilities[CLASSES.index(case.label)])
-        if case.dice is not None:
-            parts.append(case.dice)
-        return sum(parts) / len(parts)
-
-    order = sorted(
-        range(len(evaluation.scores)), key=lambda i: quality(evaluation.scores[i])
-    )
-    return order[:count]
+    name: str
+    facts: str
+    picture: str
 
 
-def render(evaluation: Evaluation, model: Model, cases: Sequence[Case]) -> str:
+def render_report(
+    evaluation: Evaluation, model: Model | None = None, cases: Sequence[Case] = ()
+) -> str:
     """Return the report's HTML.
 
     Parameters
@@ -67,94 +62,112 @@ def render(evaluation: Evaluation, model: Model, cases: Sequence[Case]) -> str:
     evaluation
         What to report.
     model, cases
-        What it was made with, to draw the worst cases again.
+        What it was made with, to draw the worst cases; without them they are left out.
     """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("busnet.evaluation"),
+        autoescape=True,
+        trim_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    strata: dict[str, list[Stratum]] = {}
+    for stratum in evaluation.strata:
+        strata.setdefault(stratum.kind, []).append(stratum)
+    by_name = {(case.source, case.name): case for case in cases}
+    worst = []
+    for index in worst_cases(evaluation) if model is not None else []:
+        score = evaluation.scores[index]
+        case = by_name.get((score.source, score.name))
+        if model is not None and case is not None:
+            worst.append(_worst_case(score, model, case))
+    return environment.get_template("report.html").render(
+        evaluation=evaluation,
+        description=get_protocol(evaluation.protocol).description,
+        counts=evaluation.counts,
+        strata=strata,
+        columns={kind: _columns(members) for kind, members in strata.items()},
+        min_groups=MIN_GROUPS,
+        plots=[_picture(draw) for draw in _plots(evaluation)],
+        worst=worst,
+        provenance=list(_flatten(evaluation.provenance)),
+        notice=NOTICE,
+        version=__version__,
+    )
+
+
+def worst_cases(evaluation: Evaluation, count: int = WORST) -> list[int]:
+    """Return the indices of the cases that went worst, the worst first.
+
+    A case goes well as far as its true class is probable and its mask agrees: the mean
+    of both, or the one that there is. Cases with neither are left out.
+    """
+
+    def quality(case: CaseScore) -> float | None:
+        parts = []
+        if case.probabilities and case.label is not None:
+            parts.append(case.probabilities[CLASSES.index(case.label)])
+        if case.dice is not None:
+            parts.append(case.dice)
+        return sum(parts) / len(parts) if parts else None
+
+    qualities = {i: quality(case) for i, case in enumerate(evaluation.scores)}
+    known = {i: value for i, value in qualities.items() if value is not None}
+    return sorted(known, key=known.__getitem__)[:count]
+
+
+def _columns(strata: Sequence[Stratum]) -> list[str]:
+    return [name for name in COLUMNS if any(name in s.figures for s in strata)]
+
+
+def _plots(evaluation: Evaluation) -> Iterator[Draw]:
     scores = evaluation.scores
-    plots: list[Callable[..., Any]] = []
+    drawn: list[Callable[[Scores, Axes], Axes]] = []
     if scores.classifies:
-        plots += [
+        drawn += [
             plot.confusion_matrix,
             plot.roc,
             plot.precision_recall,
             plot.reliability,
         ]
     if scores.segments:
-        plots.append(plot.dice_by_size)
-    pictures = "".join(_picture(functools.partial(f, scores)) for f in plots)
-    worst = "".join(
-        _worst(evaluation.scores[i], model, cases[i]) for i in worst_cases(evaluation)
-    )
-    leak = ""
-    if evaluation.leak:
-        leak = f"<p class='leaky'>LEAKY: {html.escape(evaluation.leak)}</p>"
-    groups = len(set(scores.groups.tolist()))
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8">
-<title>{html.escape(evaluation.title)}</title>
-<style>{STYLE}</style></head><body>
-<h1>{html.escape(evaluation.title)}</h1>
-<p class="notice">{html.escape(NOTICE)}</p>{leak}
-<p>{html.escape(get_protocol(evaluation.protocol).description)}: {len(scores)} images in
-{groups} groups. Intervals are 95 % percentiles of a bootstrap over groups. Model:
-{html.escape(evaluation.model)}, busnet {__version__}.</p>
-<h2>Figures</h2><table><tr><th>figure</th><th>value [95 % interval]</th></tr>
-{_rows(evaluation.figures)}</table>
-<p>Dice and IoU are means over images with a lesion. HD95 is the larger of the two
-directed 95th percentiles, in pixels, where both masks hold pixels; "no distance" is
-the share of lesions without any predicted pixel. The Brier score is summed over
-classes.</p>
-<h2>Pictures</h2><div class="pictures">{pictures}</div>
-<h2>The {min(WORST, len(scores))} worst cases</h2>
-<p>True outline green, predicted orange.</p><div class="pictures">{worst}</div>
-<h2>Where the weights came from</h2><table>{_provenance(evaluation.provenance)}</table>
-</body></html>
-"""
+        drawn.append(plot.dice_by_size)
+    for function in drawn:
+        yield functools.partial(function, scores)
 
 
-def _rows(figures: Any) -> str:
-    def row(name: str, interval: Interval) -> str:
-        return f"<tr><td>{html.escape(name)}</td><td class='n'>{interval}</td></tr>"
-
-    return "\n".join(row(name, interval) for name, interval in figures.items())
-
-
-def _provenance(document: Any, prefix: str = "") -> str:
-    rows = []
-    for key, value in document.items():
-        if isinstance(value, dict):
-            rows.append(_provenance(value, f"{prefix}{key}."))
-        else:
-            rows.append(
-                f"<tr><td>{html.escape(prefix + key)}</td>"
-                f"<td>{html.escape(str(value))}</td></tr>"
-            )
-    return "".join(rows)
-
-
-def _picture(draw: Callable[[Any], Any], size: tuple[float, float] = (4.6, 4.2)) -> str:
+def _picture(draw: Draw, size: tuple[float, float] = (4.6, 4.2)) -> str:
+    """Return a data URI of what a function draws."""
     figure = Figure(figsize=size, layout="constrained")
     draw(figure.add_subplot())
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f"<figure><img alt='' src='data:image/png;base64,{data}'></figure>"
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _worst(score: CaseScore, model: Model, case: Case) -> str:
-    predicted = truth = None
-    if "mask" in model.info.network.heads and case.masks:
-        predicted, truth = model.segment(case.image).mask, case.read_mask()
-    picture = _picture(
-        lambda axes: plot.overlay(
-            case.read_image().pixels, axes, predicted=predicted, truth=truth
-        ),
-        size=(3.0, 2.6),
-    )
-    facts = [f"true {score.label}"]
+def _worst_case(score: CaseScore, model: Model, case: Case) -> WorstCase:
+    image = case.read_image()
+    segments = "mask" in model.info.network.heads
+    predicted = model.segment(image).mask if segments else None
+    truth = case.read_mask() if segments and score.dice is not None else None
+    facts = [f"true {score.label or 'class not known'}"]
     if score.probabilities:
         shares = zip(CLASSES, score.probabilities, strict=True)
         facts.append(", ".join(f"{name} {p:.2f}" for name, p in shares))
     if score.dice is not None:
         facts.append(f"Dice {score.dice:.2f}")
-    caption = f"<b>{html.escape(score.name)}</b><br>{html.escape('; '.join(facts))}"
-    return picture.replace("</figure>", f"<figcaption>{caption}</figcaption></figure>")
+    picture = _picture(
+        lambda axes: plot.overlay(image.pixels, axes, predicted=predicted, truth=truth),
+        size=(3.0, 2.6),
+    )
+    return WorstCase(score.full_name, "; ".join(facts), picture)
+
+
+def _flatten(
+    document: Mapping[str, object], prefix: str = ""
+) -> Iterator[tuple[str, object]]:
+    """Yield the entries of nested mappings, their names joined by dots."""
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
-from busnet.data import CLASSES, Case
+from busnet.data import CLASSES
 from busnet.errors import DataError
-from busnet.evaluation.overlap import compare_masks
-from busnet.images import Picture
-from busnet.model import Model
-from busnet.results import Classification, Prediction, Segmentation
 
-__all__ = ["CaseScore", "Scores", "score_cases"]
-
-#: Overlap from which a lesion counts as found.
-DETECTION_IOU = 0.1
+__all__ = ["CaseScore", "Scores"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,22 +22,33 @@ class CaseScore:
 
     Attributes
     ----------
+    name, group, fold
+        Of the case; a group is a patient or the duplicates of a scene.
+    label
+        True class, or None if it is not known: the mask alone is scored then.
     probabilities
         One for each of :data:`busnet.data.CLASSES`; empty if the model does not
         classify.
-    lesion, predicted
-        Whether the true and the predicted mask hold any pixel; None if the case has no
-        mask or the model draws none.
+    lesion
+        Whether the true mask holds any pixel; None without one: the class alone is
+        scored then.
+    predicted
+        Whether the predicted mask holds any pixel; None if the model draws none.
     area
         True lesion's share of the image; 0 without one.
-    dice, iou, hd95, assd
-        See :class:`busnet.evaluation.overlap.Overlap`; distances in pixels.
+    dice, iou, hd95, assd, hd95_mm, assd_mm
+        See :class:`busnet.evaluation.overlap.Overlap`; distances in pixels and, where
+        the spacing is known, in mm.
+    source
+        Hospital or data set.
+    attributes
+        What the data set says further of the case, such as its BI-RADS category.
     """
 
     name: str
     group: str
     fold: int
-    label: str
+    label: str | None
     probabilities: tuple[float, ...] = ()
     lesion: bool | None = None
     predicted: bool | None = None
@@ -53,130 +57,128 @@ class CaseScore:
     iou: float | None = None
     hd95: float | None = None
     assd: float | None = None
+    hd95_mm: float | None = None
+    assd_mm: float | None = None
+    source: str = ""
+    attributes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def guess(self) -> str:
         """The most probable class."""
         return CLASSES[int(np.argmax(self.probabilities))]
 
+    @property
+    def full_name(self) -> str:
+        """Name that is unique over all sources."""
+        return f"{self.source}/{self.name}" if self.source else self.name
+
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> CaseScore:
-        """Read what ``dataclasses.asdict`` wrote."""
+    def from_json(cls, document: object) -> CaseScore:
+        """Read what ``dataclasses.asdict`` wrote.
+
+        Raises
+        ------
+        DataError
+            If a field is missing, unknown, or not what it must be.
+        """
         try:
-            return cls(
-                **{**document, "probabilities": tuple(document["probabilities"])}
-            )
-        except (TypeError, KeyError) as error:
+            fields = dict(document)  # type: ignore[call-overload]
+            case = cls(**{**fields, "probabilities": tuple(fields["probabilities"])})
+        except (TypeError, KeyError, ValueError) as error:
             raise DataError(f"a case's scores are not as expected: {error}") from None
+        if case.label is not None and case.label not in CLASSES:
+            raise DataError(f"{case.name}: unknown label {case.label!r}")
+        if len(case.probabilities) not in (0, len(CLASSES)):
+            raise DataError(f"{case.name}: {len(case.probabilities)} probabilities")
+        return case
 
 
 class Scores(Sequence[CaseScore]):
-    """The scores of many cases, with the arrays that metrics take."""
+    """The scores of many cases, with the arrays that metrics take.
+
+    Raises
+    ------
+    DataError
+        If there are no cases, or some have class probabilities and others none.
+    """
 
     def __init__(self, cases: Iterable[CaseScore]) -> None:
         self._cases = tuple(cases)
+        self._columns: dict[str, npt.NDArray[np.float64]] = {}
         if not self._cases:
             raise DataError("there are no cases to evaluate")
+        if len({len(case.probabilities) for case in self._cases}) > 1:
+            raise DataError("some cases have class probabilities and others none")
 
     def __len__(self) -> int:
         return len(self._cases)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> CaseScore: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[CaseScore, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> CaseScore | tuple[CaseScore, ...]:
         return self._cases[index]
 
     def __iter__(self) -> Iterator[CaseScore]:
         return iter(self._cases)
 
-    @property
+    @functools.cached_property
     def classifies(self) -> bool:
-        """Whether there are class probabilities."""
-        return bool(self._cases[0].probabilities)
+        """Whether there are class probabilities, and a true class to any of them."""
+        return bool(self._cases[0].probabilities) and bool((self.labels >= 0).any())
 
-    @property
+    @functools.cached_property
     def segments(self) -> bool:
         """Whether there are masks to compare."""
         return any(case.dice is not None for case in self._cases)
 
-    @property
+    @functools.cached_property
     def labels(self) -> npt.NDArray[np.intp]:
-        """Index of the true class, (N,)."""
-        return np.array([CLASSES.index(case.label) for case in self._cases])
+        """Index of the true class, (N,); -1 where it is not known."""
+        indices: dict[str | None, int] = {name: i for i, name in enumerate(CLASSES)}
+        return np.array([indices.get(case.label, -1) for case in self._cases], np.intp)
 
-    @property
+    @functools.cached_property
     def probabilities(self) -> npt.NDArray[np.float64]:
         """Class probabilities, (N, classes)."""
         return np.array([case.probabilities for case in self._cases], np.float64)
 
-    @property
+    @functools.cached_property
+    def guesses(self) -> npt.NDArray[np.intp]:
+        """Index of the most probable class, (N,)."""
+        return np.asarray(self.probabilities.argmax(1), np.intp)
+
+    @functools.cached_property
+    def sources(self) -> npt.NDArray[np.intp]:
+        """Number of each case's source, (N,), from 0 upwards."""
+        return _numbers(case.source for case in self._cases)
+
+    @functools.cached_property
     def groups(self) -> npt.NDArray[np.intp]:
-        """Number of each case's group, (N,), from 0 upwards."""
-        names = [case.group for case in self._cases]
-        return np.asarray(np.unique(names, return_inverse=True)[1])
+        """Number of each case's group, (N,), from 0 upwards; sources share none."""
+        return _numbers((case.source, case.group) for case in self._cases)
 
-
-def score_cases(
-    model: Model, cases: Sequence[Case], *, change: Any = None
-) -> Iterator[CaseScore]:
-    """Yield the scores of cases under a model, in their order.
-
-    Parameters
-    ----------
-    model
-        Any model whose classes are busnet's.
-    cases
-        Cases; those without masks are classified only.
-    change
-        What to do to each picture first: a function of (pixels, mask, index) that
-        returns both changed; the mask is None where the case has none.
-
-    Raises
-    ------
-    DataError
-        If the model's classes are others.
-    """
-    if set(model.info.classes) != set(CLASSES):
-        raise DataError(
-            f"the model's classes are {', '.join(model.info.classes)}, "
-            f"not {', '.join(CLASSES)}"
-        )
-    heads = model.info.network.heads
-    kind: Any = Prediction
-    if "mask" not in heads:
-        kind = Classification
-    elif "class" not in heads:
-        kind = Segmentation
-    waiting: collections.deque[tuple[Case, npt.NDArray[np.bool_] | None]]
-    waiting = collections.deque()
-
-    def pictures() -> Iterator[Picture]:
-        for i, case in enumerate(cases):
-            picture, mask = (
-                case.read_image(),
-                case.read_mask() if case.has_mask else None,
+    def column(self, name: str) -> npt.NDArray[np.float64]:
+        """Return a numeric field of all cases, (N,); NaN where it is None."""
+        if name not in self._columns:
+            values = [getattr(case, name) for case in self._cases]
+            self._columns[name] = np.array(
+                [np.nan if value is None else value for value in values], np.float64
             )
-            if change is not None:
-                pixels, mask = change(picture.pixels, mask, i)
-                picture = Picture(pixels, picture.name)
-            waiting.append((case, mask))
-            yield picture
+        return self._columns[name]
 
-    for result in model.stream(pictures(), kind):
-        yield _score(*waiting.popleft(), result)
+    def by_source(self) -> Iterator[tuple[Scores, npt.NDArray[np.intp]]]:
+        """Yield each source's scores with their indices."""
+        for number in range(int(self.sources.max()) + 1):
+            chosen = np.flatnonzero(self.sources == number)
+            yield Scores(self._cases[i] for i in chosen), chosen
 
 
-def _score(case: Case, truth: npt.NDArray[np.bool_] | None, result: Any) -> CaseScore:
-    fields: dict[str, Any] = {}
-    if isinstance(result, Classification):
-        fields["probabilities"] = tuple(result.probabilities[name] for name in CLASSES)
-    if isinstance(result, Segmentation) and truth is not None:
-        if truth.shape != result.mask.shape:
-            raise DataError(
-                f"{case.name}: the image is {result.mask.shape}, its mask {truth.shape}"
-            )
-        fields.update(
-            dataclasses.asdict(compare_masks(truth, result.mask)),
-            lesion=bool(truth.any()),
-            predicted=bool(result.mask.any()),
-            area=float(truth.mean()),
-        )
-    return CaseScore(case.name, case.key, case.fold, case.label or "", **fields)
+def _numbers(keys: Iterable[str | tuple[str, str]]) -> npt.NDArray[np.intp]:
+    """Return each key's place among the sorted keys."""
+    listed = list(keys)
+    order = {key: i for i, key in enumerate(sorted(set(listed)))}
+    return np.array([order[key] for key in listed], np.intp)

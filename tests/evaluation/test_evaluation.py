@@ -1,216 +1,375 @@
-"""Evaluations end to end: the guard, files, reports, pictures, the commands."""
+"""Evaluations as a whole: figures, counts, notes, files, reports, comparisons."""
 
 import csv
+import dataclasses
 import io
 import json
+import math
 import re
 
-import numpy as np
 import pytest
-from helpers import run
+from evaluation_scores import random_scores
+from helpers import ROOT
+from PIL import Image
 from random_weights import save_random
 
 import busnet
-from busnet.data import CLASSES, READERS
+from busnet.data import CLASSES, read_custom
 from busnet.errors import DataError, LeakError
-from busnet.evaluation.evaluation import evaluate, read_evaluation
-from busnet.evaluation.leakage import check_unseen, default_fold
-from busnet.evaluation.report import render, worst_cases
-from busnet.evaluation.scores import Scores, score_cases
+from busnet.evaluation.comparison import compare_evaluations, pool_hospitals
+from busnet.evaluation.documents import (
+    cases_to_csv,
+    comparison_to_json,
+    evaluation_to_json,
+    figures_to_csv,
+    read_evaluation,
+)
+from busnet.evaluation.evaluation import Evaluation, evaluate
+from busnet.evaluation.intervals import intervals
+from busnet.evaluation.report import render_report, worst_cases
+from busnet.evaluation.scores import Scores
+from busnet.evaluation.scoring import score_cases
+from busnet.evaluation.strata import compute_strata
 from busnet.networks import get_network
 
 ROW = get_network("resnet18", channels=1)
 
 
 @pytest.fixture(scope="module")
-def scored(model, phantoms_own):
-    return Scores(score_cases(model, READERS["custom"](phantoms_own)))
+def evaluation(model, phantom_data):
+    return evaluate(model, phantom_data, bootstrap=20, name="<b>x</b>")
 
 
-def test_scores_are_the_predictions(model, phantoms_own, scored):
-    cases = READERS["custom"](phantoms_own)
-    assert [case.name for case in scored] == [case.name for case in cases]
-    for case, score in zip(cases, scored, strict=True):
-        result = model.predict(case.image)
-        assert score.probabilities == pytest.approx(
-            tuple(result.probabilities.values())
-        )
-        truth = case.read_mask()
-        both, total = (truth & result.mask).sum(), truth.sum() + result.mask.sum()
-        assert score.dice == pytest.approx(2 * both / total if total else 1.0)
-        assert score.area == pytest.approx(truth.mean())
-        assert score.lesion == (case.label != "normal")
+def made_up(scores, **fields):
+    """Return an evaluation of scores that no model made."""
+    facts = {
+        "model": "m.safetensors",
+        "network": "resnet18",
+        "provenance": {"start": {"data": "ImageNet"}},
+        "protocol": "hospitals",
+        "fold": scores[0].source,
+        "leak": "",
+        "scores": scores,
+        "figures": intervals(scores, count=20),
+        "strata": compute_strata(scores, count=20),
+    }
+    return Evaluation(**{**facts, **fields})
 
 
-def test_changes_reach_the_network(model, phantoms_own, scored):
-    cases = READERS["custom"](phantoms_own)
-    changed = Scores(
-        score_cases(model, cases, change=lambda pixels, mask, i: (1 - pixels, mask))
-    )
-    assert not np.allclose(changed.probabilities, scored.probabilities)
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_an_evaluation_survives_its_file(model, scored, tmp_path):
-    made = evaluate(
-        model.info, scored, model="random", name="custom", fold=None, bootstrap=20
-    )
+def test_the_figures_are_those_of_the_scores(model, phantom_data, evaluation):
+    scores = Scores(score_cases(model, read_custom(phantom_data)))
+    assert list(evaluation.scores) == list(scores)
+    assert evaluation.protocol == "custom"
+    assert evaluation.network == "resnet18"
+    expected = intervals(scores, count=20)
+    for name, interval in evaluation.figures.items():
+        assert str(interval) == str(expected[name]), name
+    again = evaluate(model.path, read_custom(phantom_data), bootstrap=20)
+    assert again.model == model.path.name
+    assert str(again.figures) == str(evaluation.figures)
+
+
+def test_progress_sees_every_score(model, phantom_data):
+    seen = []
+
+    def track(scores, total):
+        seen.append(total)
+        yield from scores
+
+    evaluate(model, phantom_data, bootstrap=10, track=track)
+    assert seen == [9]
+
+
+def test_counts_tell_what_was_scored_by_what(model, phantom_data):
+    cases = read_custom(phantom_data)
+    changed = [
+        dataclasses.replace(case, label=None)
+        if case.name == "benign/case 1.png"
+        else dataclasses.replace(case, masks=())
+        if case.name == "malignant/case 2.png"
+        else case
+        for case in cases
+    ]
+    got = evaluate(model, changed, bootstrap=10)
+    assert got.counts == {
+        "images": 9,
+        "groups": 9,
+        "normal": 3,
+        "benign": 2,
+        "malignant": 3,
+        "without a class": 1,
+        "scored by class": 8,
+        "scored by mask": 8,
+        "scored by class alone": 1,
+        "scored by mask alone": 1,
+        "could not be read": 0,
+    }
+    assert got.notes == ()
+
+
+def test_odd_masks_are_noted(model, phantom_data, tmp_path):
+    cases = read_custom(phantom_data)
+    empty = tmp_path / "empty.png"
+    Image.new("L", cases[3].read_image().shape[::-1]).save(empty)
+    cases[0] = dataclasses.replace(cases[0], masks=cases[6].masks, image=cases[6].image)
+    cases[3] = dataclasses.replace(cases[3], masks=(empty,))
+    notes = evaluate(model, cases, bootstrap=10).notes
+    assert [note for note in notes if cases[3].name in note and "is empty" in note]
+    assert [
+        note for note in notes if cases[0].name in note and "shows a lesion" in note
+    ]
+
+
+def test_unreadable_cases_are_left_out_and_listed(model, phantom_data, tmp_path):
+    cases = read_custom(phantom_data)
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"\x89PNG")
+    cases[4] = dataclasses.replace(cases[4], image=bad)
+    got = evaluate(model, cases, bootstrap=10)
+    assert [failure.name for failure in got.failures] == [cases[4].name]
+    assert "bad.png" in got.failures[0].message
+    assert (len(got.scores), got.counts["could not be read"]) == (8, 1)
+    text = render_report(got, model, cases)
+    assert "Could not be read" in text
+    assert "bad.png" in text
+    with pytest.raises(DataError, match=r"none of the 1 cases.*bad\.png"):
+        evaluate(model, [cases[4]], bootstrap=10)
+
+
+def test_an_evaluation_survives_its_file(evaluation, tmp_path):
     path = tmp_path / "e.json"
-    path.write_text(made.to_json())
+    path.write_text(evaluation_to_json(evaluation))
     read = read_evaluation(path)
-    assert list(read.scores) == list(made.scores)
-    for name, interval in made.figures.items():
-        got = read.figures[name]
-        assert got.value == pytest.approx(interval.value, abs=1e-6, nan_ok=True)
-    assert json.loads(path.read_text())["leaky"] is False
-    for text in ("{", "[]", "{}", '{"cases": 1}'):
-        path.write_text(text)
-        with pytest.raises(DataError, match=r"e\.json"):
-            read_evaluation(path)
-    with pytest.raises(DataError, match="none"):
+    assert list(read.scores) == list(evaluation.scores)
+    assert [s.name for s in read.strata] == [s.name for s in evaluation.strata]
+    for ours, theirs in zip(
+        (read, *read.strata), (evaluation, *evaluation.strata), strict=True
+    ):
+        assert set(ours.figures) == set(theirs.figures)
+        for name, interval in theirs.figures.items():
+            for field in ("value", "low", "high"):
+                assert getattr(ours.figures[name], field) == pytest.approx(
+                    getattr(interval, field), abs=1e-6, nan_ok=True
+                )
+    for field in ("model", "protocol", "fold", "leak", "notes", "macro", "counts"):
+        assert getattr(read, field) == getattr(evaluation, field), field
+    document = json.loads(path.read_text())
+    assert document["leaky"] is False
+    assert document["counts"]["images"] == 9
+    assert evaluation_to_json(read) == path.read_text()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"cases": 1}', "\xff", "3"])
+def test_files_of_another_kind_are_refused(text, tmp_path):
+    path = tmp_path / "e.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(DataError, match=r"e\.json"):
+        read_evaluation(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"none\.json: cannot be read"):
         read_evaluation(tmp_path / "none.json")
 
 
-def test_the_report_is_whole_and_needs_nothing_beside_it(model, phantoms_own, scored):
-    made = evaluate(
-        model.info, scored, model="<b>x</b>", name="custom", fold=None, bootstrap=20
+def test_published_evaluations_are_read():
+    """Files of earlier forms know no sources, strata or notes."""
+    path = ROOT / "benchmarks" / "results" / "resnet18-fold0-seed0.json"
+    published = read_evaluation(path)
+    assert published.sources == ("busi",)
+    assert len(published.scores) == 154
+    got = intervals(published.scores)
+    for name in ("accuracy", "malignant AUC", "Dice", "HD95", "calibration error"):
+        stored = published.figures[name]
+        for field in ("value", "low", "high"):
+            assert getattr(got[name], field) == pytest.approx(
+                getattr(stored, field), abs=1e-6
+            ), name
+
+
+def test_tables(evaluation):
+    cases = rows_of(cases_to_csv(evaluation))
+    assert len(cases) == 9
+    assert {row["label"] for row in cases} == set(CLASSES)
+    for row, case in zip(cases, evaluation.scores, strict=True):
+        assert float(row["p_benign"]) == case.probabilities[1]
+        assert float(row["dice"]) == case.dice
+        assert row["leak"] == ""
+    figures = rows_of(figures_to_csv(evaluation))
+    whole = {row["figure"]: row for row in figures if row["kind"] == "all"}
+    assert set(whole) == set(evaluation.figures)
+    accuracy = evaluation.figures["accuracy"]
+    assert float(whole["accuracy"]["low"]) == pytest.approx(accuracy.low, abs=1e-6)
+    small = [row for row in figures if row["stratum"] == "small"]
+    assert {row["kind"] for row in figures} == {"all", "lesion size"}
+    assert all(row["small"] == "True" for row in small)
+
+
+def test_attributes_are_columns_of_the_table():
+    scores = Scores(
+        dataclasses.replace(case, attributes={"birads": f"{i % 4}"})
+        for i, case in enumerate(random_scores(30))
     )
-    text = render(made, model, READERS["custom"](phantoms_own))
-    assert text.count("<img") == 5 + 9
-    assert len(re.findall(r"src='(?!data:)", text)) == 0
-    assert "http" not in text
-    assert "<b>x</b>" not in text
-    assert "For research use only" in text
-    assert "LEAKY" not in text
-    for name in made.figures:
-        assert f"<td>{name}</td>" in text
-    assert len(worst_cases(made)) == 9
+    rows = rows_of(cases_to_csv(made_up(scores, fold=None)))
+    assert [row["birads"] for row in rows[:5]] == ["0", "1", "2", "3", "0"]
 
 
-def info(**provenance):
-    from random_weights import random_info
-
-    return random_info(ROW, provenance=provenance)
-
-
-def test_the_guard_refuses_what_was_trained_on():
-    held = info(
-        protocol="busi-group5",
-        fold=2,
-        start={"protocol": "busbra-patient5", "fold": None, "start": "ImageNet"},
-    )
-    assert default_fold(held, "busi-group5") == 2
-    assert default_fold(held, "busi-clean") == 2
-    assert check_unseen(held, "busi-group5", 2) == ""
-    assert check_unseen(held, "busi-clean", 2) == ""
-    assert check_unseen(held, "custom", None) == ""
-    for protocol, fold in (
-        ("busi-group5", 1),
-        ("busi-group5", None),
-        ("busi-random5", 2),
-        ("busbra-patient5", 0),
-    ):
-        with pytest.raises(LeakError, match="too good to be true"):
-            check_unseen(held, protocol, fold)
-        assert check_unseen(held, protocol, fold, allow_leak=True)
-    assert check_unseen(info(data="elsewhere"), "busi-group5", None) == ""
-    with pytest.raises(LeakError, match="LEAKY"):
-        check_unseen(info(data="elsewhere"), "busi-random5", 0)
-
-
-def test_evaluate_command(phantoms_own, tmp_path, weights_file):
-    out = {form: tmp_path / f"out.{form}" for form in ("html", "json", "csv")}
-    common = (
-        "evaluate",
-        "--data",
-        phantoms_own,
-        "--protocol",
-        "custom",
-        "--model",
-        weights_file,
-        "--bootstrap",
-        "20",
-    )
-    done = run(
-        *common, "--report", out["html"], "--json", out["json"], "--csv", out["csv"]
-    )
-    assert "malignant AUC" in done.stdout
-    assert "For research use only" in " ".join(done.stdout.split())
-    assert "<html" in out["html"].read_text()
-    table = list(csv.DictReader(io.StringIO(out["csv"].read_text())))
-    assert len(table) == 9
-    assert {row["label"] for row in table} == set(CLASSES)
-    done = run(*common, "--against", out["json"])
-    assert "less" in done.stdout
-    done = run("compare", out["json"], out["json"], "--bootstrap", "20")
-    assert "0.000 [0.000, 0.000]" in done.stdout
-
-
-def test_evaluate_command_marks_leaks(busi, tmp_path):
+def test_leaks_are_in_every_output(tmp_path, phantom_data, model):
+    busi = [dataclasses.replace(case, source="busi", fold=0)
+            for case in read_custom(phantom_data)]  # fmt: skip
     path = save_random(
         tmp_path / "w.safetensors",
         ROW,
         provenance={"protocol": "busi-group5", "fold": 1},
     )
-    common = ("evaluate", "--data", busi, "--model", path, "--bootstrap", "10")
-    refused = run(*common, "--fold", "0", check=1)
-    assert "too good to be true" in " ".join(refused.stderr.split())
-    report = tmp_path / "r.html"
-    allowed = run(*common, "--fold", "0", "--allow-leak", "--report", report)
-    assert "LEAKY" in allowed.stdout
-    assert "class='leaky'" in report.read_text()
+    with pytest.raises(LeakError, match="too good to be true"):
+        evaluate(path, busi, fold=0, bootstrap=10)
+    got = evaluate(path, busi, fold=0, allow_leak=True, bootstrap=10)
+    fact = "trained on busi without fold 1"
+    assert fact in got.leak
+    assert json.loads(evaluation_to_json(got))["leaky"] is True
+    assert fact in json.loads(evaluation_to_json(got))["leak"]
+    assert all(fact in row["leak"] for row in rows_of(cases_to_csv(got)))
+    assert all(fact in row["leak"] for row in rows_of(figures_to_csv(got)))
+    assert f'class="leaky">LEAKY: the model was {fact}' in render_report(got)
+    clean = dataclasses.replace(got, leak="")
+    for pair in ((clean, got), (got, clean)):
+        comparison = compare_evaluations(*pair, bootstrap=10)
+        assert fact in comparison.leak
+        assert json.loads(comparison_to_json(comparison))["leaky"] is True
 
 
-def test_own_tables(phantoms_own, tmp_path):
-    table = phantoms_own / "table.csv"
-    table.write_text(
-        "image,label,mask,group,fold\n"
-        "normal/case 0.png,normal,,p1,0\n"
-        "benign/case 1.png,benign,benign/case 1_mask.png,p2,1\n"
-    )
-    first, second = READERS["custom"](table)
-    assert (first.masks, first.group, first.fold) == ((), "p1", 0)
-    assert (len(second.masks), second.group, second.fold) == (1, "p2", 1)
-    for text, fact in (
-        ("image\nx.png\n", "'label'"),
-        ("image,label\nnormal/case 0.png,odd\n", "line 2.*'odd'"),
-        ("image,label\nnone.png,normal\n", r"line 2.*none\.png"),
-        ("image,label,fold\nnormal/case 0.png,normal,x\n", "line 2.*'x'"),
-        ("image,label\n", "no images"),
-    ):
-        table.write_text(text)
-        with pytest.raises(DataError, match=fact):
-            READERS["custom"](table)
-    table.unlink()
-    with pytest.raises(DataError, match="no such file"):
-        READERS["custom"](tmp_path / "none.csv")
-    with pytest.raises(DataError, match="no images"):
-        READERS["custom"](tmp_path)
+def test_the_report_is_whole_and_needs_nothing_beside_it(
+    model, phantom_data, evaluation
+):
+    text = render_report(evaluation, model, read_custom(phantom_data))
+    assert text.count("<img") == 5 + 9
+    assert re.findall(r"""src=(?!["']data:)""", text) == []
+    assert "http" not in text
+    assert "<b>x</b>" not in text
+    assert "&lt;b&gt;x&lt;/b&gt;" in text
+    assert "For research use only" in text
+    assert "LEAKY" not in text
+    for name, interval in evaluation.figures.items():
+        assert f'<td>{name}</td><td class="n">{interval}</td>' in text
+    for stratum in evaluation.strata:
+        assert f"<td>{stratum.name} *</td>" in text
+    assert "<td>nothing, a random network</td>" in text
 
 
-def test_cases_without_masks_are_classified(model, phantoms_own, tmp_path):
-    table = phantoms_own / "bare.csv"
-    table.write_text(
-        "image,label\nmalignant/case 2.png,malignant\nbenign/case 1.png,benign\n"
-    )
-    scores = Scores(score_cases(model, READERS["custom"](table)))
-    table.unlink()
-    assert scores.classifies
-    assert not scores.segments
-    made = evaluate(
-        model.info, scores, model="m", name="custom", fold=None, bootstrap=10
-    )
-    assert "Dice" not in made.figures
-    assert "accuracy" in made.figures
+def test_the_worst_cases_come_first(evaluation):
+    order = worst_cases(evaluation)
+    assert len(order) == 9
+
+    def quality(index):
+        case = evaluation.scores[index]
+        truth = case.probabilities[CLASSES.index(case.label)]
+        return (truth + case.dice) / 2
+
+    assert [quality(i) for i in order] == sorted(map(quality, range(9)))
+    assert worst_cases(evaluation, 2) == order[:2]
+
+
+def test_worst_cases_of_partial_labels(evaluation):
+    cases = list(evaluation.scores)
+    cases[0] = dataclasses.replace(cases[0], label=None, dice=None, lesion=None)
+    cases[1] = dataclasses.replace(cases[1], label=None, dice=0.0)
+    changed = dataclasses.replace(evaluation, scores=Scores(cases))
+    order = worst_cases(changed)
+    assert order[0] == 1
+    assert 0 not in order
 
 
 @pytest.mark.parametrize("head", ["class", "mask"])
-def test_models_of_one_task(phantoms_own, tmp_path, head):
+def test_models_of_one_task(phantom_data, tmp_path, head):
     row = get_network("resnet18", channels=1, heads=(head,))
     model = busnet.load(save_random(tmp_path / "w.safetensors", row))
-    scores = Scores(score_cases(model, READERS["custom"](phantoms_own)))
-    made = evaluate(
-        model.info, scores, model="m", name="custom", fold=None, bootstrap=10
+    got = evaluate(model, phantom_data, bootstrap=10)
+    assert ("accuracy" in got.figures) == (head == "class")
+    assert ("Dice" in got.figures) == (head == "mask")
+    assert "class and mask agree" not in got.figures
+    assert "<img" in render_report(got, model, read_custom(phantom_data))
+    assert evaluation_to_json(got)
+
+
+def test_comparison_of_evaluations(evaluation):
+    comparison = compare_evaluations(evaluation, evaluation, bootstrap=10)
+    assert comparison.title == f"{evaluation.title}, minus {evaluation.title}"
+    document = json.loads(comparison_to_json(comparison))
+    assert document["differences"]["accuracy"] == [0, 0, 0]
+    assert document["leaky"] is False
+
+
+@pytest.fixture(scope="module")
+def hospitals():
+    return [
+        made_up(random_scores(60, seed, source=source), model=f"without {source}")
+        for seed, source in enumerate(("a", "b", "c"))
+    ]
+
+
+def test_hospitals_are_pooled_each_alike(hospitals):
+    pooled = pool_hospitals(hospitals, bootstrap=50)
+    assert pooled.macro
+    assert pooled.sources == ("a", "b", "c")
+    assert pooled.title == "resnet18 on hospitals, macro average over a, b, c"
+    assert len(pooled.scores) == 180
+    for name, interval in pooled.figures.items():
+        values = [hospital.figures[name].value for hospital in hospitals]
+        assert interval.value == pytest.approx(sum(values) / 3), name
+        assert interval.low <= interval.value <= interval.high
+    by_source = {s.name: s for s in pooled.strata if s.kind == "source"}
+    for hospital in hospitals:
+        got = by_source[hospital.fold].figures["accuracy"].value
+        assert got == pytest.approx(hospital.figures["accuracy"].value)
+    assert set(pooled.provenance) == {"a", "b", "c"}
+
+
+def test_pooled_evaluations_are_files_reports_and_compared(hospitals, tmp_path):
+    pooled = pool_hospitals(hospitals, bootstrap=20)
+    path = tmp_path / "pooled.json"
+    path.write_text(evaluation_to_json(pooled))
+    read = read_evaluation(path)
+    assert read.macro
+    assert read.title == pooled.title
+    text = render_report(read)
+    assert "means over the sources" in text
+    assert "<td>b</td>" in text
+    assert "<td>a.start.data</td><td>ImageNet</td>" in text
+    better = pool_hospitals(
+        [
+            made_up(random_scores(60, seed, 1.0, source=source))
+            for seed, source in enumerate(("a", "b", "c"))
+        ],
+        bootstrap=20,
     )
-    assert ("accuracy" in made.figures) == (head == "class")
-    assert ("Dice" in made.figures) == (head == "mask")
-    assert "<img" in render(made, model, READERS["custom"](phantoms_own))
+    difference = compare_evaluations(read, better, bootstrap=20).differences
+    assert difference["accuracy"].value == pytest.approx(
+        better.figures["accuracy"].value - pooled.figures["accuracy"].value, abs=1e-6
+    )
+    assert not math.isnan(difference["AUC among lesions"].low)
+    with pytest.raises(DataError, match="macro average"):
+        compare_evaluations(hospitals[0], pooled)
+
+
+def test_a_leak_of_one_hospital_is_the_averages(hospitals):
+    leaky = dataclasses.replace(hospitals[1], leak="it was seen")
+    pooled = pool_hospitals([hospitals[0], leaky, hospitals[2]], bootstrap=10)
+    assert pooled.leak == "it was seen"
+
+
+def test_what_cannot_be_pooled_is_refused(hospitals):
+    first, second, _ = hospitals
+    with pytest.raises(DataError, match="two evaluations or more"):
+        pool_hospitals([first])
+    with pytest.raises(DataError, match="two evaluations are of a"):
+        pool_hospitals([first, first])
+    with pytest.raises(DataError, match="are of resnet18 and resnet50"):
+        pool_hospitals([first, dataclasses.replace(second, network="resnet50")])
+    for change in ({"protocol": "busi-group5"}, {"fold": None}):
+        with pytest.raises(DataError, match="by the protocol hospitals"):
+            pool_hospitals([first, dataclasses.replace(second, **change)])

@@ -63,6 +63,33 @@ def test_the_images_edge_is_an_outline():
     assert got.hd95 == pytest.approx(np.sqrt(8), rel=0.2)
 
 
+def test_millimetres_are_measured_along_each_axis():
+    # 3 rows of 0.5 mm and 4 columns of 0.1 mm apart.
+    got = compare_masks(rectangle(3, 3, 4, 4), rectangle(6, 7, 7, 8), (0.5, 0.1))
+    assert got.hd95 == 5
+    assert got.hd95_mm == got.assd_mm == pytest.approx(np.hypot(1.5, 0.4))
+    assert compare_masks(rectangle(3, 3, 4, 4), EMPTY, (0.5, 0.1)).hd95_mm is None
+    assert compare_masks(rectangle(3, 3, 4, 4), rectangle(3, 3, 4, 4)).hd95_mm is None
+
+
+def test_the_nearest_point_in_mm_is_not_that_in_pixels():
+    """The speck 4 columns away is nearer than that 3 rows away."""
+    truth = rectangle(30, 40, 31, 41)
+    predicted = rectangle(33, 40, 34, 41) | rectangle(30, 44, 31, 45)
+    got = compare_masks(truth, predicted, (1.0, 0.1))
+    assert got.hd95 == pytest.approx(np.percentile([3, 4], 95))
+    # From the truth 0.4 mm to the nearest; back 3 and 0.4 mm.
+    assert got.assd_mm == pytest.approx((0.4 + 3 + 0.4) / 3)
+
+
+@pytest.mark.parametrize("shape", [(400, 4), (4, 400)])
+def test_masks_at_the_edges_of_long_images(shape):
+    a, b = np.zeros(shape, bool), np.zeros(shape, bool)
+    a[0, 0], b[-1, -1] = True, True
+    got = compare_masks(a, b)
+    assert got.hd95 == pytest.approx(np.hypot(399, 3))
+
+
 def test_shapes_must_agree():
     with pytest.raises(DataError, match=r"\(60, 80\).*\(3, 3\)"):
         compare_masks(EMPTY, np.zeros((3, 3), bool))
@@ -96,3 +123,6 @@ def test_random_masks_agree_with_brute_force(seed, density):
         max(np.percentile(there, 95), np.percentile(back, 95))
     )
     assert got.assd == pytest.approx(np.concatenate([there, back]).mean())
+    doubled = compare_masks(a, b, (2.0, 2.0))
+    assert doubled.hd95_mm == pytest.approx(2 * got.hd95)
+    assert doubled.assd_mm == pytest.approx(2 * got.assd)

@@ -1,55 +1,17 @@
-"""Perturbations: their effect, and image and mask moved together."""
-
-import json
+"""By how much figures change when the images do."""
 
 import numpy as np
 import pytest
-from helpers import run
 
-from busnet.data.phantom import phantom
-from busnet.evaluation.robustness import PERTURBATIONS, flipped_normals
+from busnet.data import CLASSES, read_custom
+from busnet.evaluation.perturbations import PERTURBATIONS
+from busnet.evaluation.robustness import (
+    FIGURES,
+    count_lost_normals,
+    measure_robustness,
+)
 from busnet.evaluation.scores import CaseScore, Scores
-
-IMAGE, MASK = phantom(160, 200)
-GREY = (IMAGE / np.float32(255)).astype(np.float32)
-COLOUR = np.repeat(GREY[:, :, None], 3, 2)
-BY_NAME = {p.name: p for p in PERTURBATIONS}
-
-
-@pytest.mark.parametrize("perturbation", PERTURBATIONS, ids=lambda p: p.name)
-@pytest.mark.parametrize("image", [GREY, COLOUR], ids=["grey", "colour"])
-@pytest.mark.parametrize("mask", [MASK, np.zeros_like(MASK), None])
-def test_every_perturbation_changes_the_image_and_its_input_never(
-    perturbation, image, mask
-):
-    before = image.copy()
-    pixels, moved = perturbation(image, mask, 7)
-    np.testing.assert_array_equal(image, before)
-    assert pixels.dtype == np.float32
-    assert 0 <= pixels.min() <= pixels.max() <= 1
-    assert pixels.ndim == image.ndim
-    assert pixels.shape != image.shape or not np.array_equal(pixels, image)
-    assert (moved is None) == (mask is None)
-    if mask is not None:
-        assert moved.shape == pixels.shape[:2]
-        assert moved.any() == mask.any()
-    again, _ = perturbation(image, mask, 7)
-    np.testing.assert_array_equal(again, pixels)
-
-
-@pytest.mark.parametrize("name", ["flip", "crop"])
-def test_masks_move_with_their_images(name):
-    drawn = MASK.astype(np.float32)
-    pixels, moved = BY_NAME[name](drawn, MASK, 0)
-    np.testing.assert_array_equal(pixels > 0.5, moved)
-
-
-def test_calipers_lie_across_the_lesion():
-    pixels, _ = BY_NAME["calipers"](GREY * np.float32(0.5), MASK, 0)
-    drawn = np.argwhere(pixels == 1)
-    columns = np.flatnonzero(MASK.any(0))
-    assert abs(drawn[:, 1].min() - columns[0]) <= 6
-    assert abs(drawn[:, 1].max() - columns[-1]) <= 6
+from busnet.evaluation.scoring import score_cases
 
 
 def test_lost_normals_are_counted():
@@ -61,25 +23,23 @@ def test_lost_normals_are_counted():
 
     before = scores([("normal", 0), ("normal", 0), ("normal", 1), ("benign", 0)])
     after = scores([("normal", 0), ("normal", 2), ("normal", 2), ("benign", 2)])
-    assert flipped_normals(before, after) == (2, 1)
+    assert count_lost_normals(before, after) == (2, 1)
 
 
-def test_robustness_command(phantoms_own, tmp_path, weights_file):
-    out = tmp_path / "r.json"
-    done = run(
-        "robustness",
-        "--data",
-        phantoms_own,
-        "--protocol",
-        "custom",
-        "--model",
-        weights_file,
-        "--bootstrap",
-        "10",
-        "--json",
-        out,
-    )
-    assert "calipers" in done.stdout
-    document = json.loads(out.read_text())
-    assert [row["perturbation"] for row in document["rows"]] == list(BY_NAME)
-    assert document["images"] == 9
+def test_each_perturbation_is_measured_against_the_unchanged_images(
+    model, phantom_data, monkeypatch
+):
+    monkeypatch.setattr("busnet.evaluation.robustness.PERTURBATIONS", PERTURBATIONS[:2])
+    cases = read_custom(phantom_data)
+    plain = Scores(score_cases(model, cases))
+    rows = list(measure_robustness(model, cases, plain, bootstrap=10))
+    assert [row.perturbation for row in rows] == list(PERTURBATIONS[:2])
+    for row in rows:
+        changed = Scores(score_cases(model, cases, change=row.perturbation))
+        assert set(row.changes) == set(FIGURES)
+        expected = (changed.guesses == changed.labels).mean() - (
+            plain.guesses == plain.labels
+        ).mean()
+        assert row.changes["accuracy"].value == pytest.approx(expected)
+        assert (row.normals, row.lost) == count_lost_normals(plain, changed)
+    assert {case.label for case in plain} == set(CLASSES)

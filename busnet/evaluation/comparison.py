@@ -1,0 +1,121 @@
+"""Two evaluations of the same cases, compared; several hospitals, put together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from busnet.errors import DataError
+from busnet.evaluation.evaluation import Evaluation
+from busnet.evaluation.intervals import Interval, compare, intervals
+from busnet.evaluation.scores import Scores
+from busnet.evaluation.strata import compute_strata
+
+__all__ = ["Comparison", "compare_evaluations", "pool_hospitals"]
+
+HOSPITALS = "hospitals"
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """By how much the figures of two evaluations differ.
+
+    Attributes
+    ----------
+    first, second
+        Title of each.
+    leak
+        Why the figures of either are too good to be true, or "".
+    differences
+        Every figure of the second minus that of the first, paired.
+    """
+
+    first: str
+    second: str
+    leak: str
+    differences: Mapping[str, Interval]
+
+    @property
+    def title(self) -> str:
+        """One line that says what this is."""
+        return f"{self.second}, minus {self.first}"
+
+
+def compare_evaluations(
+    first: Evaluation, second: Evaluation, *, bootstrap: int = 1000, seed: int = 0
+) -> Comparison:
+    """Compare two evaluations, paired: the second minus the first.
+
+    Raises
+    ------
+    DataError
+        If they are not of the same cases, or only one is a macro average.
+    """
+    if first.macro != second.macro:
+        raise DataError("one of the two evaluations is a macro average, the other not")
+    return Comparison(
+        first.title,
+        second.title,
+        first.leak or second.leak,
+        compare(
+            first.scores,
+            second.scores,
+            macro=first.macro,
+            count=bootstrap,
+            seed=seed,
+        ),
+    )
+
+
+def pool_hospitals(
+    evaluations: Sequence[Evaluation], *, bootstrap: int = 1000, seed: int = 0
+) -> Evaluation:
+    """Put evaluations by the protocol ``hospitals`` together.
+
+    Each is of a model that left out one source, on that source. The figures are means
+    over the sources, each source counting the same; a figure that a source does not
+    have, since it has no normal images or no masks, is the mean over the others. In the
+    bootstrap, groups are drawn within each source.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two, one is by another protocol, they are of different
+        networks, or two are of the same source.
+    """
+    if len(evaluations) < 2:
+        raise DataError("a macro average needs two evaluations or more")
+    for evaluation in evaluations:
+        if evaluation.protocol != HOSPITALS or evaluation.fold is None:
+            raise DataError(
+                f"{evaluation.title}: a macro average is over evaluations by the "
+                f"protocol {HOSPITALS}, each of one source"
+            )
+    networks = sorted({evaluation.network for evaluation in evaluations})
+    if len(networks) > 1:
+        raise DataError(f"the evaluations are of {' and '.join(networks)}")
+    sources = [str(evaluation.fold) for evaluation in evaluations]
+    for source in sources:
+        if sources.count(source) > 1:
+            raise DataError(f"two evaluations are of {source}")
+    if any(evaluation.prior != evaluations[0].prior for evaluation in evaluations):
+        raise DataError("the evaluations are re-weighed for different class shares")
+    scores = Scores(case for evaluation in evaluations for case in evaluation.scores)
+    return Evaluation(
+        model=", ".join(evaluation.model for evaluation in evaluations),
+        network=networks[0],
+        provenance={
+            source: dict(evaluation.provenance)
+            for source, evaluation in zip(sources, evaluations, strict=True)
+        },
+        protocol=HOSPITALS,
+        fold=None,
+        leak="; ".join(e.leak for e in evaluations if e.leak),
+        scores=scores,
+        figures=intervals(scores, macro=True, count=bootstrap, seed=seed),
+        strata=compute_strata(scores, count=bootstrap, seed=seed),
+        failures=tuple(f for e in evaluations for f in e.failures),
+        notes=tuple(dict.fromkeys(note for e in evaluations for note in e.notes)),
+        prior=evaluations[0].prior,
+        macro=True,
+    )

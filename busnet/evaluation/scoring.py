@@ -1,0 +1,154 @@
+"""Scores of cases under a model: each is read, predicted and compared in turn."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from busnet.data import CLASSES, Case
+from busnet.errors import BusnetError, DataError
+from busnet.evaluation.overlap import compare_masks
+from busnet.evaluation.scores import CaseScore
+from busnet.images import Picture
+from busnet.model import Model
+from busnet.results import Classification, Prediction, Segmentation
+
+__all__ = ["CaseFailure", "Change", "score_cases"]
+
+Pixels = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+#: What to do to a picture before it is scored: a function of its pixels (H, W[, 3]) in
+#: 0..1, its lesion mask (H, W) or None, and the case's number.
+Change: TypeAlias = Callable[[Pixels, Mask | None, int], tuple[Pixels, Mask | None]]
+
+
+@dataclasses.dataclass(frozen=True)
+class CaseFailure:
+    """A case that could not be scored.
+
+    Attributes
+    ----------
+    name, source
+        Of the case.
+    message
+        What went wrong, with the file's name.
+    """
+
+    name: str
+    source: str
+    message: str
+
+
+def score_cases(
+    model: Model,
+    cases: Iterable[Case],
+    *,
+    change: Change | None = None,
+    on_failure: Callable[[CaseFailure], None] | None = None,
+) -> Iterator[CaseScore]:
+    """Yield the scores of cases under a model, in their order.
+
+    Parameters
+    ----------
+    model
+        Any model whose classes are busnet's.
+    cases
+        Cases; those without a mask are scored by their class only, those without a
+        class by their mask only.
+    change
+        What to do to each picture first.
+    on_failure
+        What takes the cases whose files cannot be read; they are left out. By default
+        their error is raised.
+
+    Raises
+    ------
+    DataError
+        If the model's classes are others.
+    BusnetError
+        If a case cannot be read and nothing takes the failure.
+    """
+    if set(model.info.classes) != set(CLASSES):
+        raise DataError(
+            f"the model's classes are {', '.join(model.info.classes)}, "
+            f"not {', '.join(CLASSES)}"
+        )
+    waiting: collections.deque[tuple[Case, Mask | None]] = collections.deque()
+
+    def pictures() -> Iterator[Picture]:
+        for index, case in enumerate(cases):
+            try:
+                picture, mask = _read(case)
+            except Exception as error:
+                # Whatever a file raises concerns its case alone.
+                if on_failure is None:
+                    raise
+                on_failure(_failure(case, error))
+                continue
+            if change is not None:
+                pixels, mask = change(picture.pixels, mask, index)
+                picture = Picture(pixels, picture.name, picture.spacing)
+            waiting.append((case, mask))
+            yield picture
+
+    for result in model.stream(pictures(), _kind(model)):
+        yield _score(*waiting.popleft(), result)
+
+
+def _kind(model: Model) -> type[Classification] | type[Segmentation]:
+    heads = model.info.network.heads
+    if "mask" not in heads:
+        return Classification
+    return Prediction if "class" in heads else Segmentation
+
+
+def _read(case: Case) -> tuple[Picture, Mask | None]:
+    picture = case.read_image()
+    mask = case.read_mask() if case.has_mask else None
+    if mask is not None and mask.shape != picture.shape:
+        raise DataError(
+            f"{case.image}: the image is {picture.shape}, its mask {mask.shape}"
+        )
+    return picture, mask
+
+
+def _failure(case: Case, error: Exception) -> CaseFailure:
+    message = str(error)
+    if not isinstance(error, BusnetError):
+        message = f"{case.image}: {type(error).__name__}: {error}"
+    return CaseFailure(case.name, case.source, message)
+
+
+def _score(
+    case: Case, truth: Mask | None, result: Classification | Segmentation
+) -> CaseScore:
+    score = CaseScore(
+        name=case.name,
+        group=case.group,
+        fold=case.fold,
+        label=case.label,
+        source=case.source,
+        attributes=dict(case.attributes),
+    )
+    if isinstance(result, Classification):
+        shares = tuple(float(result.probabilities[name]) for name in CLASSES)
+        score = dataclasses.replace(score, probabilities=shares)
+    if not isinstance(result, Segmentation):
+        return score
+    score = dataclasses.replace(score, predicted=bool(result.mask.any()))
+    if truth is None or (case.label not in (None, "normal") and not truth.any()):
+        # An empty mask of a lesion says that nobody outlined it.
+        return score
+    overlap = compare_masks(truth, result.mask, result.spacing or case.spacing)
+    return dataclasses.replace(
+        score,
+        lesion=bool(truth.any()),
+        area=float(truth.mean()),
+        **dataclasses.asdict(overlap),
+    )

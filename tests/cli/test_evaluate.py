@@ -1,0 +1,196 @@
+"""``busnet evaluate``, ``compare``, ``pool`` and ``robustness``, typed as users do."""
+
+import csv
+import io
+import json
+import shutil
+
+import pytest
+from helpers import run
+from random_weights import save_random
+
+from busnet.cli import main
+from busnet.data import CLASSES
+from busnet.evaluation.perturbations import PERTURBATIONS
+from busnet.networks import get_network
+
+ROW = get_network("resnet18", channels=1)
+
+
+def words(text):
+    """Undo the wrapping of messages."""
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def invoke(capsys, monkeypatch):
+    """Run a command in this process, which has loaded its libraries already."""
+
+    def run_here(*arguments, check=0):
+        monkeypatch.setattr("sys.argv", ["busnet", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        output = capsys.readouterr()
+        assert (end.value.code or 0) == check, output
+        return output
+
+    return run_here
+
+
+@pytest.fixture
+def common(phantom_data, weights_file):
+    return (
+        "--data",
+        phantom_data,
+        "--model",
+        weights_file,
+        "--bootstrap",
+        "20",
+    )
+
+
+def test_evaluate_writes_every_form(common, tmp_path):
+    out = {name: tmp_path / name for name in ("r.html", "e.json", "c.csv", "f.csv")}
+    done = run(
+        "evaluate",
+        *common,
+        "--report",
+        out["r.html"],
+        "--json",
+        out["e.json"],
+        "--csv",
+        out["c.csv"],
+        "--figures",
+        out["f.csv"],
+    )
+    assert "malignant AUC" in done.stdout
+    assert "resnet18 on custom" in done.stdout
+    assert "For research use only" in words(done.stdout)
+    assert "<html" in out["r.html"].read_text()
+    cases = list(csv.DictReader(io.StringIO(out["c.csv"].read_text())))
+    assert len(cases) == 9
+    assert {row["label"] for row in cases} == set(CLASSES)
+    figures = list(csv.DictReader(io.StringIO(out["f.csv"].read_text())))
+    document = json.loads(out["e.json"].read_text())
+    accuracy = next(row for row in figures if row["figure"] == "accuracy")
+    assert float(accuracy["value"]) == document["figures"]["accuracy"][0]
+
+
+def test_compare_two_evaluations(invoke, common, tmp_path):
+    path = tmp_path / "e.json"
+    invoke("evaluate", *common, "--json", path)
+    done = invoke("evaluate", *common, "--against", path)
+    assert "minus" in done.out
+    assert "0.000 [0.000, 0.000]" in done.out
+    out = tmp_path / "difference.json"
+    done = invoke("compare", path, path, "--bootstrap", "20", "--json", out)
+    assert "0.000 [0.000, 0.000]" in done.out
+    assert json.loads(out.read_text())["differences"]["accuracy"] == [0, 0, 0]
+
+
+def test_one_corrupt_file_is_listed_and_the_others_are_done(
+    invoke, phantom_data, weights_file, tmp_path
+):
+    data = tmp_path / "data"
+    shutil.copytree(phantom_data, data)
+    (data / "benign" / "case 4.png").write_bytes(b"no image")
+    common = ("--data", data, "--model", weights_file, "--bootstrap", "10")
+    out = tmp_path / "e.json"
+    done = invoke("evaluate", *common, "--json", out, check=1)
+    assert "case 4.png" in words(done.err)
+    assert "Traceback" not in done.err
+    document = json.loads(out.read_text())
+    assert len(document["cases"]) == 8
+    assert [f["name"] for f in document["failures"]] == ["benign/case 4.png"]
+    out = tmp_path / "r.json"
+    done = invoke("robustness", *common, "--json", out, check=1)
+    assert "case 4.png" in words(done.err)
+    assert json.loads(out.read_text())["images"] == 8
+
+
+def test_leaks_are_refused_or_marked(invoke, busi, tmp_path):
+    path = save_random(
+        tmp_path / "w.safetensors",
+        ROW,
+        provenance={"protocol": "busi-group5", "fold": 1},
+    )
+    common = ("evaluate", "--data", busi, "--model", path, "--bootstrap", "10")
+    refused = invoke(*common, "--fold", "0", check=1)
+    assert "too good to be true" in words(refused.err)
+    report = tmp_path / "r.html"
+    allowed = invoke(*common, "--fold", "0", "--allow-leak", "--report", report)
+    assert "LEAKY" in allowed.out
+    assert 'class="leaky"' in report.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "fact"),
+    [
+        (("--fold", "7"), 1, "in no folds"),
+        (("--protocol", "busi-group5"), 1, "a protocol for busi"),
+        (("--protocol", "odd"), 1, "no protocol is called 'odd'"),
+        (("--leave-out", "elsewhere"), 1, "not elsewhere"),
+        (("--leave-out", "custom", "--fold", "1"), 2, "cannot be given together"),
+        (
+            ("--leave-out", "custom", "--protocol", "busi-group5"),
+            2,
+            "for the protocol hospitals",
+        ),
+        (("--against", "none.json"), 1, "none.json: cannot be read"),
+        (("--data", "x=none"), 1, "none: no such file"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence(invoke, common, options, status, fact):
+    done = invoke("evaluate", *common, *options, check=status)
+    assert fact in words(done.err)
+    assert "Traceback" not in done.err
+
+
+def test_hospitals_are_left_out_and_pooled(invoke, phantom_data, tmp_path):
+    """Each of two models saw one of two hospitals, and is evaluated on the other."""
+    data = ("--data", f"a={phantom_data}", "--data", f"b={phantom_data}")
+    files = []
+    for seed, (left_out, seen) in enumerate((("a", "b"), ("b", "a"))):
+        model = save_random(
+            tmp_path / f"{left_out}.safetensors",
+            ROW,
+            seed=seed,
+            provenance={
+                "protocol": "hospitals",
+                "fold": left_out,
+                "sources": {seen: {"folds": None, "fold": None}},
+            },
+        )
+        files.append(tmp_path / f"{left_out}.json")
+        done = invoke(
+            "evaluate", *data, "--protocol", "hospitals", "--model", model,
+            "--bootstrap", "10", "--json", files[-1],
+        )  # fmt: skip
+        assert f"left out {left_out}" in words(done.out)
+        document = json.loads(files[-1].read_text())
+        assert (document["fold"], document["sources"]) == (left_out, [left_out])
+    out, report = tmp_path / "pooled.json", tmp_path / "pooled.html"
+    done = invoke(
+        "pool", *files, "--bootstrap", "10", "--json", out, "--report", report
+    )  # fmt: skip
+    assert "macro average over a, b" in words(done.out)
+    values = [json.loads(f.read_text())["figures"]["accuracy"][0] for f in files]
+    pooled = json.loads(out.read_text())
+    assert pooled["figures"]["accuracy"][0] == pytest.approx(sum(values) / 2, abs=1e-6)
+    assert "macro average" in report.read_text()
+    done = invoke("compare", out, out, "--bootstrap", "10")
+    assert "0.000 [0.000, 0.000]" in done.out
+    refused = invoke("pool", files[0], files[0], check=1)
+    assert "two evaluations are of a" in words(refused.err)
+
+
+def test_robustness(invoke, common, tmp_path):
+    out = tmp_path / "r.json"
+    done = invoke("robustness", *common, "--json", out)
+    assert "calipers" in done.out
+    document = json.loads(out.read_text())
+    names = [row["perturbation"] for row in document["rows"]]
+    assert names == [perturbation.name for perturbation in PERTURBATIONS]
+    assert document["images"] == 9
+    assert document["leaky"] is False

@@ -1,0 +1,148 @@
+"""Protocol and fold follow from the data and the model, or are refused with a fact."""
+
+import pytest
+from random_weights import random_info
+
+from busnet.data import Case
+from busnet.data.busbra import TEN_FOLDS
+from busnet.errors import DataError, LeakError
+from busnet.evaluation.selection import read_data, select_cases
+from busnet.networks import get_network
+
+ROW = get_network("resnet18", channels=1)
+
+
+def info(**provenance):
+    return random_info(ROW, provenance=provenance)
+
+
+def make_cases(tmp_path, source, folds, divisions=None):
+    return [
+        Case(
+            f"{source} {i}",
+            tmp_path / f"{i}.png",
+            label="benign",
+            group=f"{i}",
+            fold=fold,
+            source=source,
+            divisions=divisions[i] if divisions else {},
+        )
+        for i, fold in enumerate(folds)
+    ]
+
+
+@pytest.fixture
+def busi_cases(tmp_path):
+    return make_cases(tmp_path, "busi", [0, 1, 2, 0])
+
+
+def test_a_model_that_saw_nothing_is_evaluated_on_all(busi_cases):
+    chosen = select_cases(info(data="elsewhere"), busi_cases)
+    assert (chosen.protocol, chosen.fold, chosen.leak) == ("busi-group5", None, "")
+    assert len(chosen.cases) == 4
+
+
+def test_the_fold_is_the_one_that_training_held_out(busi_cases):
+    model = info(protocol="busi-group5", fold=0)
+    chosen = select_cases(model, busi_cases)
+    assert (chosen.protocol, chosen.fold) == ("busi-group5", 0)
+    assert [case.name for case in chosen.cases] == ["busi 0", "busi 3"]
+    with pytest.raises(LeakError):
+        select_cases(model, busi_cases, fold=1)
+    allowed = select_cases(model, busi_cases, fold=1, allow_leak=True)
+    assert "without fold 0" in allowed.leak
+    assert [case.name for case in allowed.cases] == ["busi 1"]
+
+
+def test_the_division_is_the_one_that_training_used(tmp_path):
+    divisions = [{TEN_FOLDS: i} for i in range(10)]
+    cases = make_cases(tmp_path, "busbra", [i % 5 for i in range(10)], divisions)
+    model = info(
+        protocol="release", sources={"busbra": {"folds": TEN_FOLDS, "fold": 0}}
+    )
+    chosen = select_cases(model, cases)
+    assert (chosen.protocol, chosen.fold) == ("busbra-patient10", 0)
+    assert [case.name for case in chosen.cases] == ["busbra 0"]
+
+
+def test_the_source_that_no_training_saw_is_left_out(tmp_path, busi_cases):
+    clinic = make_cases(tmp_path, "clinic", [-1, -1])
+    model = info(protocol="hospitals", sources={"busi": {"folds": None, "fold": None}})
+    chosen = select_cases(model, [*busi_cases, *clinic])
+    assert (chosen.protocol, chosen.fold) == ("hospitals", "clinic")
+    assert {case.source for case in chosen.cases} == {"clinic"}
+    # The sources that were trained on need not be at hand.
+    alone = select_cases(model, clinic, protocol="hospitals", fold="clinic")
+    assert alone.cases == chosen.cases
+    with pytest.raises(LeakError, match="all of busi"):
+        select_cases(model, busi_cases, protocol="hospitals", fold="busi")
+
+
+def test_own_data_needs_no_protocol(tmp_path):
+    cases = make_cases(tmp_path, "custom", [0, 1, 1])
+    chosen = select_cases(info(data="elsewhere"), cases)
+    assert (chosen.protocol, chosen.fold) == ("custom", None)
+    assert len(chosen.cases) == 3
+    assert len(select_cases(info(), cases, fold=1).cases) == 2
+
+
+def test_folds_that_do_not_exist_are_refused_with_those_that_do(tmp_path, busi_cases):
+    with pytest.raises(DataError, match="the folds 0, 1, 2, not 7"):
+        select_cases(info(), busi_cases, fold=7)
+    with pytest.raises(DataError, match="in no folds"):
+        select_cases(info(), make_cases(tmp_path, "custom", [-1]), fold=1)
+    clinic = make_cases(tmp_path, "clinic", [-1])
+    with pytest.raises(DataError, match="the sources busi, clinic, not elsewhere"):
+        select_cases(
+            info(), [*busi_cases, *clinic], protocol="hospitals", fold="elsewhere"
+        )
+
+
+def test_protocols_that_do_not_fit_are_refused(tmp_path, busi_cases):
+    custom = make_cases(tmp_path, "custom", [0])
+    with pytest.raises(DataError, match="a protocol for busi, not for custom"):
+        select_cases(info(), custom, protocol="busi-group5")
+    with pytest.raises(DataError, match="a protocol for busbra, not for busi"):
+        select_cases(info(), busi_cases, protocol="busbra-patient5")
+    with pytest.raises(DataError, match="no protocol is called 'odd'"):
+        select_cases(info(), busi_cases, protocol="odd")
+    with pytest.raises(DataError, match="no cases"):
+        select_cases(info(), [])
+
+
+def test_data_is_a_path_several_or_cases(phantom_data):
+    by_path = read_data(phantom_data)
+    assert len(by_path) == 9
+    assert read_data(by_path) == by_path
+    assert read_data(str(phantom_data)) == by_path
+    named = read_data({"a": phantom_data, "b": phantom_data})
+    assert [case.source for case in named] == ["a"] * 9 + ["b"] * 9
+    with pytest.raises(DataError, match="no such file"):
+        read_data(phantom_data / "none.csv")
+
+
+def test_acceptance_on_the_published_data(busi, busbra):
+    """A released model has one fold of each, and is refused the others."""
+    model = info(
+        protocol="release",
+        fold=0,
+        sources={
+            "busi": {"folds": "busi-groups", "fold": 0},
+            "busbra": {"folds": "busbra-patients10", "fold": 0},
+            "busuclm": {"folds": None, "fold": None},
+        },
+    )
+    on_busi = select_cases(model, read_data(busi))
+    assert (on_busi.protocol, on_busi.fold, len(on_busi.cases)) == (
+        "busi-group5",
+        0,
+        154,
+    )
+    on_busbra = select_cases(model, read_data(busbra))
+    assert (on_busbra.protocol, on_busbra.fold) == ("busbra-patient10", 0)
+    assert 150 < len(on_busbra.cases) < 230
+    for data, protocol in ((busi, "busi-group5"), (busbra, "busbra-patient10")):
+        with pytest.raises(LeakError):
+            select_cases(model, read_data(data), protocol=protocol, fold=1)
+    with pytest.raises(LeakError):
+        select_cases(model, read_data(busbra), protocol="busbra-patient5", fold=0)
