@@ -18,6 +18,7 @@ NAMES = {
     r"in_order": "ordered_map",
     r"whole_file": "atomic_write",
     r"sweep": "remove_partial_files",
+    r"check_unseen": "check_leakage",
 }
 
 #: Phrases that are not written, as regular expressions, and what is written instead.
