@@ -59,8 +59,8 @@ def onednn_from_package():
 
 def check_version(include):
     text = (include / "oneapi/dnnl/dnnl_version.h").read_text()
-    found = re.findall(r"#define DNNL_VERSION_(?:MAJOR|MINOR)\s+(\d+)", text)
-    version = tuple(int(number) for number in found[:2])
+    numbers = re.findall(r"#define DNNL_VERSION_(?:MAJOR|MINOR)\s+(\d+)", text)
+    version = tuple(int(number) for number in numbers[:2])
     if version < OLDEST_ONEDNN or version[0] != OLDEST_ONEDNN[0]:
         fail(f"{include} is oneDNN {version[0]}.{version[1]}, needed is 3.2 or newer.")
 

@@ -41,8 +41,8 @@ def test_on_an_error_the_old_file_stays(tmp_path, error):
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path):
-    kept = [tmp_path / name for name in (".hidden", "a.png", ".a.png.settings")]
-    for path in kept:
+    others = [tmp_path / name for name in (".hidden", "a.png", ".a.png.settings")]
+    for path in others:
         path.touch()
     (tmp_path / "masks").mkdir()
     for target in (tmp_path / "a.png", tmp_path / "masks" / "b.nii.gz"):
@@ -54,7 +54,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
         os.waitpid(child, 0)
     assert len(list(tmp_path.rglob("*"))) == 3 + 1 + 2
     remove_partial_files(tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted([*kept, tmp_path / "masks"])
+    assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "masks"])
     assert list((tmp_path / "masks").iterdir()) == []
 
 

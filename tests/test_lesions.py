@@ -119,8 +119,8 @@ def test_masks_with_a_peak_are_scipys(seed):
     low, high = np.float32(0.75), np.float32(0.9)
     labels, count = ndimage.label(probability >= low, np.ones((3, 3)))
     peaks = ndimage.maximum(probability, labels, np.arange(1, count + 1))
-    kept = np.flatnonzero(peaks >= high) + 1
-    assert 0 < len(kept) < count
+    strong = np.flatnonzero(peaks >= high) + 1
+    assert 0 < len(strong) < count
     np.testing.assert_array_equal(
-        lesion_mask(probability, float(low), float(high)), np.isin(labels, kept)
+        lesion_mask(probability, float(low), float(high)), np.isin(labels, strong)
     )

@@ -29,15 +29,15 @@ def cases():
 
 @pytest.mark.parametrize("fold", range(5))
 def test_split_divides_no_group(cases, fold):
-    made = split(cases, "busi-group5", fold)
-    parts = (made.train, made.validation, made.test)
+    division = split(cases, "busi-group5", fold)
+    parts = (division.train, division.validation, division.test)
     assert sum(map(len, parts)) == 200
     assert {c.name for part in parts for c in part} == {c.name for c in cases}
     groups = [{c.group for c in part} for part in parts]
     assert len(set.union(*groups)) == sum(map(len, groups))
-    assert {c.fold for c in made.test} == {fold}
-    assert {c.label for c in made.validation} == set(CLASSES)
-    assert made.leaks == ()
+    assert {c.fold for c in division.test} == {fold}
+    assert {c.label for c in division.validation} == set(CLASSES)
+    assert division.leaks == ()
 
 
 def test_split_is_a_matter_of_its_seed(cases):
@@ -48,17 +48,17 @@ def test_split_is_a_matter_of_its_seed(cases):
 
 
 def test_no_fold_holds_nothing_out(cases):
-    made = split(cases, "busi-group5", None)
-    assert made.test == ()
-    assert len(made.train) + len(made.validation) == 200
+    division = split(cases, "busi-group5", None)
+    assert division.test == ()
+    assert len(division.train) + len(division.validation) == 200
 
 
 def test_leaks_are_refused_unless_allowed(cases):
     leaky = [dataclasses.replace(c, fold=i % 5) for i, c in enumerate(cases)]
     with pytest.raises(errors.LeakError, match="both sides"):
         split(leaky, "busi-group5", 0)
-    made = split(leaky, "busi-group5", 0, allow_leak=True)
-    assert len(made.leaks) == 40
+    division = split(leaky, "busi-group5", 0, allow_leak=True)
+    assert len(division.leaks) == 40
     assert issubclass(errors.LeakError, ValueError)
     with pytest.raises(errors.LeakError, match="busi-random5"):
         split(cases, "busi-random5", 0)
@@ -104,9 +104,11 @@ def test_busi_protocols(busi, protocol, count):
     assert len(chosen) == count
     assert {c.fold for c in chosen} == set(range(5))
     for fold in range(5):
-        made = split(cases, protocol, fold, allow_leak=protocol == "busi-random5")
-        assert (made.leaks != ()) == (protocol == "busi-random5")
-        assert len(made.train) + len(made.validation) + len(made.test) == count
+        division = split(cases, protocol, fold, allow_leak=protocol == "busi-random5")
+        assert (division.leaks != ()) == (protocol == "busi-random5")
+        assert (
+            len(division.train) + len(division.validation) + len(division.test) == count
+        )
     if protocol == "busi-clean":
         assert len({c.group for c in chosen}) == count
 

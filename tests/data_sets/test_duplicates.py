@@ -40,11 +40,11 @@ def test_copies_are_found():
         np.clip(third * 0.7 + 0.1, 0, 1),
         scene(4),
     ]
-    found = near_duplicates(images)
-    assert {(p.first, p.second) for p in found} == {(0, 2), (1, 4), (3, 5)}
-    assert all(0.93 <= p.correlation <= 1.0001 for p in found)
-    assert found == sorted(found, key=lambda p: -p.correlation)
-    assert groups(found, 7) == [0, 1, 0, 2, 1, 2, 3]
+    pairs = near_duplicates(images)
+    assert {(p.first, p.second) for p in pairs} == {(0, 2), (1, 4), (3, 5)}
+    assert all(0.93 <= p.correlation <= 1.0001 for p in pairs)
+    assert pairs == sorted(pairs, key=lambda p: -p.correlation)
+    assert groups(pairs, 7) == [0, 1, 0, 2, 1, 2, 3]
 
 
 def test_groups_join_chains():
@@ -59,8 +59,8 @@ def test_flat_images_are_nobodys_copies():
 
 def test_what_the_docstring_says_of_busi_is_true(busi):
     cases = read_busi(busi)
-    found = near_duplicates(case.read_image().channels(1) for case in cases)
-    reported = {(p.first, p.second) for p in found}
+    pairs = near_duplicates(case.read_image().channels(1) for case in cases)
+    reported = {(p.first, p.second) for p in pairs}
     truth = {
         (i, j)
         for i in range(len(cases))

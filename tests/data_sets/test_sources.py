@@ -197,11 +197,11 @@ def several(count=60):
 
 
 def test_hospitals_hold_out_a_source():
-    made = split(several(), "hospitals", "b")
-    assert {case.source for case in made.test} == {"b"}
-    assert len(made.test) == 60
-    assert {case.source for case in made.train + made.validation} == {"a"}
-    assert made.leaks == ()
+    division = split(several(), "hospitals", "b")
+    assert {case.source for case in division.test} == {"b"}
+    assert len(division.test) == 60
+    assert {case.source for case in division.train + division.validation} == {"a"}
+    assert division.leaks == ()
     whole = split(several(), "hospitals", None)
     drawn = collections.Counter((c.source, c.label) for c in whole.validation)
     assert drawn == {(s, c): 2 for s in "ab" for c in ("normal", "benign", "malignant")}
@@ -228,19 +228,21 @@ def test_release(busi, busbra, busuclm):
     cases = read_sources({"busi": busi, "busbra": busbra, "busuclm": busuclm})
     assert len(cases) == 780 + 1875 + 416
     release = get_protocol("release")
-    made = split(cases, "release", None)
-    assert made == split(cases, "release", 0)
-    assert collections.Counter(c.source for c in made.test) == {
+    division = split(cases, "release", None)
+    assert division == split(cases, "release", 0)
+    assert collections.Counter(c.source for c in division.test) == {
         "busi": 154,
         "busbra": 193,
     }
-    parts = [{c.key for c in p} for p in (made.train, made.validation, made.test)]
+    parts = [
+        {c.key for c in p} for p in (division.train, division.validation, division.test)
+    ]
     assert len(set.union(*parts)) == sum(map(len, parts))
-    assert {(c.source, c.label) for c in made.validation} == {
+    assert {(c.source, c.label) for c in division.validation} == {
         (c.source, c.label) for c in cases
     }
     busi_test = split([c for c in cases if c.source == "busi"], "busi-group5", 0).test
-    assert set(busi_test) <= set(made.test)
+    assert set(busi_test) <= set(division.test)
     assert release.trained_sources(release.use(cases), None) == {
         "busi": {"folds": "busi-groups", "fold": 0},
         "busbra": {"folds": "busbra-patients10", "fold": 0},

@@ -60,11 +60,11 @@ END = st.one_of(st.just(1.0), st.floats(0, 1))
 
 
 def changed(data, edits, end):
-    made = bytearray(data)
+    content = bytearray(data)
     for place, new in edits:
-        at = int(place * len(made))
-        made[at : at + len(new)] = new
-    return bytes(made[: int(end * len(made))])
+        at = int(place * len(content))
+        content[at : at + len(new)] = new
+    return bytes(content[: int(end * len(content))])
 
 
 def attempt(read):
@@ -133,9 +133,9 @@ def weights_bytes(tmp_path_factory):
 def test_weights(tmp_path, weights_bytes, edits, end, head):
     path = tmp_path / "w.safetensors"
     length = 8 + int.from_bytes(weights_bytes[:8], "little") if head else None
-    made = changed(weights_bytes[:length], edits, 1.0)
-    made += weights_bytes[length:] if head else b""
-    path.write_bytes(made[: int(end * len(made))])
+    content = changed(weights_bytes[:length], edits, 1.0)
+    content += weights_bytes[length:] if head else b""
+    path.write_bytes(content[: int(end * len(content))])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model, error = attempt(lambda: busnet.load(path))
