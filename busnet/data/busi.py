@@ -102,7 +102,12 @@ def _read_groups(root: Path, path: Path | None) -> dict[tuple[str, int], Row]:
             break
     else:
         places = " or ".join(str(c) for c in candidates)
-        raise DataError(f"no table of BUSI's duplicate groups at {places}")
+        raise DataError(
+            f"no table of BUSI's duplicate groups at {places}, and without it copies "
+            f"of test images are trained on; `busnet audit {root} --groups "
+            f"{root / 'groups.csv'}` finds most of them, and NAME={root} then uses "
+            f"that table"
+        )
     table: dict[tuple[str, int], Row] = {}
     for row in read_table(candidate, required=_COLUMNS).rows:
         number = row.integer("number")

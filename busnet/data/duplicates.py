@@ -8,8 +8,8 @@ it reports are duplicates. The threshold was chosen on these images, so expect l
 others; it misses heavy crops, mirrored copies, and frames of one scene between which
 the probe moved.
 
-Time grows with the square of the number of images: on one core, 1,000 images take 2 s,
-10,000 take 3 minutes. Memory does not: thumbnails are in a temporary file, 35 kB an
+Time grows with the square of the number of images: on one core, 1,000 images take 3 s,
+10,000 take 5 minutes. Memory does not: thumbnails are in a temporary file, 35 kB an
 image.
 """
 

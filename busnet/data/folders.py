@@ -7,24 +7,29 @@ Understood are
   is no part of the layout is the patient, whose images are never divided;
 - masks beside the images (``a_mask.png``, ``a_mask_1.png``, ``a-seg.png``) or in a
   folder of their own (``images`` and ``masks``, as U-Net repositories have them);
-- nnU-Net's ``imagesTr`` and ``labelsTr``, images with the ending ``_0000``.
+- nnU-Net's ``imagesTr`` and ``labelsTr``, images with the ending ``_0000``;
+- a table ``groups.csv`` with the columns ``image`` and ``group``, as ``busnet audit
+  --groups`` writes it: images of one group are never divided, nor are patients.
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from busnet.data import duplicates
 from busnet.data.cases import CLASSES, Case
 from busnet.data.findings import Finding, Listing, plural, summarise
+from busnet.data.tables import read_table
 from busnet.errors import DataError
 from busnet.images import SUFFIXES
 
-__all__ = ["list_folder"]
+__all__ = ["GROUPS_FILE", "list_folder"]
 
 #: Names of folders that hold images, and of those that hold masks.
 _IMAGE_FOLDERS = frozenset(("images", "image", "imgs", "img", "imagestr"))
@@ -43,6 +48,9 @@ _MASK_FOLDERS = frozenset(
         "gt",
     )
 )
+
+#: Table of groups that a folder may hold.
+GROUPS_FILE = "groups.csv"
 
 #: Names of folders that divide a data set: which part is meant must be said.
 _PARTS = frozenset(
@@ -106,6 +114,7 @@ def list_folder(root: Path, source: str) -> Listing:
             continue
         cases.append(_case(image, own, source))
     cases.sort(key=lambda case: (_rank(case), case.name))
+    cases, ungrouped = _grouped(root, cases)
     findings = [
         Finding(
             "ignored",
@@ -122,6 +131,15 @@ def list_folder(root: Path, source: str) -> Listing:
             f"{root}: there are no images of {', '.join(CLASSES)}"
             + (f" ({facts})" if facts else "")
         )
+    if ungrouped:
+        findings.append(
+            Finding(
+                "no-group",
+                "warning",
+                f"{plural(len(ungrouped), 'image')} not in {GROUPS_FILE}",
+                ungrouped,
+            )
+        )
     unknown = [case.name for case in cases if case.label is None]
     if unknown and len(unknown) < len(cases):
         findings.append(
@@ -133,6 +151,38 @@ def list_folder(root: Path, source: str) -> Listing:
             )
         )
     return Listing(tuple(cases), tuple(findings))
+
+
+def _grouped(root: Path, cases: list[Case]) -> tuple[list[Case], tuple[str, ...]]:
+    """Join groups as ``groups.csv`` says; return also the images that it lacks."""
+    table = root / GROUPS_FILE
+    if not table.is_file():
+        return cases, ()
+    joined: dict[Path, str] = {}
+    for row in read_table(table, required=("image", "group")).rows:
+        joined[(root / row["image"].replace("\\", "/")).resolve()] = row["group"]
+    members: dict[tuple[str, str], list[int]] = collections.defaultdict(list)
+    ungrouped = []
+    for i, case in enumerate(cases):
+        members["patient", case.group].append(i)
+        group = joined.get(case.image.resolve(), "")
+        if group:
+            members["copies", group].append(i)
+        else:
+            ungrouped.append(case.name)
+    pairs = [
+        duplicates.Pair(first, second, 1.0)
+        for indices in members.values()
+        for first, second in itertools.pairwise(indices)
+    ]
+    numbers = duplicates.groups(pairs, len(cases))
+    names: dict[int, str] = {}
+    for number, case in zip(numbers, cases, strict=True):
+        names.setdefault(number, case.group)
+    return [
+        dataclasses.replace(case, group=names[number])
+        for number, case in zip(numbers, cases, strict=True)
+    ], tuple(ungrouped)
 
 
 def _descend(root: Path) -> Path:
@@ -213,6 +263,8 @@ def _sort(
     for relative in files:
         path = Path(relative)
         components = {c.strip().lower() for c in path.parts[:-1]}
+        if relative == GROUPS_FILE:
+            continue
         if path.suffix.lower() not in SUFFIXES:
             ignored[f"no image by the name's ending {path.suffix or '(none)'}"].append(
                 relative

@@ -7,7 +7,7 @@ another file format, JPEG and changes of brightness or contrast change few of th
 and two different images differ in about half of them. At the most, a hash says which
 of 16 x 16 coarse waves are bright in the middle: no image can be rebuilt from it.
 
-The figures behind :data:`MATCH_DISTANCE` are in docs/pages/check.md.
+The figures behind :data:`MATCH_DISTANCE` are in docs/pages/data.md.
 """
 
 from __future__ import annotations

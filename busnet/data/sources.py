@@ -12,6 +12,7 @@ from busnet.data import brest, busbra, busi, busuclm
 from busnet.data.cases import CLASSES, Case
 from busnet.data.custom import list_custom, read_custom
 from busnet.data.findings import Finding, Listing, plural, raise_errors
+from busnet.data.folders import GROUPS_FILE
 from busnet.errors import DataError
 
 __all__ = [
@@ -192,7 +193,7 @@ def list_source(name: str, path: Path) -> Listing:
     if name in READERS and name != "custom":
         return Listing(tuple(READERS[name](path)))
     layout = recognise(path)
-    if layout != "custom":
+    if layout != "custom" and not (path / GROUPS_FILE).is_file():
         raise DataError(
             f"{path} has the layout of {layout}; name it {layout}={path}, so that its "
             f"folds and models are known"

@@ -224,7 +224,8 @@ def _encoding(data: bytes) -> tuple[str, bytes]:
 
 def _delimiter(text: str, required: Sequence[str]) -> str:
     """Return what separates the header's cells."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    lines = io.StringIO(text, newline=None)
+    first = next((line for line in lines if line.strip()), "")
     if match := re.fullmatch(r'"?sep=(.)"?', first.strip("\r\n"), re.IGNORECASE):
         return match[1]
 

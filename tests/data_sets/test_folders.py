@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from busnet import errors
-from busnet.data import list_sources, read_custom
+from busnet.data import list_sources, read_custom, read_sources
 
 SHAPE = (70, 90)
 
@@ -170,3 +170,44 @@ def test_nnunets_test_images_are_not_used(tmp_path):
     make(tmp_path, "imagesTr/a_0000.png", "labelsTr/a.png", "imagesTs/b_0000.png")
     assert list(found(tmp_path)) == ["imagesTr/a_0000.png"]
     assert list(ignored(tmp_path).values()) == [("imagesTs/b_0000.png",)]
+
+
+def test_a_table_of_groups_joins_patients_and_copies(tmp_path):
+    make(
+        tmp_path,
+        "benign/p1/a.png",
+        "benign/p1/b.png",
+        "benign/p2/c.png",
+        "benign/d.png",
+        "normal/e.png",
+    )
+    (tmp_path / "groups.csv").write_text(
+        "Image;Group\nbenign\\p1\\b.png;0\nbenign/p2/c.png;0\nbenign/d.png;1\n"
+        "benign/p1/a.png;2\nelsewhere.png;0\n"
+    )
+    groups = {case.name: case.group for case in read_custom(tmp_path)}
+    assert groups == {
+        "normal/e.png": "normal/e.png",
+        "benign/d.png": "benign/d.png",
+        "benign/p1/a.png": "p1",
+        "benign/p1/b.png": "p1",
+        "benign/p2/c.png": "p1",
+    }
+    (finding,) = list_sources({"x": tmp_path}).findings
+    assert (finding.kind, finding.subjects) == ("no-group", ("normal/e.png",))
+    (tmp_path / "groups.csv").write_text("image\nbenign/d.png\n")
+    with pytest.raises(errors.DataError, match="column 'group' is missing"):
+        read_custom(tmp_path)
+
+
+def test_busi_without_its_own_table(tmp_path):
+    make(tmp_path, *(f"{c}/{c} (1).png" for c in ("benign", "normal", "malignant")))
+    with pytest.raises(errors.DataError, match="busnet audit"):
+        read_sources({"busi": tmp_path})
+    with pytest.raises(errors.DataError, match="name it busi"):
+        read_sources({"mine": tmp_path})
+    rows = [
+        f"{c}/{c} (1).png,{c == 'normal'}" for c in ("benign", "normal", "malignant")
+    ]
+    (tmp_path / "groups.csv").write_text("\n".join(["image,group", *rows]))
+    assert len({c.key for c in read_sources({"mine": tmp_path})}) == 2
