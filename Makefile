@@ -4,12 +4,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-CORE = $(wildcard csrc/core/*.c)
+# Kernels for one architecture are in a folder of its own.
+KERNELS_x86_64 = csrc/core/kernels/x86
+CORE = $(wildcard $(addsuffix /*.c,csrc/core csrc/core/kernels $(KERNELS_$(shell uname -m))))
+CORE_HEADERS = $(wildcard csrc/core/*.h csrc/core/kernels/*.h)
 CORE_TESTS = $(wildcard tests/core/*.c)
 FUZZERS = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 30
 FUZZ_EXAMPLES ?= 300
-C_FILES = $(wildcard csrc/*/*.[ch] tests/core/*.[ch] tests/fuzz/*.[ch])
+C_FILES = $(wildcard $(addsuffix /*.[ch],csrc/* csrc/core/kernels csrc/core/kernels/* tests/core tests/fuzz))
 # As in setup.py; the standard alone would turn off what fuses products with sums.
 LANGUAGE = -std=c11 -ffp-contract=fast
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wconversion
@@ -27,7 +30,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The package is built again when something that it is built from has changed.
-$(VENV)/built: $(BIN)/python pyproject.toml setup.py $(wildcard csrc/*/*.[ch])
+$(VENV)/built: $(BIN)/python pyproject.toml setup.py $(wildcard csrc/*/*.[ch] csrc/core/kernels/*.[ch] csrc/core/kernels/*/*.c)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
@@ -71,7 +74,7 @@ ONEDNN = -I$(VENV)/include -I$(VENV)/include/oneapi/dnnl $(VENV)/lib/libdnnl.so.
 	-Wl,-rpath,$(abspath $(VENV)/lib)
 COMPILE_TESTS = $(CC) $(LANGUAGE) $(WARNINGS) -Werror -g -O1 -fopenmp -fno-omit-frame-pointer \
 	-fno-sanitize-recover=undefined -Icsrc/core $(CORE) $(CORE_TESTS) $(WRAP) $(ONEDNN) -lm
-CORE_SOURCES = $(CORE) $(CORE_TESTS) $(wildcard csrc/core/*.h tests/core/*.h)
+CORE_SOURCES = $(CORE) $(CORE_TESTS) $(CORE_HEADERS) $(wildcard tests/core/*.h)
 
 build/test-core: $(VENV)/onednn $(CORE_SOURCES)
 	@mkdir -p build
@@ -90,7 +93,7 @@ test-threads: build/test-core-threads ## run the C tests under the thread saniti
 	OMP_THREAD_LIMIT=1 TSAN_OPTIONS=halt_on_error=1 build/test-core-threads
 
 # The extension, built with sanitizers beside the other, under the tests that try it.
-build/sanitized/busnet/_core.abi3.so: $(VENV)/tested $(VENV)/onednn $(wildcard csrc/*/*.[ch])
+build/sanitized/busnet/_core.abi3.so: $(VENV)/tested $(VENV)/onednn $(wildcard csrc/*/*.[ch] csrc/core/kernels/*.[ch] csrc/core/kernels/*/*.c)
 	BUSNET_SANITIZE=address,undefined $(BIN)/python setup.py --quiet build \
 	  --build-base build/sanitized-objects --build-lib build/sanitized
 
@@ -101,7 +104,7 @@ sanitize: test-core test-threads build/sanitized/busnet/_core.abi3.so ## sanitiz
 	  $(addprefix ../tests/,engine/test_operators.py engine/test_hard_use.py test_weights.py \
 	  test_model.py test_lesions.py) -k "not memory and not leak and not gives_memory_back"
 
-build/fuzz-%: tests/fuzz/fuzz_%.c tests/fuzz/input.h $(VENV)/onednn $(CORE) $(wildcard csrc/core/*.h)
+build/fuzz-%: tests/fuzz/fuzz_%.c tests/fuzz/input.h $(VENV)/onednn $(CORE) $(CORE_HEADERS)
 	@mkdir -p build
 	clang $(LANGUAGE) -g -O1 -fsanitize=fuzzer,address,undefined -Wno-unknown-pragmas \
 	  -fno-sanitize-recover=undefined -Icsrc/core $< $(CORE) $(ONEDNN) \

@@ -8,6 +8,7 @@ BUSNET_WERROR       set to 1 to make warnings errors
 """
 
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -72,6 +73,14 @@ def check_compiler():
     header = Path(sysconfig.get_paths()["include"]) / "Python.h"
     if not header.is_file():
         fail(f"{header} is missing; install Python's headers (Debian: python3-dev).")
+
+
+def c_sources():
+    """Return the C files of this architecture; csrc/core/kernels has a folder of each."""
+    folders = ["python", "core", "core/kernels"]
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        folders.append("core/kernels/x86")
+    return [str(p) for d in folders for p in sorted(Path("csrc", d).glob("*.c"))]
 
 
 class BuildWithOneDNN(build_ext):
@@ -148,8 +157,8 @@ setup(
     ext_modules=[
         Extension(
             "busnet._core",
-            sources=[str(p) for p in sorted(Path("csrc").glob("*/*.c"))],
-            depends=[str(p) for p in sorted(Path("csrc").glob("*/*.h"))],
+            sources=c_sources(),
+            depends=[str(p) for p in sorted(Path("csrc").glob("**/*.h"))],
             include_dirs=["csrc/core", numpy.get_include()],
             define_macros=[("Py_LIMITED_API", "0x030A0000")],
             py_limited_api=True,

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "round.h"
+#include "util.h"
 
 static bool overlap(const struct bus_span *a, const struct bus_span *b)
 {

@@ -1,38 +1,9 @@
 #include "engine.h"
 
+#include <dnnl.h>
 #include <omp.h>
 
-#include "onednn.h"
-
-static const char *isa_name(dnnl_cpu_isa_t isa)
-{
-    switch (isa) {
-    case dnnl_cpu_isa_sse41:
-        return "sse4.1";
-    case dnnl_cpu_isa_avx:
-        return "avx";
-    case dnnl_cpu_isa_avx2:
-        return "avx2";
-    case dnnl_cpu_isa_avx2_vnni:
-        return "avx2_vnni";
-    case dnnl_cpu_isa_avx2_vnni_2:
-        return "avx2_vnni_2";
-    case dnnl_cpu_isa_avx512_core:
-        return "avx512_core";
-    case dnnl_cpu_isa_avx512_core_vnni:
-        return "avx512_core_vnni";
-    case dnnl_cpu_isa_avx512_core_bf16:
-        return "avx512_core_bf16";
-    case dnnl_cpu_isa_avx512_core_fp16:
-        return "avx512_core_fp16";
-    case dnnl_cpu_isa_avx512_core_amx:
-        return "avx512_core_amx";
-    case dnnl_cpu_isa_avx512_core_amx_fp16:
-        return "avx512_core_amx_fp16";
-    default:
-        return "unknown";
-    }
-}
+#include "kernels/isa.h"
 
 struct bus_engine_info bus_engine_info(void)
 {
@@ -41,10 +12,10 @@ struct bus_engine_info bus_engine_info(void)
         .major = version->major,
         .minor = version->minor,
         .patch = version->patch,
-        .isa = isa_name(dnnl_get_effective_cpu_isa()),
-        .int8 = bus_onednn_has(dnnl_cpu_isa_avx512_core_vnni) ||
-                bus_onednn_has(dnnl_cpu_isa_avx2_vnni),
-        .bf16 = bus_onednn_has(dnnl_cpu_isa_avx512_core_bf16),
+        .isa = bus_isa_name(),
+        .int8 = bus_isa_available(BUS_ISA_AVX512_VNNI) ||
+                bus_isa_available(BUS_ISA_AVX2_VNNI),
+        .bf16 = bus_isa_available(BUS_ISA_AVX512_BF16),
     };
 }
 

@@ -2,15 +2,15 @@
 
 #include <string.h>
 
-#include "compile.h"
+#include "plan_internal.h"
 
 #define FIRST_EXPONENT 107 /* of 2^-20 */
 
 static bool is_observed(const struct bus_plan *plan, size_t step)
 {
-    const struct bus_step *made = &plan->steps[step];
-    return (made->kind == BUS_COMPUTE || made->kind == BUS_WINOGRAD) &&
-           plan->graph->nodes[made->node].op == BUS_CONV;
+    const struct bus_step *observed = &plan->steps[step];
+    return (observed->kind == BUS_PRIMITIVE || observed->kind == BUS_NATIVE) &&
+           plan->graph->nodes[observed->node].op == BUS_CONV;
 }
 
 size_t bus_observe_count(const struct bus_plan *plan)
@@ -21,12 +21,17 @@ size_t bus_observe_count(const struct bus_plan *plan)
     return count;
 }
 
-const struct bus_node *bus_observe_node(const struct bus_plan *plan, size_t index)
+int bus_observe_node(const struct bus_node **node, const struct bus_plan *plan,
+                     size_t index, struct bus_error *error)
 {
-    size_t i = 0;
-    for (;; i++)
-        if (is_observed(plan, i) && index-- == 0)
-            return &plan->graph->nodes[plan->steps[i].node];
+    size_t count = 0;
+    for (size_t i = 0; i < plan->step_count; i++)
+        if (is_observed(plan, i) && count++ == index) {
+            *node = &plan->graph->nodes[plan->steps[i].node];
+            return 0;
+        }
+    return bus_error_set(error, BUS_ERROR_VALUE,
+                         "convolution %zu: the plan has only %zu", index, count);
 }
 
 static size_t bin_of(float number)
@@ -37,8 +42,8 @@ static size_t bin_of(float number)
     return bin < 0 ? 0 : bin < (int32_t)BUS_SIZE_BINS ? (size_t)bin : BUS_SIZE_BINS - 1;
 }
 
-static void observe_map(const struct bus_observation *observation, const float *src,
-                        size_t pixels, size_t channels, const float *dst, size_t count)
+static void observe(const struct bus_observation *observation, const float *src,
+                    size_t pixels, size_t channels, const float *dst, size_t count)
 {
     memset(observation->means, 0, channels * sizeof *observation->means);
     memset(observation->counts, 0, BUS_SIZE_BINS * sizeof *observation->counts);
@@ -61,9 +66,9 @@ static void visit(void *context, const struct bus_plan *plan, size_t index,
     if (!is_observed(plan, index))
         return;
     const size_t channels = (size_t)node->src_channels;
-    observe_map((*next)++, bus_plan_map(plan, node->src),
-                bus_plan_map_count(plan, node->src) / channels, channels,
-                bus_plan_map(plan, step->node), bus_plan_map_count(plan, step->node));
+    observe((*next)++, bus_plan_data(plan, node->src),
+            bus_plan_number_count(plan, node->src) / channels, channels,
+            bus_plan_data(plan, step->node), bus_plan_number_count(plan, step->node));
 }
 
 int bus_observe(struct bus_plan *plan, const float *src,
@@ -72,6 +77,6 @@ int bus_observe(struct bus_plan *plan, const float *src,
     const enum bus_precision precision = bus_weights_precision(plan->weights);
     if (precision != BUS_F32 && precision != BUS_EXACT)
         return bus_error_set(error, BUS_ERROR_VALUE,
-                             "only maps in float32 can be observed");
+                             "only activations in float32 can be observed");
     return bus_plan_walk(plan, src, visit, &observations, error);
 }

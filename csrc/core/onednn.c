@@ -30,18 +30,13 @@ int bus_onednn_check(dnnl_status_t status, const char *what, struct bus_error *e
                          status_name(status), (int)status);
 }
 
-bool bus_onednn_has(dnnl_cpu_isa_t isa)
-{
-    return ((int)dnnl_get_effective_cpu_isa() & (int)isa) == (int)isa;
-}
-
-int bus_onednn_map_desc(dnnl_memory_desc_t *desc, const struct bus_shape *shape,
-                        dnnl_data_type_t type, struct bus_error *error)
+int bus_onednn_activation_desc(dnnl_memory_desc_t *desc, const struct bus_shape *shape,
+                               dnnl_data_type_t type, struct bus_error *error)
 {
     const dnnl_dims_t dims = {shape->n, shape->c, shape->h, shape->w};
     return bus_onednn_check(
         dnnl_memory_desc_create_with_tag(desc, 4, dims, type, dnnl_nhwc),
-        "describing a map", error);
+        "describing an activation", error);
 }
 
 dnnl_data_type_t bus_onednn_type(const_dnnl_memory_desc_t desc)

@@ -1,11 +1,10 @@
-#define _GNU_SOURCE
+#define _DEFAULT_SOURCE
 #include "pages.h"
 
 #include <stdint.h>
-#include <string.h>
 #include <sys/mman.h>
 
-#include "round.h"
+#include "util.h"
 
 int bus_pages_new(struct bus_pages *pages, size_t size, const char *what,
                   struct bus_error *error)
@@ -41,32 +40,8 @@ bool bus_pages_map(struct bus_pages *pages, size_t offset, int file, size_t size
 
 void bus_pages_prefer_huge(const struct bus_pages *pages)
 {
-    if (pages->size >= BUS_HUGE_PAGE) /* advice only: without it all works, slower */
+    if (pages->size >= BUS_HUGE_PAGE) /* advice only */
         madvise(pages->data, pages->size, MADV_HUGEPAGE);
-}
-
-/* Readers of the place wait for the system while it moves the copy there, and find
- * either the one or the other. */
-static void copy_page(char *place)
-{
-    char *mapping = mmap(NULL, 2 * BUS_HUGE_PAGE, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapping == MAP_FAILED)
-        return;
-    char *copy = (char *)bus_round_up((uintptr_t)mapping, BUS_HUGE_PAGE);
-    madvise(copy, BUS_HUGE_PAGE, MADV_HUGEPAGE);
-    memcpy(copy, place, BUS_HUGE_PAGE);
-    (void)mremap(copy, BUS_HUGE_PAGE, BUS_HUGE_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
-                 place);
-    munmap(mapping, 2 * BUS_HUGE_PAGE); /* what is left of it */
-}
-
-size_t bus_pages_make_huge(const struct bus_pages *pages, size_t offset)
-{
-    if (pages->size < BUS_HUGE_PAGE || pages->size - offset < BUS_HUGE_PAGE)
-        return pages->size;
-    copy_page(pages->data + offset);
-    return offset + BUS_HUGE_PAGE;
 }
 
 void bus_pages_release(const struct bus_pages *pages, const void *start, size_t size)

@@ -27,14 +27,9 @@ int bus_pages_new(struct bus_pages *pages, size_t size, const char *what,
  * BUS_PAGE. False if that fails; nothing has changed then. */
 bool bus_pages_map(struct bus_pages *pages, size_t offset, int file, size_t size);
 
-/* Asks for huge pages, for fewer misses, when the memory is filled: that may be slow.
- */
+/* Asks for huge pages when the memory is filled, for fewer misses; filling may take
+ * longer. */
 void bus_pages_prefer_huge(const struct bus_pages *pages);
-
-/* Puts a huge page in the place of what lies at offset, a multiple of BUS_HUGE_PAGE, by
- * copying it; it may be read meanwhile, but not written. Returns the offset of the next
- * one, or the size. */
-size_t bus_pages_make_huge(const struct bus_pages *pages, size_t offset);
 
 /* Gives the whole pages inside [start, start + size) back to the system; their content
  * is lost. start lies in pages. */

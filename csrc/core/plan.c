@@ -4,14 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "compile.h"
 #include "engine.h"
+#include "layer.h"
 #include "onednn.h"
 #include "packing.h"
-
-/* Runs after which a plan is there to stay. */
-#define SETTLING_RUNS 8
+#include "plan_internal.h"
+#include "util.h"
 
 static int check_options(const struct bus_weights *weights,
                          const struct bus_plan_options *options,
@@ -30,6 +28,33 @@ static int check_options(const struct bus_weights *weights,
     return bus_engine_check_threads(options->threads, error);
 }
 
+static int allocate_arrays(struct bus_plan *plan, struct bus_error *error)
+{
+    plan->value_count = plan->graph->count;
+    plan->value_capacity = BUS_MAX_NODE_VALUES * plan->graph->count;
+    plan->step_capacity = BUS_MAX_NODE_STEPS * plan->graph->count;
+    const size_t spans = plan->value_capacity + plan->step_capacity;
+    plan->values = calloc(plan->value_capacity + 1, sizeof *plan->values);
+    plan->steps = calloc(plan->step_capacity + 1, sizeof *plan->steps);
+    plan->spans = calloc(spans + 1, sizeof *plan->spans);
+    if (plan->values == NULL || plan->steps == NULL || plan->spans == NULL)
+        return bus_error_memory(error, "a plan");
+    return 0;
+}
+
+static int create_stream(struct bus_plan *plan, struct bus_error *error)
+{
+    if (bus_onednn_check(
+            dnnl_stream_create(&plan->stream, plan->engine, dnnl_stream_default_flags),
+            "a stream", error) < 0 ||
+        bus_onednn_check(dnnl_primitive_attr_create(&plan->attributes), "attributes",
+                         error) < 0)
+        return -1;
+    return bus_onednn_check(dnnl_primitive_attr_set_scratchpad_mode(
+                                plan->attributes, dnnl_scratchpad_mode_user),
+                            "attributes", error);
+}
+
 int bus_plan_new(struct bus_plan **plan, const struct bus_graph *graph,
                  struct bus_weights *weights, const struct bus_plan_options *options,
                  struct bus_error *error)
@@ -44,30 +69,17 @@ int bus_plan_new(struct bus_plan **plan, const struct bus_graph *graph,
     made->engine = bus_weights_engine(weights);
     made->threads = options->threads;
     made->weights = weights;
-    /* At most one copy and one primitive a node. */
-    made->values = calloc(graph->count + 1, sizeof *made->values);
-    made->steps = calloc(2 * graph->count + 1, sizeof *made->steps);
-    made->spans = calloc(3 * graph->count + 1, sizeof *made->spans);
-    if (made->values == NULL || made->steps == NULL || made->spans == NULL) {
-        bus_error_memory(error, "a plan");
+    if (allocate_arrays(made, error) < 0)
         goto error;
-    }
     if (pthread_mutex_init(&made->lock, NULL) != 0) {
         bus_error_memory(error, "a lock");
         goto error;
     }
-    made->lock_made = true;
-    if (bus_onednn_check(
-            dnnl_stream_create(&made->stream, made->engine, dnnl_stream_default_flags),
-            "a stream", error) < 0 ||
-        bus_onednn_check(dnnl_primitive_attr_create(&made->attributes), "attributes",
-                         error) < 0 ||
-        bus_onednn_check(dnnl_primitive_attr_set_scratchpad_mode(
-                             made->attributes, dnnl_scratchpad_mode_user),
-                         "attributes", error) < 0)
+    made->has_lock = true;
+    if (create_stream(made, error) < 0)
         goto error;
     int before = bus_engine_set_threads(options->threads);
-    int result = bus_plan_compile(made, weights, options, error);
+    int result = bus_plan_compile(made, options, error);
     bus_engine_set_threads(before);
     if (result < 0)
         goto error;
@@ -83,22 +95,19 @@ void bus_plan_free(struct bus_plan *plan)
 {
     if (plan == NULL)
         return;
-    for (size_t i = 0; plan->steps != NULL && i < 2 * plan->graph->count; i++) {
+    for (size_t i = 0; i < plan->step_count; i++) {
         dnnl_primitive_destroy(plan->steps[i].primitive);
         dnnl_primitive_desc_destroy(plan->steps[i].desc);
         dnnl_memory_destroy(plan->steps[i].scratchpad);
-        dnnl_memory_desc_destroy(plan->steps[i].own.weights_desc);
-        dnnl_memory_destroy(plan->steps[i].wide);
-        dnnl_memory_desc_destroy(plan->steps[i].wide_desc);
     }
-    for (size_t i = 0; plan->values != NULL && i < plan->graph->count; i++) {
+    for (size_t i = 0; plan->values != NULL && i < plan->value_count; i++) {
         dnnl_memory_destroy(plan->values[i].memory);
         dnnl_memory_desc_destroy(plan->values[i].desc);
     }
     dnnl_primitive_attr_destroy(plan->attributes);
     if (plan->stream != NULL)
         dnnl_stream_destroy(plan->stream);
-    if (plan->lock_made)
+    if (plan->has_lock)
         pthread_mutex_destroy(&plan->lock);
     bus_pages_free(&plan->arena);
     free(plan->scale);
@@ -108,14 +117,19 @@ void bus_plan_free(struct bus_plan *plan)
     free(plan);
 }
 
-const void *bus_plan_map(const struct bus_plan *plan, int node)
+const char *bus_plan_node_label(const struct bus_node *node)
 {
-    return plan->arena.data + plan->spans[plan->values[node].buffer].offset;
+    return node->name != NULL ? node->name : bus_layer_types[node->op]->name;
 }
 
-size_t bus_plan_map_count(const struct bus_plan *plan, int node)
+void *bus_plan_data(const struct bus_plan *plan, int value)
 {
-    const struct bus_shape *shape = &plan->values[node].shape;
+    return plan->arena.data + plan->spans[plan->values[value].buffer].offset;
+}
+
+size_t bus_plan_number_count(const struct bus_plan *plan, int value)
+{
+    const struct bus_shape *shape = &plan->values[value].shape;
     return (size_t)shape->n * (size_t)shape->c * (size_t)shape->h * (size_t)shape->w;
 }
 
@@ -130,9 +144,9 @@ static uint16_t to_bf16(float number)
 static float from_bf16(uint16_t number)
 {
     const uint32_t bits = (uint32_t)number << 16;
-    float wide;
-    memcpy(&wide, &bits, sizeof wide);
-    return wide;
+    float result;
+    memcpy(&result, &bits, sizeof result);
+    return result;
 }
 
 /* Writes the normalised image into the arena. */
@@ -142,12 +156,12 @@ static void load_input(const struct bus_plan *plan, const float *src)
     const size_t rows = (size_t)(shape->n * shape->h);
     const size_t columns = (size_t)(shape->w * shape->c);
     const float *scale = plan->scale, *shift = plan->scale + columns;
-    void *dst = plan->arena.data + plan->spans[0].offset;
-    const bool narrow = plan->values[0].type == dnnl_bf16;
+    void *dst = bus_plan_data(plan, 0);
+    const bool bf16 = plan->values[0].type == dnnl_bf16;
 #pragma omp parallel for schedule(static) num_threads(plan->threads)
     for (size_t row = 0; row < rows; row++) {
         const float *from = src + row * columns;
-        if (narrow) {
+        if (bf16) {
             uint16_t *to = (uint16_t *)dst + row * columns;
             for (size_t i = 0; i < columns; i++)
                 to[i] = to_bf16(from[i] * scale[i] + shift[i]);
@@ -163,18 +177,19 @@ static void give_output(const struct bus_plan *plan, size_t index, float *dst)
 {
     const int node = plan->graph->outputs[plan->outputs[index]].value;
     const struct bus_value *value = &plan->values[node];
-    const void *src = bus_plan_map(plan, node);
-    const size_t count = bus_plan_map_count(plan, node);
-    const struct bus_map *map = bus_weights_map(plan->weights, node);
+    const void *src = bus_plan_data(plan, node);
+    const size_t count = bus_plan_number_count(plan, node);
+    const struct bus_quant *quant = bus_weights_quant(plan->weights, node);
     if (value->type == dnnl_bf16)
         for (size_t i = 0; i < count; i++)
             dst[i] = from_bf16(((const uint16_t *)src)[i]);
     else if (value->type == dnnl_u8)
         for (size_t i = 0; i < count; i++)
-            dst[i] = map->scale * ((float)((const uint8_t *)src)[i] - map->zero);
-    else if (map != NULL)
+            dst[i] =
+                quant->scale * ((float)((const uint8_t *)src)[i] - quant->zero_point);
+    else if (quant != NULL)
         for (size_t i = 0; i < count; i++)
-            dst[i] = map->scale * (((const float *)src)[i] - map->zero);
+            dst[i] = quant->scale * (((const float *)src)[i] - quant->zero_point);
     else
         memcpy(dst, src, count * sizeof *dst);
 }
@@ -182,21 +197,14 @@ static void give_output(const struct bus_plan *plan, size_t index, float *dst)
 static int execute_step(const struct bus_plan *plan, const struct bus_step *step,
                         struct bus_error *error)
 {
-    const struct bus_own_step *own = &step->own;
-    if (step->kind == BUS_STEM) {
-        bus_stem_run(&own->stem, own->dst, own->src, own->weights, own->scales,
-                     own->bias, own->scratch);
+    if (step->kind == BUS_NATIVE) {
+        step->native.kernel->run(step->native.kernel, &step->native.call);
         return 0;
     }
-    if (step->kind == BUS_WINOGRAD) {
-        bus_winograd_run(&own->winograd, own->dst, own->src, own->weights, own->bias,
-                         own->scratch);
-        return 0;
-    }
+    /* It is done at once: streams of the CPU are in order and blocking. */
     dnnl_status_t status = dnnl_primitive_execute(
         step->primitive, plan->stream, step->argument_count, step->arguments);
-    if (status ==
-        dnnl_success) /* at once: the CPU's streams are in order and blocking */
+    if (status == dnnl_success)
         return 0;
     return bus_onednn_check(
         status, bus_plan_node_label(&plan->graph->nodes[step->node]), error);
@@ -213,10 +221,6 @@ int bus_plan_run(struct bus_plan *plan, const float *src, float *const *dst,
         result = execute_step(plan, &plan->steps[i], error);
     for (size_t i = 0; result == 0 && i < plan->output_count; i++)
         give_output(plan, i, dst[i]);
-    if (plan->runs < SETTLING_RUNS)
-        plan->runs++;
-    else
-        bus_weights_settle(plan->weights);
     bus_engine_set_threads(before);
     pthread_mutex_unlock(&plan->lock);
     return result;
@@ -257,16 +261,14 @@ size_t bus_plan_step_count(const struct bus_plan *plan) { return plan->step_coun
 struct bus_plan_step bus_plan_step(const struct bus_plan *plan, size_t index)
 {
     const struct bus_step *step = &plan->steps[index];
-    struct bus_plan_step told = {bus_plan_node_label(&plan->graph->nodes[step->node]),
-                                 "unknown"};
-    if (step->kind == BUS_STEM)
-        told.kernel = bus_stem_name(&step->own.stem);
-    else if (step->kind == BUS_WINOGRAD)
-        told.kernel = bus_winograd_name(&step->own.winograd);
+    struct bus_plan_step described = {
+        bus_plan_node_label(&plan->graph->nodes[step->node]), "unknown"};
+    if (step->kind == BUS_NATIVE)
+        described.kernel = step->native.kernel->name;
     else
         dnnl_primitive_desc_query(step->desc, dnnl_query_impl_info_str, 0,
-                                  &told.kernel);
-    return told;
+                                  &described.kernel);
+    return described;
 }
 
 size_t bus_plan_output_count(const struct bus_plan *plan) { return plan->output_count; }

@@ -1,7 +1,8 @@
-/* A graph with weights, made into a list of oneDNN primitives for one input shape.
+/* A graph with weights, made into a list of oneDNN primitives and kernels of our own
+ * for one input shape.
  *
  * Everything is created once: primitives, memory objects, argument lists, one arena for
- * all maps and scratchpads. Running is a loop over the list. */
+ * all activations and scratchpads. Running is a loop over the list. */
 #ifndef BUS_PLAN_H
 #define BUS_PLAN_H
 
@@ -16,7 +17,7 @@ struct bus_plan;
 struct bus_plan_options {
     int64_t batch, height, width;
     int threads;
-    unsigned outputs; /* bit i: output i of the graph is wanted; 0: all are */
+    unsigned outputs; /* bit i: compute output i of the graph; 0: compute all */
 };
 
 /* Makes a plan. graph and weights, which must be finished, must outlive it.
@@ -28,15 +29,15 @@ int bus_plan_new(struct bus_plan **plan, const struct bus_graph *graph,
 /* NULL is fine. The plan must not be running. */
 void bus_plan_free(struct bus_plan *plan);
 
-/* Computes the wanted outputs.
+/* Computes the plan's outputs.
  *
  * src: batch x height x width x channels numbers in 0..1. dst: one array for each
- * wanted output, in the graph's order, n x h x w x c of bus_plan_output_shape. Both
+ * output, in the graph's order, n x h x w x c of bus_plan_output_shape. Both
  * stay the caller's. Callers on several threads take turns. */
 int bus_plan_run(struct bus_plan *plan, const float *src, float *const *dst,
                  struct bus_error *error);
 
-/* Wanted outputs, in the graph's order. */
+/* Outputs that are computed, in the graph's order. */
 size_t bus_plan_output_count(const struct bus_plan *plan);
 const char *bus_plan_output_name(const struct bus_plan *plan, size_t index);
 struct bus_shape bus_plan_output_shape(const struct bus_plan *plan, size_t index);
@@ -57,7 +58,7 @@ struct bus_plan_step bus_plan_step(const struct bus_plan *plan, size_t index);
 int bus_plan_time(struct bus_plan *plan, const float *src, double *seconds,
                   struct bus_error *error);
 
-/* Bytes of maps and scratchpads. */
+/* Bytes of activations and scratchpads. */
 size_t bus_plan_arena_size(const struct bus_plan *plan);
 
 #endif

@@ -7,13 +7,12 @@
 #include <string.h>
 
 #include "arena.h"
-#include "cache.h"
 #include "engine.h"
-#include "layer_arrays.h"
 #include "onednn.h"
-#include "round.h"
-#include "stem.h"
-#include "winograd.h"
+#include "packed_cache.h"
+#include "util.h"
+#include "weights_int8.h"
+#include "weights_internal.h"
 
 /* torchvision's batch norms add this to the variance. */
 #define NORM_EPSILON 1e-5
@@ -29,7 +28,7 @@ static const char *const part_names[BUS_PART_COUNT] = {
     [BUS_INPUT_MEAN] = "input_mean",
 };
 
-/* Whose name stands before the part's: the norm's, or the layer's. */
+/* Name before that of the part: the norm's, or the layer's. */
 static const char *owner(const struct bus_node *node, enum bus_part part)
 {
     return part >= BUS_GAMMA && part <= BUS_VARIANCE ? node->norm : node->name;
@@ -65,9 +64,9 @@ static int lay_out(struct bus_weights *weights, struct bus_error *error)
             if (pass == 1)
                 layer->parts[BUS_WEIGHT] =
                     (float *)(void *)(weights->plain.data + plain);
-            plain += round_bytes(layer->numbers);
+            plain += round_bytes(layer->count);
             for (enum bus_part part = BUS_BIAS; part < BUS_PART_COUNT; part++) {
-                /* The bias is there always: the folded one goes into it. */
+                /* There is always a bias: the folded one goes into it. */
                 if (part != BUS_BIAS && !layer->needed[part])
                     continue;
                 if (pass == 1)
@@ -85,6 +84,52 @@ static int lay_out(struct bus_weights *weights, struct bus_error *error)
     return 0;
 }
 
+/* Notes which arrays a node has. */
+static void begin_layer(struct bus_layer_arrays *layer, const struct bus_node *node,
+                        enum bus_precision precision)
+{
+    int64_t shape[4];
+    const size_t rank = bus_node_weight_shape(node, shape);
+    if (rank == 0)
+        return;
+    layer->node = node;
+    layer->count = 1; /* at most 2^16 * 2^16 * 2^12 by the checks of append */
+    for (size_t d = 0; d < rank; d++)
+        layer->count *= (size_t)shape[d];
+    layer->keeps = bus_kernel_any(node, precision);
+    layer->kernel = bus_kernel_adapting(node, precision);
+    layer->needed[BUS_WEIGHT] = true;
+    layer->needed[BUS_BIAS] = node->bias;
+    for (enum bus_part part = BUS_GAMMA; part <= BUS_VARIANCE; part++)
+        layer->needed[part] = node->norm != NULL;
+    layer->needed[BUS_OUTPUT_SCALE] = layer->needed[BUS_INPUT_MEAN] =
+        precision == BUS_INT8 && node->op == BUS_CONV;
+}
+
+static int allocate_layers(struct bus_weights *weights, struct bus_error *error)
+{
+    const size_t count = weights->layer_count + 1;
+    weights->layers = calloc(count, sizeof *weights->layers);
+    if (weights->precision == BUS_INT8)
+        weights->quants = calloc(count, sizeof *weights->quants);
+    if (weights->layers == NULL ||
+        (weights->precision == BUS_INT8 && weights->quants == NULL))
+        return bus_error_memory(error, "weights");
+    for (size_t i = 0; i < weights->layer_count; i++)
+        begin_layer(&weights->layers[i], &weights->graph->nodes[i], weights->precision);
+    return lay_out(weights, error);
+}
+
+static int create_engine(struct bus_weights *weights, struct bus_error *error)
+{
+    if (bus_onednn_check(dnnl_engine_create(&weights->engine, dnnl_cpu, 0), "an engine",
+                         error) < 0)
+        return -1;
+    return bus_onednn_check(dnnl_stream_create(&weights->stream, weights->engine,
+                                               dnnl_stream_default_flags),
+                            "a stream", error);
+}
+
 int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
                     int threads, enum bus_precision precision, struct bus_error *error)
 {
@@ -100,47 +145,12 @@ int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
     made->threads = threads;
     made->precision = precision;
     made->layer_count = graph->count;
-    made->layers = calloc(graph->count + 1, sizeof *made->layers);
-    if (precision == BUS_INT8)
-        made->maps = calloc(graph->count + 1, sizeof *made->maps);
-    if (made->layers == NULL || (precision == BUS_INT8 && made->maps == NULL)) {
-        bus_error_memory(error, "weights");
-        goto error;
-    }
     if (pthread_mutex_init(&made->lock, NULL) != 0) {
         bus_error_memory(error, "a lock");
         goto error;
     }
-    made->lock_made = true;
-    for (size_t i = 0; i < graph->count; i++) {
-        const struct bus_node *node = &graph->nodes[i];
-        struct bus_layer_arrays *layer = &made->layers[i];
-        int64_t shape[4];
-        size_t rank = bus_node_weight_shape(node, shape);
-        if (rank == 0)
-            continue;
-        layer->node = node;
-        layer->numbers = 1; /* at most 2^16 * 2^16 * 2^12 by the checks of append */
-        for (size_t d = 0; d < rank; d++)
-            layer->numbers *= (size_t)shape[d];
-        if (precision == BUS_F32 && bus_winograd_isa() != BUS_ISA_PLAIN)
-            layer->winograd = bus_winograd_admits(node);
-        layer->stem = precision == BUS_INT8 && bus_stem_isa() != BUS_STEM_NONE &&
-                      bus_stem_admits(node);
-        layer->needed[BUS_WEIGHT] = true;
-        layer->needed[BUS_BIAS] = node->bias;
-        for (enum bus_part part = BUS_GAMMA; part <= BUS_VARIANCE; part++)
-            layer->needed[part] = node->norm != NULL;
-        layer->needed[BUS_OUTPUT_SCALE] = layer->needed[BUS_INPUT_MEAN] =
-            precision == BUS_INT8 && node->op == BUS_CONV;
-    }
-    if (lay_out(made, error) < 0)
-        goto error;
-    if (bus_onednn_check(dnnl_engine_create(&made->engine, dnnl_cpu, 0), "an engine",
-                         error) < 0 ||
-        bus_onednn_check(
-            dnnl_stream_create(&made->stream, made->engine, dnnl_stream_default_flags),
-            "a stream", error) < 0)
+    made->has_lock = true;
+    if (allocate_layers(made, error) < 0 || create_engine(made, error) < 0)
         goto error;
     *weights = made;
     return 0;
@@ -167,7 +177,7 @@ void bus_weights_free(struct bus_weights *weights)
             dnnl_memory_destroy(layer->scale);
     }
     free(weights->layers);
-    free(weights->maps);
+    free(weights->quants);
     free(weights->cache);
     for (size_t i = 0; i < weights->block_count; i++)
         bus_pages_free(&weights->blocks[i]);
@@ -178,49 +188,9 @@ void bus_weights_free(struct bus_weights *weights)
         dnnl_stream_destroy(weights->stream);
     if (weights->engine != NULL)
         dnnl_engine_destroy(weights->engine);
-    if (weights->lock_made)
+    if (weights->has_lock)
         pthread_mutex_destroy(&weights->lock);
     free(weights);
-}
-
-/* Which layers' weights are in eight bits, by what the maps are. */
-static void choose_narrow(struct bus_weights *weights)
-{
-    for (size_t i = 0; i < weights->layer_count; i++) {
-        struct bus_layer_arrays *layer = &weights->layers[i];
-        if (layer->node != NULL)
-            layer->narrow = layer->stem || weights->maps[layer->node->src].eight_bit;
-    }
-}
-
-/* The file of what is not packed: vectors, and how maps are stored. */
-static bool keep_vectors(struct bus_weights *weights, bool write)
-{
-    const struct bus_cache_part parts[] = {
-        {weights->vectors.data, weights->vectors.size},
-        {weights->maps, weights->layer_count * sizeof *weights->maps},
-    };
-    const size_t count = weights->maps != NULL ? 2 : 1;
-    char name[BUS_CACHE_NAME];
-    if (!bus_cache_name(name, weights->cache, "vectors"))
-        return false;
-    if (write)
-        bus_cache_write(name, parts, count);
-    return write || bus_cache_read(name, parts, count);
-}
-
-int bus_weights_use_cache(struct bus_weights *weights, const char *folder, bool read,
-                          struct bus_error *error)
-{
-    weights->cache = strdup(folder);
-    if (weights->cache == NULL)
-        return bus_error_memory(error, "the cache");
-    if (!read || !keep_vectors(weights, false))
-        return 0;
-    if (weights->maps != NULL)
-        choose_narrow(weights);
-    weights->finished = weights->cached = true;
-    return 0;
 }
 
 /* True if name is the layer's or norm's name, a dot, and the part's name. */
@@ -232,7 +202,7 @@ static bool is_name(const char *name, const char *layer, const char *part)
 }
 
 static struct bus_layer_arrays *find(struct bus_weights *weights, const char *name,
-                                     enum bus_part *found)
+                                     enum bus_part *match)
 {
     for (size_t i = 0; i < weights->layer_count; i++) {
         struct bus_layer_arrays *layer = &weights->layers[i];
@@ -240,7 +210,7 @@ static struct bus_layer_arrays *find(struct bus_weights *weights, const char *na
              layer->node != NULL && part < BUS_PART_COUNT; part++)
             if (layer->needed[part] &&
                 is_name(name, owner(layer->node, part), part_names[part])) {
-                *found = part;
+                *match = part;
                 return layer;
             }
     }
@@ -316,7 +286,7 @@ int bus_weights_set(struct bus_weights *weights, const struct bus_array *array,
     if (check_shape(layer, part, array, error) < 0)
         return -1;
     size_t rows = (size_t)array->shape[0];
-    size_t columns = part == BUS_WEIGHT ? layer->numbers / rows : 1;
+    size_t columns = part == BUS_WEIGHT ? layer->count / rows : 1;
     if (!copy_numbers(layer->parts[part], array, rows, columns, weights->threads))
         return bus_error_set(error, BUS_ERROR_VALUE,
                              "%s: it holds numbers that are not finite", array->name);
@@ -336,7 +306,7 @@ int bus_weights_set(struct bus_weights *weights, const struct bus_array *array,
 /* y = gamma (w x + b - mean) / sqrt(variance + epsilon) + beta, as one w and b. */
 static void fold(struct bus_layer_arrays *layer, int threads)
 {
-    size_t rows = (size_t)layer->node->channels, columns = layer->numbers / rows;
+    size_t rows = (size_t)layer->node->channels, columns = layer->count / rows;
     float **parts = layer->parts;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (size_t row = 0; row < rows; row++) {
@@ -348,77 +318,6 @@ static void fold(struct bus_layer_arrays *layer, int threads)
             weight[i] = (float)(weight[i] * scale);
         parts[BUS_BIAS][row] =
             (float)((bias - parts[BUS_MEAN][row]) * scale + parts[BUS_BETA][row]);
-    }
-}
-
-/* The largest 8-bit weight whose sums are exact: without instructions that sum into 32
- * bits at once, pairs of products have to fit into 16. */
-static int largest_integer(void) { return bus_engine_info().int8 ? 127 : 64; }
-
-static int choose_maps(struct bus_weights *weights, struct bus_error *error)
-{
-    float *scales = calloc(weights->layer_count + 1, sizeof *scales);
-    if (scales == NULL)
-        return bus_error_memory(error, "scales");
-    for (size_t i = 0; i < weights->layer_count; i++)
-        if (weights->layers[i].needed[BUS_OUTPUT_SCALE])
-            scales[i] = weights->layers[i].parts[BUS_OUTPUT_SCALE][0];
-    int result = bus_quantize_maps(weights->maps, weights->graph, scales, error);
-    free(scales);
-    return result;
-}
-
-/* Changes the stem's numbers to those for an image's codes: its weights, the bias by
- * what a code of zero stands for, and the operand's mean. */
-static void convert_stem(struct bus_layer_arrays *layer, const struct bus_node *input)
-{
-    float a[BUS_MAX_IMAGE_CHANNELS], b[BUS_MAX_IMAGE_CHANNELS];
-    const size_t rows = (size_t)layer->node->channels;
-    const size_t columns = layer->numbers / rows;
-    const size_t channels = (size_t)layer->node->src_channels;
-    bus_stem_codes(a, b, input);
-    for (size_t row = 0; row < rows; row++) {
-        float *weight = layer->parts[BUS_WEIGHT] + row * columns;
-        double zero = 0.0;
-        for (size_t i = 0; i < columns; i++) {
-            const size_t c = i / (columns / channels);
-            weight[i] /= a[c];
-            zero += (double)weight[i] * b[c];
-        }
-        layer->parts[BUS_BIAS][row] = (float)(layer->parts[BUS_BIAS][row] - zero);
-    }
-    for (size_t c = 0; c < channels; c++)
-        layer->parts[BUS_INPUT_MEAN][c] = layer->parts[BUS_INPUT_MEAN][c] * a[c] + b[c];
-}
-
-static void round_layers(struct bus_weights *weights)
-{
-    for (size_t i = 0; i < weights->layer_count; i++) {
-        struct bus_layer_arrays *layer = &weights->layers[i];
-        if (layer->node == NULL)
-            continue;
-        const struct bus_node *node = layer->node;
-        const struct bus_quantized_layer quantized = {
-            .src = &weights->maps[node->src],
-            .add = node->op == BUS_CONV && node->add != BUS_NONE
-                       ? &weights->maps[node->add]
-                       : NULL,
-            .dst = &weights->maps[i],
-            .rows = (size_t)node->channels,
-            .columns = layer->numbers / (size_t)node->channels,
-            .src_channels = (size_t)node->src_channels,
-        };
-        if (layer->stem)
-            convert_stem(layer, &weights->graph->nodes[0]);
-        if (layer->narrow)
-            bus_quantize_narrow(
-                &quantized, layer->parts[BUS_WEIGHT], layer->parts[BUS_BIAS],
-                layer->scales, layer->parts[BUS_INPUT_MEAN],
-                layer->stem ? bus_stem_largest(bus_stem_isa()) : largest_integer(),
-                weights->threads);
-        else
-            bus_quantize_wide(&quantized, layer->parts[BUS_WEIGHT],
-                              layer->parts[BUS_BIAS], weights->threads);
     }
 }
 
@@ -436,18 +335,18 @@ int bus_weights_finish(struct bus_weights *weights, struct bus_error *error)
     if (weights->finished)
         return bus_error_set(error, BUS_ERROR_VALUE,
                              "the weights are finished already");
-    if (weights->maps != NULL && choose_maps(weights, error) < 0)
+    if (weights->quants != NULL && bus_weights_choose_quants(weights, error) < 0)
         return -1;
     for (size_t i = 0; i < weights->layer_count; i++)
         if (weights->layers[i].node != NULL && weights->layers[i].node->norm != NULL)
             fold(&weights->layers[i], weights->threads);
-    if (weights->maps != NULL) {
-        choose_narrow(weights);
-        round_layers(weights);
+    if (weights->quants != NULL) {
+        bus_weights_mark_quantized(weights);
+        bus_weights_round(weights);
     }
     weights->finished = true;
     if (weights->cache != NULL)
-        keep_vectors(weights, true);
+        bus_packed_cache_write_vectors(weights);
     return 0;
 }
 

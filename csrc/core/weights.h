@@ -1,8 +1,8 @@
 /* The numbers of a graph's layers: set by name, folded, then packed for oneDNN.
  *
- * Life: new, set every array, finish, then any number of plans. The plain arrays are
- * given back as they are packed; a plan that wants another packing gets it made from
- * the one there is. */
+ * Order of calls: new, set every array, finish, then any number of plans. Arrays are
+ * freed as they are packed; a plan that needs another layout gets it made from the
+ * first one. */
 #ifndef BUS_WEIGHTS_H
 #define BUS_WEIGHTS_H
 
@@ -25,15 +25,15 @@ struct bus_array {
 enum bus_precision {
     BUS_F32,   /* layers by Winograd's algorithm where that is faster; it rounds more */
     BUS_EXACT, /* every layer directly */
-    BUS_BF16,  /* directly, maps and weights in bfloat16, sums in f32 */
-    BUS_INT8,  /* directly, maps and weights in 8 bits, sums in 32; the arrays of a conv
-                  are two more then: output_scale (1), the real number that a step of its
-                  result's map stands for, and input_mean (src_channels) */
+    BUS_BF16,  /* directly, activations and weights in bfloat16, sums in f32 */
+    BUS_INT8,  /* directly, activations and weights in 8 bits, sums in 32. A conv then
+                  has two more arrays: output_scale (1), the real number that a step of
+                  its result stands for, and input_mean (src_channels) */
 };
 
-/* Weights for graph, which must outlive them and not change. Setting and folding use so
- * many threads, 1 to BUS_MAX_THREADS. BUS_ERROR_VALUE where the CPU has no bfloat16 and
- * the precision is that. */
+/* Weights for graph, which must outlive them and not change. threads: of setting and
+ * folding, 1 to BUS_MAX_THREADS. BUS_ERROR_VALUE for BUS_BF16 where the CPU has no
+ * bfloat16. */
 int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
                     int threads, enum bus_precision precision, struct bus_error *error);
 
@@ -41,13 +41,6 @@ enum bus_precision bus_weights_precision(const struct bus_weights *weights);
 
 /* Frees what the weights hold; no plan may use them any more. NULL is fine. */
 void bus_weights_free(struct bus_weights *weights);
-
-/* Has packed weights kept in files of a folder, whose path must name all that decides
- * the numbers: the file that they come from, oneDNN, this code. Called before any array
- * is set. With read, if the biases are there, the weights are finished at once, and a
- * plan whose weights are not kept fails with BUS_ERROR_ABSENT. */
-int bus_weights_use_cache(struct bus_weights *weights, const char *folder, bool read,
-                          struct bus_error *error);
 
 /* Copies an array. BUS_ERROR_VALUE, naming it, if no layer has it, it was set before,
  * its shape is not the layer's, a number is not finite, a variance is negative, or a

@@ -201,26 +201,29 @@ static PyObject *plan_time(PyObject *object, PyObject *images)
 PyDoc_STRVAR(
     observe_doc,
     "observe($self, images, /)\n--\n\n"
-    "Run once and see what the convolutions' maps hold.\n\n"
+    "Run once and see what the convolutions read and write.\n\n"
     "Parameters\n----------\n"
     "images : numpy.ndarray\n    As run takes them.\n\n"
     "Returns\n-------\n"
     "list of (str, bool, numpy.ndarray, numpy.ndarray)\n"
-    "    For each convolution in order its name, whether a ReLU follows, the "
-    "operand's\n"
-    "    mean in each channel, float64, and how many numbers of the result are of "
-    "which size, int64 (2048):\n"
-    "    bin i is of absolute values from 2**(i // 64 - 20) * (1 + i % 64 / 64), the\n"
-    "    first of smaller ones and the last of larger ones, too.\n\n"
+    "    For each convolution in order: its name; whether a ReLU follows; the mean\n"
+    "    of each channel that it reads, float64; and how many of its result's\n"
+    "    numbers lie in each bin, int64 (2048). Bin i begins at the absolute value\n"
+    "    2**(i // 64 - 20) * (1 + i % 64 / 64); the first also has smaller ones, the\n"
+    "    last larger ones.\n\n"
     "Raises\n------\n"
     "ValueError\n    If the plan does not compute in float32.");
 
 /* Makes the arrays of one convolution's observation, and points it into them. */
-static PyObject *new_observation(struct bus_observation *observation,
+static PyObject *new_observation(const struct module_state *state,
+                                 struct bus_observation *observation,
                                  const struct bus_plan *plan, size_t index)
 {
-    const struct bus_node *node = bus_observe_node(plan, index);
     const int64_t bins = BUS_SIZE_BINS;
+    const struct bus_node *node;
+    struct bus_error error;
+    if (bus_observe_node(&node, plan, index, &error) < 0)
+        return raise_error(state, &error);
     void *means_data = NULL, *counts_data = NULL;
     PyObject *means = array_new(&means_data, ARRAY_FLOAT64, 1, &node->src_channels);
     PyObject *counts =
@@ -252,7 +255,7 @@ static PyObject *plan_observe(PyObject *object, PyObject *images)
         return PyErr_NoMemory();
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (size_t i = 0; list != NULL && i < count; i++) {
-        PyObject *row = new_observation(&observations[i], plan, i);
+        PyObject *row = new_observation(state_of(object), &observations[i], plan, i);
         if (row == NULL || PyList_SetItem(list, (Py_ssize_t)i, row) < 0)
             Py_CLEAR(list);
     }
@@ -299,7 +302,8 @@ static PyMethodDef plan_methods[] = {
 };
 
 static PyGetSetDef plan_properties[] = {
-    {"arena_size", plan_arena_size, NULL, "Bytes of maps and scratchpads.", NULL},
+    {"arena_size", plan_arena_size, NULL, "Bytes of activations and scratchpads.",
+     NULL},
     {"steps", plan_steps, NULL, "Layer and kernel of each step, in order.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -1,6 +1,7 @@
 /* busnet._core.Weights: the numbers of a graph's layers. */
 #include "arrays.h"
 #include "module.h"
+#include "packed_cache.h"
 
 #include <string.h>
 
@@ -33,11 +34,11 @@ static PyObject *weights_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     PyObject *graph;
     const char *name = "f32", *cache = NULL;
     enum bus_precision precision = BUS_F32;
-    int threads = 1, kept = 1;
+    int threads = 1, use_cache = 1;
     if (state == NULL ||
         !PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$iszp:Weights", names,
                                      state->graph_type, &graph, &threads, &name, &cache,
-                                     &kept) ||
+                                     &use_cache) ||
         read_precision(&precision, name) < 0)
         return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
@@ -49,7 +50,7 @@ static PyObject *weights_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     if (bus_weights_new(&self->weights, self->graph->graph, threads, precision,
                         &error) < 0 ||
         (cache != NULL &&
-         bus_weights_use_cache(self->weights, cache, kept != 0, &error) < 0)) {
+         bus_weights_use_cache(self->weights, cache, use_cache != 0, &error) < 0)) {
         raise_error(state, &error);
         Py_DECREF(self);
         return NULL;
@@ -139,7 +140,7 @@ static PyObject *weights_finished(PyObject *object, void *unused)
 
 static PyGetSetDef weights_properties[] = {
     {"finished", weights_finished, NULL,
-     "Whether plans can be made: finish was called, or the cache had all.", NULL},
+     "Whether plans can be made: finish was called, or the cache was complete.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -160,14 +161,15 @@ PyDoc_STRVAR(
     "threads : int\n    Threads that set and finish use.\n"
     "precision : str\n"
     "    'f32': by Winograd's algorithm where that is faster; it rounds more.\n"
-    "    'exact': every layer directly. 'bf16': maps and weights in bfloat16.\n"
+    "    'exact': every layer directly. 'bf16': activations and weights in bfloat16.\n"
     "    'int8': both in 8 bits; each conv then has arrays output_scale and "
     "input_mean.\n"
     "cache : str, optional\n"
-    "    Folder of files that keep packed weights. Where they are there, the weights\n"
-    "    are finished at once, without arrays; a plan that needs others then is a\n"
-    "    LookupError.\n"
-    "kept : bool\n    Whether to take what is there; it is written in any case.\n\n"
+    "    Folder of files with packed weights, which plans write. Where its files are\n"
+    "    complete, the weights are finished at once, without arrays; a plan that\n"
+    "    needs another layout then raises LookupError.\n"
+    "kept : bool\n    Whether to read files of the folder; they are written in "
+    "any case.\n\n"
     "Raises\n------\n"
     "ValueError\n"
     "    If the number of threads is out of range, there is no such precision, or the\n"

@@ -9,9 +9,12 @@ int main(void)
     test_components();
     test_graph();
     test_weights();
+    test_quantize();
+    test_kernels();
     test_stem();
     test_winograd();
     test_plan();
+    test_observe();
     test_memory();
     printf("%d passed, %d failed\n", check_passed, check_failed);
     return check_failed != 0 || check_passed == 0;

@@ -1,8 +1,10 @@
 #define _DEFAULT_SOURCE
-/* Kept weights: whole files alone are read, and what they hold computes the same. */
+/* Files of packed weights: only complete ones are read, and what they hold computes the
+ * same. */
 #include "cache.h"
 #include "check.h"
 #include "network.h"
+#include "packed_cache.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,32 +50,6 @@ static void test_files(const char *folder)
     CHECK(bus_cache_hash(0, "ab", 2) != bus_cache_hash(0, "ba", 2));
 }
 
-/* Memory of two files, and of none, that becomes a copy while it is there. */
-static void test_huge_pages(const char *folder)
-{
-    const size_t half = BUS_HUGE_PAGE + BUS_PAGE, size = 2 * half + 100;
-    char name[BUS_CACHE_NAME];
-    unsigned char *data = malloc(size);
-    struct bus_pages pages;
-    struct bus_error error;
-    for (size_t i = 0; i < size; i++)
-        data[i] = (unsigned char)(i * 7 >> 3);
-    CHECK(bus_pages_new(&pages, size, "a test", &error) == 0);
-    memcpy(pages.data + 2 * half, data + 2 * half, size - 2 * half);
-    for (size_t i = 0; i < 2; i++) {
-        const struct bus_cache_part part = {data + i * half, half};
-        CHECK(bus_cache_name(name, folder, i == 0 ? "0" : "1"));
-        bus_cache_write(name, &part, 1);
-        CHECK(bus_cache_map(&pages, i * half, name, half));
-    }
-    for (size_t offset = 0; offset < size;) {
-        offset = bus_pages_make_huge(&pages, offset);
-        CHECK(memcmp(pages.data, data, size) == 0);
-    }
-    bus_pages_free(&pages);
-    free(data);
-}
-
 static int compute(struct network *network, float *logits, float *mask,
                    struct bus_error *error)
 {
@@ -90,7 +66,7 @@ static int compute(struct network *network, float *logits, float *mask,
     return result;
 }
 
-static void test_kept(const char *folder, enum bus_precision precision)
+static void test_weights_of(const char *folder, enum bus_precision precision)
 {
     struct network network;
     struct bus_error error;
@@ -109,7 +85,7 @@ static void test_kept(const char *folder, enum bus_precision precision)
     CHECK(memcmp(logits[0], logits[1], sizeof *logits) == 0);
     CHECK(memcmp(mask[0], mask[1], sizeof *mask) == 0);
 
-    /* The biases alone do not do, and are not taken where that is not wanted. */
+    /* The biases alone are not enough, and are not read where read is false. */
     CHECK(mkdtemp(elsewhere) != NULL);
     CHECK(bus_cache_name(vectors, folder, "vectors"));
     CHECK(bus_cache_name(moved, elsewhere, "vectors"));
@@ -134,12 +110,10 @@ void test_cache(void)
     for (size_t i = 0; i <= count; i++) {
         char folder[] = "/tmp/busnet-XXXXXX", command[64];
         CHECK(mkdtemp(folder) != NULL);
-        if (i < count) {
-            test_kept(folder, precisions[i]);
-        } else {
+        if (i < count)
+            test_weights_of(folder, precisions[i]);
+        else
             test_files(folder);
-            test_huge_pages(folder);
-        }
         snprintf(command, sizeof command, "rm -r %s", folder);
         CHECK(system(command) == 0);
     }

@@ -1,5 +1,5 @@
-/* Every allocation of the core fails once, each in its turn: an error comes back, and
- * the sanitizer finds nothing lost. */
+/* Every allocation of the core fails once, one a run: each is reported as an error, and
+ * the sanitizer finds no leak. */
 #include "check.h"
 #include "components.h"
 #include "failing.h"
@@ -45,7 +45,7 @@ static void test_precision(enum bus_precision precision)
         CHECK(error.code == BUS_ERROR_MEMORY);
     }
     failing_set(0);
-    CHECK(n > 30); /* there are at least so many in the life of a plan */
+    CHECK(n > 30); /* a plan makes more than 30 allocations */
     CHECK(whole_life(precision, &error) == 0);
 }
 

@@ -1,5 +1,6 @@
 #include "check.h"
 #include "network.h"
+#include "plan_internal.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -89,6 +90,37 @@ static void test_refusals(struct network *network)
     bus_plan_free(NULL);
 }
 
+/* Steps, values and arguments are appended up to their capacity, and no further. */
+static void test_capacity(struct network *network)
+{
+    const struct bus_plan_options options = {
+        .batch = 1, .height = 32, .width = 32, .threads = 1};
+    struct bus_plan *plan = NULL;
+    struct bus_step *step = NULL;
+    struct bus_error error = {.code = BUS_OK};
+    int value;
+    CHECK(bus_plan_new(&plan, network->graph, network->weights, &options, &error) == 0);
+    CHECK(plan->step_count <= plan->step_capacity);
+    CHECK(plan->value_count <= plan->value_capacity);
+    while (plan->step_count < plan->step_capacity)
+        CHECK(bus_plan_append_step(&step, plan, BUS_COPY, 1, &error) == 0);
+    CHECK(step == &plan->steps[plan->step_capacity - 1] && step->node == 1);
+    CHECK(bus_plan_append_step(&step, plan, BUS_COPY, 1, &error) < 0);
+    CHECK(error.code == BUS_ERROR_VALUE && strncmp(error.message, "stem: ", 6) == 0);
+    CHECK(plan->step_count == plan->step_capacity);
+    while (plan->value_count < plan->value_capacity)
+        CHECK(bus_plan_append_value(&value, plan, 1, 1, &error) == 0);
+    error.code = BUS_OK;
+    CHECK(bus_plan_append_value(&value, plan, 1, 1, &error) < 0);
+    CHECK(error.code == BUS_ERROR_VALUE);
+    while (step->argument_count < BUS_MAX_ARGUMENTS)
+        CHECK(bus_plan_add_argument(step, DNNL_ARG_SRC, NULL, &error) == 0);
+    error.code = BUS_OK;
+    CHECK(bus_plan_add_argument(step, DNNL_ARG_SRC, NULL, &error) < 0);
+    CHECK(error.code == BUS_ERROR_VALUE && step->argument_count == BUS_MAX_ARGUMENTS);
+    bus_plan_free(plan);
+}
+
 struct worker {
     struct bus_plan *plan;
     const float *src;
@@ -145,6 +177,7 @@ void test_plan(void)
     CHECK(network_fill(&network, &error) == 0);
     test_sizes(&network);
     test_refusals(&network);
+    test_capacity(&network);
     test_threads(&network);
     network_free(&network);
     CHECK(network_new(&network, BUS_INT8, &error) == 0);

@@ -1,18 +1,15 @@
-/* The stem's kernels against the sum as it is written down, on random shapes. */
+/* Every kernel of the image's convolution in 8 bits against the sum as it is written
+ * down, on random shapes. */
 #include "check.h"
-#include "stem.h"
+#include "kernels/kernel.h"
+#include "random.h"
+#include "util.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 static unsigned state = 11;
-
-static int draw(int from, int to)
-{
-    state = state * 1664525U + 1013904223U;
-    return from + (int)((state >> 8) % (unsigned)(to - from + 1));
-}
 
 struct problem {
     struct bus_node node, input;
@@ -49,30 +46,36 @@ static int expected(const struct problem *problem, int64_t n, int64_t y, int64_t
     return (int)lrintf(fmaxf(0.0F, fminf(real, 255.0F)));
 }
 
-static void check_kernel(const struct problem *problem, enum bus_stem_isa isa)
+static void check_kernel(const struct problem *problem, const struct bus_kernel *kernel)
 {
     const size_t count = (size_t)(problem->dst.n * problem->dst.h * problem->dst.w) *
                          (size_t)problem->node.channels;
-    signed char *packed = malloc(bus_stem_weight_size(&problem->node));
+    const size_t row = (size_t)(problem->node.src_channels * problem->node.kernel *
+                                problem->node.kernel);
+    const struct bus_kernel_weights weights = {problem->weights, row};
+    void *packed = malloc(kernel->weight_size(kernel, &problem->node));
     unsigned char *dst = malloc(count), *first = malloc(count);
-    bus_stem_pack(packed, problem->weights,
-                  (size_t)(problem->node.src_channels * problem->node.kernel *
-                           problem->node.kernel),
-                  &problem->node);
+    kernel->pack(kernel, packed, &weights, &problem->node, 1);
     for (int threads = 1; threads <= 3; threads++) {
-        const struct bus_stem plan =
-            bus_stem_plan(isa, &problem->node, &problem->input, &problem->src,
-                          &problem->dst, threads);
-        void *scratch = malloc(bus_stem_scratch(&plan));
-        bus_stem_run(&plan, dst, problem->image, packed, problem->scales, problem->bias,
-                     scratch);
-        free(scratch);
+        struct bus_kernel_call call = {
+            .node = &problem->node,
+            .input = &problem->input,
+            .src = {problem->image, problem->src, dnnl_f32, {0}},
+            .dst = {dst, problem->dst, dnnl_u8, {0}},
+            .weights = packed,
+            .bias = problem->bias,
+            .scales = problem->scales,
+            .threads = threads,
+        };
+        call.scratch = malloc(kernel->scratch(kernel, &call));
+        kernel->run(kernel, &call);
+        free(call.scratch);
         if (threads == 1)
             memcpy(first, dst, count);
         CHECK(memcmp(first, dst, count) == 0);
     }
     int wrong = 0;
-    for (size_t i = 0; i < count; i += (size_t)draw(1, 23)) {
+    for (size_t i = 0; i < count; i += (size_t)random_int(&state, 1, 23)) {
         int64_t rest = (int64_t)i;
         const int64_t o = rest % problem->node.channels;
         rest /= problem->node.channels;
@@ -98,16 +101,20 @@ static void check_problem(struct problem *problem)
     problem->scales = malloc((size_t)node->channels * sizeof *problem->scales);
     problem->bias = malloc((size_t)node->channels * sizeof *problem->bias);
     for (size_t i = 0; i < numbers; i++)
-        problem->image[i] = (float)draw(-2000, 2500) / 1000.0F;
+        problem->image[i] = (float)random_int(&state, -2000, 2500) / 1000.0F;
     for (int64_t i = 0; i < node->channels; i++) {
-        problem->scales[i] = 1.0F / (float)(1 << draw(6, 9));
-        problem->bias[i] = (float)draw(-60, 60);
+        problem->scales[i] = 1.0F / (float)(1 << random_int(&state, 6, 9));
+        problem->bias[i] = (float)random_int(&state, -60, 60);
     }
-    for (int isa = BUS_STEM_AVX2; isa <= (int)bus_stem_isa(); isa++) {
-        const int most = bus_stem_largest((enum bus_stem_isa)isa);
+    for (size_t k = 0; k < bus_kernel_count; k++) {
+        const struct bus_kernel *kernel = bus_kernels[k];
+        if (!bus_isa_available(kernel->isa) ||
+            !kernel->admits(&problem->node, BUS_INT8))
+            continue;
+        const int max = kernel->max_weight;
         for (size_t i = 0; i < weights; i++)
-            problem->weights[i] = (signed char)draw(-most, most);
-        check_kernel(problem, (enum bus_stem_isa)isa);
+            problem->weights[i] = (signed char)random_int(&state, -max, max);
+        check_kernel(problem, kernel);
     }
     free(problem->bias);
     free(problem->scales);
@@ -115,7 +122,8 @@ static void check_problem(struct problem *problem)
     free(problem->image);
 }
 
-static void test_choice(void)
+/* A kernel for the node that tests are made of. */
+static void test_admission(void)
 {
     struct bus_node node = {.op = BUS_CONV,
                             .src = 0,
@@ -124,36 +132,78 @@ static void test_choice(void)
                             .kernel = 7,
                             .channels = 64,
                             .src_channels = 1};
-    CHECK(bus_stem_admits(&node));
-    CHECK(bus_stem_weight_size(&node) == 64 * 7 * 8);
+    const struct bus_kernel *kernel = bus_kernel_adapting(&node, BUS_INT8);
+    CHECK((kernel != NULL) == bus_isa_available(BUS_ISA_AVX2));
+    if (kernel == NULL)
+        return;
+    CHECK(kernel->weight_size(kernel, &node) == 64 * 7 * 8);
+    CHECK(kernel->max_weight == (bus_isa_available(BUS_ISA_AVX512_VNNI) ? 127 : 64));
+    CHECK(bus_kernel_adapting(&node, BUS_F32) == NULL);
     node.relu = false;
-    CHECK(!bus_stem_admits(&node));
+    CHECK(bus_kernel_adapting(&node, BUS_INT8) == NULL);
     node.relu = true;
     node.src = 1;
-    CHECK(!bus_stem_admits(&node));
+    CHECK(bus_kernel_adapting(&node, BUS_INT8) == NULL);
     node.src = 0;
     node.channels = 32;
-    CHECK(!bus_stem_admits(&node));
-    CHECK(bus_stem_largest(BUS_STEM_AVX2) == 64);
-    CHECK(bus_stem_largest(BUS_STEM_VNNI) == 127);
+    CHECK(bus_kernel_adapting(&node, BUS_INT8) == NULL);
+}
+
+/* Adapted numbers compute of the codes what the first ones do of the normalised image.
+ */
+static void test_adaptation(void)
+{
+    const struct bus_node input = {
+        .channels = 2, .mean = {0.4F, 0.5F}, .std = {0.2F, 0.25F}};
+    const struct bus_node node = {.op = BUS_CONV,
+                                  .src = 0,
+                                  .add = BUS_NONE,
+                                  .relu = true,
+                                  .kernel = 1,
+                                  .channels = 64,
+                                  .src_channels = 2};
+    const struct bus_kernel *kernel = bus_kernel_adapting(&node, BUS_INT8);
+    float weights[128], bias[64], mean[2] = {0.5F, -1.0F}, before[128];
+    if (kernel == NULL)
+        return;
+    for (int i = 0; i < 128; i++)
+        before[i] = weights[i] = 0.01F * (float)(i - 64);
+    for (int i = 0; i < 64; i++)
+        bias[i] = 0.1F * (float)i;
+    struct bus_kernel_numbers numbers = {weights, bias, mean};
+    kernel->adapt(&numbers, &node, &input);
+    CHECK(fabsf(mean[0] - (0.5F * 51.0F + 102.0F)) < 1e-4F);
+    CHECK(fabsf(mean[1] - (-63.75F + 127.5F)) < 1e-4F);
+    for (int i = 0; i < 64; i++) {
+        const float pixel[] = {0.7F, 0.1F}; /* in 0..1 */
+        const float x0 = (pixel[0] - 0.4F) / 0.2F, x1 = (pixel[1] - 0.5F) / 0.25F;
+        const float expected =
+            before[2 * i] * x0 + before[2 * i + 1] * x1 + 0.1F * (float)i;
+        const float got = weights[2 * i] * 255.0F * pixel[0] +
+                          weights[2 * i + 1] * 255.0F * pixel[1] + bias[i];
+        CHECK(fabsf(got - expected) < 1e-4F);
+    }
 }
 
 void test_stem(void)
 {
-    test_choice();
+    test_admission();
+    test_adaptation();
     for (int round = 0; round < 24; round++) {
-        const int64_t kernel = draw(1, 7), stride = draw(1, 3);
-        const int64_t padding = draw(0, (int)kernel - 1);
+        const int64_t kernel = random_int(&state, 1, 7),
+                      stride = random_int(&state, 1, 3);
+        const int64_t padding = random_int(&state, 0, (int)kernel - 1);
         struct problem problem = {
             .node = {.op = BUS_CONV,
                      .kernel = kernel,
                      .stride = stride,
                      .padding = padding,
-                     .channels = 64 * draw(1, 2),
-                     .src_channels = draw(1, 4)},
+                     .channels = 64 * random_int(&state, 1, 2),
+                     .src_channels = random_int(&state, 1, 4)},
             .input = {.mean = {0.4F, 0.5F, 0.0F, 1.0F},
                       .std = {0.2F, 0.3F, 0.4F, 1.0F}},
-            .src = {draw(1, 3), 0, kernel + draw(0, 19), kernel + draw(0, 23)},
+            .src = {random_int(&state, 1, 3), 0, kernel + random_int(&state, 0, 19),
+                    kernel + random_int(&state, 0, 23)},
         };
         problem.src.c = problem.input.channels = problem.node.src_channels;
         problem.dst =

@@ -1,6 +1,6 @@
-/* Rounding of sizes. */
-#ifndef BUS_ROUND_H
-#define BUS_ROUND_H
+/* Arithmetic of sizes, and time. */
+#ifndef BUS_UTIL_H
+#define BUS_UTIL_H
 
 #include <stddef.h>
 
@@ -11,5 +11,8 @@ static inline size_t bus_round_up(size_t value, size_t unit)
 {
     return (value + unit - 1) & ~(unit - 1);
 }
+
+/* Seconds since some moment, for differences. */
+double bus_clock(void);
 
 #endif

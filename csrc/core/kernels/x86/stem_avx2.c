@@ -3,8 +3,8 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "stem_block.h"
-#include "target.h"
+#include "kernels/stem.h"
+#include "kernels/target.h"
 
 BUS_TARGET_BEGIN("avx2,fma")
 
@@ -22,7 +22,7 @@ static inline integers dot(integers sums, integers codes, integers w)
 
 static inline integers broadcast(int codes) { return _mm256_set1_epi32(codes); }
 
-static inline void narrow(unsigned char *dst, __m256 real)
+static inline void to_bytes(unsigned char *dst, __m256 real)
 {
     const __m256i rounded = _mm256_cvtps_epi32(real);
     const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(rounded),
@@ -33,19 +33,19 @@ static inline void narrow(unsigned char *dst, __m256 real)
 static inline void finish(unsigned char *dst, integers sums, const float *scales,
                           const float *bias)
 {
-    narrow(dst, _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(scales),
-                                _mm256_loadu_ps(bias)));
+    to_bytes(dst, _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(scales),
+                                  _mm256_loadu_ps(bias)));
 }
 
 static inline void encode(unsigned char *dst, const float *src, const float *a,
                           const float *b)
 {
-    narrow(dst, _mm256_fmadd_ps(_mm256_loadu_ps(src), _mm256_loadu_ps(a),
-                                _mm256_loadu_ps(b)));
+    to_bytes(dst, _mm256_fmadd_ps(_mm256_loadu_ps(src), _mm256_loadu_ps(a),
+                                  _mm256_loadu_ps(b)));
 }
 
-#include "stem_body.h"
+#include "kernels/stem_body.h"
 
-const struct bus_stem_kernels bus_stem_avx2 = {encode_row, compute_row};
+const struct bus_kernel bus_stem_avx2 = BUS_STEM_KERNEL("avx2", BUS_ISA_AVX2, 64);
 
 BUS_TARGET_END

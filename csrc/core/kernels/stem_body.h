@@ -9,8 +9,8 @@
  */
 #include <string.h>
 
-#include "stem_block.h"
-#include "target.h"
+#include "kernels/stem.h"
+#include "kernels/target.h"
 
 static void encode_row(const struct bus_stem *plan, unsigned char *dst,
                        const float *src)
@@ -32,7 +32,7 @@ static void encode_row(const struct bus_stem *plan, unsigned char *dst,
     }
 }
 
-/* So many pixels, a constant wherever this is called, of some channels of a panel. */
+/* Some channels of a panel, of pixels that are a constant wherever this is called. */
 static ALWAYS_INLINE void compute(const struct bus_stem *plan, unsigned char *dst,
                                   const unsigned char *codes, size_t row_size,
                                   const signed char *weights, const float *scales,
@@ -58,7 +58,7 @@ static ALWAYS_INLINE void compute(const struct bus_stem *plan, unsigned char *ds
             }
             weights += STEM_PANEL * STEM_GROUP;
         }
-    /* Past this point the compiler cannot look, or it would keep sums in memory. */
+    /* A barrier for the compiler, which would else keep sums in memory. */
 #pragma GCC unroll 8
     for (size_t i = 0; i < pixels; i++)
 #pragma GCC unroll 8

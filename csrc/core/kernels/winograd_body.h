@@ -3,50 +3,50 @@
  *   LANES    floats of a vector
  *   ROWS     tiles whose products stay in registers together
  *
- * and the instructions by target.h. A body for each width is no taste: vectors wider
- * than the CPU's, which would let one body serve all, ran at a third of the speed. */
-#include "target.h"
-#include "winograd_block.h"
+ * and the instructions by target.h. One body with vectors wider than the CPU's, which
+ * would serve all instruction sets, ran at a third of the speed. */
+#include "kernels/target.h"
+#include "kernels/winograd.h"
 
 typedef float vector
     __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 typedef int bits __attribute__((vector_size(LANES * sizeof(float))));
 
-/* Where a tile lies. */
-struct tile {
+/* Where a tile's result begins. */
+struct origin {
     size_t image;
-    int64_t y, x; /* of its result's first pixel */
+    int64_t y, x;
 };
 
-static inline struct tile locate(const struct bus_winograd *plan, size_t index)
+static inline struct origin locate(const struct bus_winograd *plan, size_t index)
 {
-    const size_t across = bus_divide_up((size_t)plan->src.w, plan->step);
-    const size_t down = bus_divide_up((size_t)plan->src.h, plan->step);
-    return (struct tile){.image = index / (across * down),
-                         .y = (int64_t)(index / across % down * plan->step),
-                         .x = (int64_t)(index % across * plan->step)};
+    const size_t across = bus_divide_up((size_t)plan->src.w, plan->tile);
+    const size_t down = bus_divide_up((size_t)plan->src.h, plan->tile);
+    return (struct origin){.image = index / (across * down),
+                           .y = (int64_t)(index / across % down * plan->tile),
+                           .x = (int64_t)(index % across * plan->tile)};
 }
 
-/* Moves to the next tile. */
-static inline void advance(const struct bus_winograd *plan, struct tile *tile)
+/* Moves to the next origin. */
+static inline void advance(const struct bus_winograd *plan, struct origin *origin)
 {
-    tile->x += (int64_t)plan->step;
-    if (tile->x < plan->src.w)
+    origin->x += (int64_t)plan->tile;
+    if (origin->x < plan->src.w)
         return;
-    tile->x = 0;
-    tile->y += (int64_t)plan->step;
-    if (tile->y < plan->src.h)
+    origin->x = 0;
+    origin->y += (int64_t)plan->tile;
+    if (origin->y < plan->src.h)
         return;
-    tile->y = 0;
-    tile->image++;
+    origin->y = 0;
+    origin->image++;
 }
 
-/* In what follows step is a constant wherever it is passed. */
+/* In what follows tile is a constant wherever it is passed. */
 
 static ALWAYS_INLINE void input_line(vector *t, size_t apart, const vector *d,
-                                     const size_t step)
+                                     const size_t tile)
 {
-    if (step == 2) {
+    if (tile == 2) {
         t[0 * apart] = d[0] - d[2];
         t[1 * apart] = d[1] + d[2];
         t[2 * apart] = d[2] - d[1];
@@ -65,17 +65,17 @@ static ALWAYS_INLINE void input_line(vector *t, size_t apart, const vector *d,
 
 /* Transforms a vector of channels of a tile, whose pixels are line[y * side + x]. */
 static ALWAYS_INLINE void transform_pixels(float *dst, size_t stride,
-                                           const vector *pixels, const size_t step)
+                                           const vector *pixels, const size_t tile)
 {
-    const size_t side = step + 2;
-    vector half[MOST_POINTS], line[MOST_SIDE], out[MOST_SIDE];
+    const size_t side = tile + 2;
+    vector half[MAX_POINTS], line[MAX_SIDE], out[MAX_SIDE];
     for (size_t x = 0; x < side; x++) {
         for (size_t y = 0; y < side; y++)
             line[y] = pixels[y * side + x];
-        input_line(half + x, side, line, step);
+        input_line(half + x, side, line, tile);
     }
     for (size_t y = 0; y < side; y++) {
-        input_line(out, 1, half + y * side, step);
+        input_line(out, 1, half + y * side, tile);
         for (size_t x = 0; x < side; x++)
             *(vector *)(dst + (y * side + x) * stride) = out[x];
     }
@@ -84,16 +84,16 @@ static ALWAYS_INLINE void transform_pixels(float *dst, size_t stride,
 /* Writes the transformed tile to dst[point * stride + channel]. */
 static ALWAYS_INLINE void transform_input(const struct bus_winograd *plan, float *dst,
                                           size_t stride, const float *src,
-                                          struct tile tile, const size_t step)
+                                          struct origin origin, const size_t tile)
 {
-    const size_t side = step + 2;
+    const size_t side = tile + 2;
     const int64_t height = plan->src.h, width = plan->src.w;
     const size_t channels = (size_t)plan->src.c;
-    const int64_t top = tile.y - 1, left = tile.x - 1;
+    const int64_t top = origin.y - 1, left = origin.x - 1;
     const int64_t bottom = top + (int64_t)side, right = left + (int64_t)side;
     const float *image =
-        src + (size_t)((int64_t)tile.image * height * width) * channels;
-    vector pixels[MOST_POINTS];
+        src + (size_t)((int64_t)origin.image * height * width) * channels;
+    vector pixels[MAX_POINTS];
     if (top >= 0 && left >= 0 && bottom <= height && right <= width) {
         const float *corner = image + (size_t)(top * width + left) * channels;
         const size_t row = (size_t)width * channels;
@@ -102,7 +102,7 @@ static ALWAYS_INLINE void transform_input(const struct bus_winograd *plan, float
                 for (size_t x = 0; x < side; x++)
                     pixels[y * side + x] =
                         *(const vector *)(corner + y * row + x * channels + c);
-            transform_pixels(dst + c, stride, pixels, step);
+            transform_pixels(dst + c, stride, pixels, tile);
         }
         return;
     }
@@ -113,14 +113,14 @@ static ALWAYS_INLINE void transform_input(const struct bus_winograd *plan, float
             const size_t place = in ? (size_t)(y * width + x) * channels + c : 0;
             pixels[i] = in ? *(const vector *)(image + place) : (vector){0};
         }
-        transform_pixels(dst + c, stride, pixels, step);
+        transform_pixels(dst + c, stride, pixels, tile);
     }
 }
 
-static ALWAYS_INLINE void output_line(vector *y, const vector *m, const size_t step)
+static ALWAYS_INLINE void output_line(vector *y, const vector *m, const size_t tile)
 {
     const vector even = m[1] + m[2], odd = m[1] - m[2];
-    if (step == 2) {
+    if (tile == 2) {
         y[0] = m[0] + even;
         y[1] = odd + m[3];
         return;
@@ -132,29 +132,29 @@ static ALWAYS_INLINE void output_line(vector *y, const vector *m, const size_t s
     y[3] = odd + 8 * odd2 + m[5];
 }
 
-/* Reads src[point * stride], a vector each, and writes up to step x step pixels. */
+/* Reads src[point * stride], a vector each, and writes up to tile x tile pixels. */
 static ALWAYS_INLINE void transform_output(const struct bus_winograd *plan, float *dst,
                                            const float *src, size_t stride,
-                                           struct tile tile, const float *bias,
-                                           size_t channel, const size_t step)
+                                           struct origin origin, const float *bias,
+                                           size_t channel, const size_t tile)
 {
-    const size_t side = step + 2;
+    const size_t side = tile + 2;
     const int64_t height = plan->src.h, width = plan->src.w;
-    vector m[MOST_SIDE], half[MOST_POINTS], out[MOST_SIDE];
+    vector m[MAX_SIDE], half[MAX_POINTS], out[MAX_SIDE];
     const vector shift = *(const vector *)(bias + channel);
     const vector none = {0};
     for (size_t x = 0; x < side; x++) {
         for (size_t y = 0; y < side; y++)
             m[y] = *(const vector *)(src + (y * side + x) * stride);
-        output_line(out, m, step);
-        for (size_t y = 0; y < step; y++)
+        output_line(out, m, tile);
+        for (size_t y = 0; y < tile; y++)
             half[y * side + x] = out[y];
     }
-    for (size_t y = 0; y < step && tile.y + (int64_t)y < height; y++) {
-        const int64_t row = (int64_t)tile.image * height + tile.y + (int64_t)y;
-        output_line(out, half + y * side, step);
-        for (size_t x = 0; x < step && tile.x + (int64_t)x < width; x++) {
-            const int64_t place = row * width + tile.x + (int64_t)x;
+    for (size_t y = 0; y < tile && origin.y + (int64_t)y < height; y++) {
+        const int64_t row = (int64_t)origin.image * height + origin.y + (int64_t)y;
+        output_line(out, half + y * side, tile);
+        for (size_t x = 0; x < tile && origin.x + (int64_t)x < width; x++) {
+            const int64_t place = row * width + origin.x + (int64_t)x;
             vector *pixel =
                 (vector *)(dst + (size_t)(place * plan->dst_channels) + channel);
             vector sum = out[x] + shift;
@@ -224,33 +224,35 @@ static void multiply_rows(float *dst, const float *a, size_t rows, size_t inputs
 #undef CASE
 }
 
-static ALWAYS_INLINE void transform_by(const size_t step,
+static ALWAYS_INLINE void transform_by(const size_t tile,
                                        const struct bus_winograd_block *block,
                                        size_t from, size_t to)
 {
     const struct bus_winograd *plan = block->plan;
     const size_t inputs = (size_t)plan->src.c;
     const size_t stride = bus_winograd_stride(plan->block_tiles * inputs);
-    struct tile tile = locate(plan, block->first + from);
-    for (size_t t = from; t < to; t++, advance(plan, &tile))
-        transform_input(plan, block->tiles + t * inputs, stride, block->src, tile,
-                        step);
+    struct origin origin = locate(plan, block->first + from);
+    for (size_t t = from; t < to; t++, advance(plan, &origin))
+        transform_input(plan, block->tiles + t * inputs, stride, block->src, origin,
+                        tile);
 }
 
-static void transform(const struct bus_winograd_block *block, size_t from, size_t to)
+static void transform_2(const struct bus_winograd_block *block, size_t from, size_t to)
 {
-    if (block->plan->step == 2)
-        transform_by(2, block, from, to);
-    else
-        transform_by(4, block, from, to);
+    transform_by(2, block, from, to);
 }
 
-static ALWAYS_INLINE void combine_by(const size_t step,
+static void transform_4(const struct bus_winograd_block *block, size_t from, size_t to)
+{
+    transform_by(4, block, from, to);
+}
+
+static ALWAYS_INLINE void combine_by(const size_t tile,
                                      const struct bus_winograd_block *block,
                                      float *products, size_t from, size_t to)
 {
     const struct bus_winograd *plan = block->plan;
-    const size_t points = (step + 2) * (step + 2);
+    const size_t points = (tile + 2) * (tile + 2);
     const size_t inputs = (size_t)plan->src.c, count = block->last - block->first;
     const size_t stride = bus_winograd_stride(plan->block_tiles * inputs);
     const size_t product_stride = bus_winograd_stride(plan->block_tiles * PANEL);
@@ -259,20 +261,23 @@ static ALWAYS_INLINE void combine_by(const size_t step,
         for (size_t point = 0; point < points; point++, weights += inputs * PANEL)
             multiply_rows(products + point * product_stride,
                           block->tiles + point * stride, count, inputs, weights);
-        struct tile tile = locate(plan, block->first);
-        for (size_t t = 0; t < count; t++, advance(plan, &tile))
+        struct origin origin = locate(plan, block->first);
+        for (size_t t = 0; t < count; t++, advance(plan, &origin))
             for (size_t c = 0; c < PANEL; c += LANES)
                 transform_output(plan, block->dst, products + t * PANEL + c,
-                                 product_stride, tile, block->bias, panel * PANEL + c,
-                                 step);
+                                 product_stride, origin, block->bias, panel * PANEL + c,
+                                 tile);
     }
 }
 
-static void combine(const struct bus_winograd_block *block, float *products,
-                    size_t from, size_t to)
+static void combine_2(const struct bus_winograd_block *block, float *products,
+                      size_t from, size_t to)
 {
-    if (block->plan->step == 2)
-        combine_by(2, block, products, from, to);
-    else
-        combine_by(4, block, products, from, to);
+    combine_by(2, block, products, from, to);
+}
+
+static void combine_4(const struct bus_winograd_block *block, float *products,
+                      size_t from, size_t to)
+{
+    combine_by(4, block, products, from, to);
 }

@@ -2,8 +2,8 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "stem_block.h"
-#include "target.h"
+#include "kernels/stem.h"
+#include "kernels/target.h"
 
 BUS_TARGET_BEGIN("avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,fma")
 
@@ -20,7 +20,7 @@ static inline integers dot(integers sums, integers codes, integers w)
 
 static inline integers broadcast(int codes) { return _mm512_set1_epi32(codes); }
 
-static inline void narrow(unsigned char *dst, __m512 real)
+static inline void to_bytes(unsigned char *dst, __m512 real)
 {
     const __m512i rounded =
         _mm512_max_epi32(_mm512_cvtps_epi32(real), _mm512_setzero_si512());
@@ -30,19 +30,20 @@ static inline void narrow(unsigned char *dst, __m512 real)
 static inline void finish(unsigned char *dst, integers sums, const float *scales,
                           const float *bias)
 {
-    narrow(dst, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(scales),
-                                _mm512_loadu_ps(bias)));
+    to_bytes(dst, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(scales),
+                                  _mm512_loadu_ps(bias)));
 }
 
 static inline void encode(unsigned char *dst, const float *src, const float *a,
                           const float *b)
 {
-    narrow(dst, _mm512_fmadd_ps(_mm512_loadu_ps(src), _mm512_loadu_ps(a),
-                                _mm512_loadu_ps(b)));
+    to_bytes(dst, _mm512_fmadd_ps(_mm512_loadu_ps(src), _mm512_loadu_ps(a),
+                                  _mm512_loadu_ps(b)));
 }
 
-#include "stem_body.h"
+#include "kernels/stem_body.h"
 
-const struct bus_stem_kernels bus_stem_vnni = {encode_row, compute_row};
+const struct bus_kernel bus_stem_vnni =
+    BUS_STEM_KERNEL("avx512 vnni", BUS_ISA_AVX512_VNNI, 127);
 
 BUS_TARGET_END
