@@ -61,10 +61,10 @@ static void mark_needed(struct bus_plan *plan)
     plan->values[0].needed = true;
     for (size_t i = count; i-- > 1;) {
         const struct bus_node *node = &plan->graph->nodes[i];
-        const int operands[] = {node->src, node->add};
+        const int operands[] = {node->src, node->add, node->logits};
         if (!plan->values[i].needed)
             continue;
-        for (size_t j = 0; j < 2; j++) {
+        for (size_t j = 0; j < sizeof operands / sizeof *operands; j++) {
             if (operands[j] == BUS_NONE)
                 continue;
             struct bus_value *operand = &plan->values[operands[j]];
@@ -75,8 +75,15 @@ static void mark_needed(struct bus_plan *plan)
     }
 }
 
+/* What linear layers add are a few numbers on their way to a result. */
+static bool adds_logits(const struct bus_node *node)
+{
+    return node->op == BUS_LINEAR && node->add != BUS_NONE;
+}
+
 /* In bfloat16 every activation is, except results that no layer reads, which the caller
- * gets. In 8 bits it depends on how the weights were made. */
+ * gets, and what linear layers add. In 8 bits it depends on how the weights were made.
+ */
 static void choose_types(struct bus_plan *plan)
 {
     const bool bf16 = bus_weights_precision(plan->weights) == BUS_BF16;
@@ -90,13 +97,18 @@ static void choose_types(struct bus_plan *plan)
         return;
     for (size_t i = 0; i < plan->output_count; i++)
         plan->values[plan->graph->outputs[plan->outputs[i]].value].type = dnnl_f32;
+    for (size_t i = 1; i < plan->graph->count; i++)
+        if (plan->values[i].needed && adds_logits(&plan->graph->nodes[i]))
+            plan->values[plan->graph->nodes[i].add].type = dnnl_f32;
     for (size_t i = 1; i < plan->graph->count; i++) {
         const struct bus_node *node = &plan->graph->nodes[i];
         if (!plan->values[i].needed)
             continue;
         plan->values[node->src].type = dnnl_bf16;
-        if (node->add != BUS_NONE)
+        if (node->add != BUS_NONE && !adds_logits(node))
             plan->values[node->add].type = dnnl_bf16;
+        if (node->logits != BUS_NONE)
+            plan->values[node->logits].type = dnnl_bf16;
     }
 }
 

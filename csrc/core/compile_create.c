@@ -83,6 +83,8 @@ static int create_step(struct bus_plan *plan, size_t index, struct bus_error *er
         struct bus_kernel_call *call = &step->native.call;
         call->src.data = bus_plan_data(plan, step->src);
         call->dst.data = bus_plan_data(plan, step->dst);
+        if (call->node->logits != BUS_NONE)
+            call->logits.data = bus_plan_data(plan, call->node->logits);
         call->scratch = plan->arena.data + scratchpad_span(plan, index)->offset;
         return 0;
     }

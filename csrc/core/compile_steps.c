@@ -90,6 +90,9 @@ static int describe_primitive(struct bus_plan *plan, int node, int src, int dst,
         .engine = plan->engine,
     };
     struct bus_step *step;
+    if (bus_layer_types[layer->op]->describe == NULL)
+        return bus_error_set(error, BUS_ERROR_VALUE, "%s: no kernel computes it",
+                             bus_plan_node_label(layer));
     if (bus_plan_append_step(&step, plan, BUS_PRIMITIVE, node, error) < 0)
         return -1;
     step->src = src;
@@ -121,10 +124,14 @@ static struct bus_kernel_step choose_kernel(const struct bus_plan *plan, int nod
                  .dst = tensor_of(plan, node),
                  .threads = plan->threads},
     };
+    if (layer->logits != BUS_NONE)
+        native.call.logits = tensor_of(plan, layer->logits);
     if (native.kernel == NULL)
         native.kernel =
             bus_kernel_choose(&native.call, bus_weights_precision(plan->weights),
-                              bus_kernel_direct_cost(&native.call));
+                              bus_layer_types[layer->op]->describe != NULL
+                                  ? bus_kernel_direct_cost(&native.call)
+                                  : BUS_COST_MAX);
     return native;
 }
 

@@ -34,6 +34,9 @@ static bool exists(const struct bus_graph *graph, int value)
     return value >= 0 && (size_t)value < graph->count;
 }
 
+/* Operators that a value can be added to. */
+static bool adds(enum bus_op op) { return op == BUS_CONV || op == BUS_LINEAR; }
+
 static int check_operands(const struct bus_graph *graph, const struct bus_node *node,
                           struct bus_error *error)
 {
@@ -46,9 +49,12 @@ static int check_operands(const struct bus_graph *graph, const struct bus_node *
     if (!exists(graph, node->src))
         return bus_error_set(error, BUS_ERROR_VALUE, "%s: value %d does not exist", op,
                              node->src);
-    if (node->op == BUS_CONV && node->add != BUS_NONE && !exists(graph, node->add))
+    if (adds(node->op) && node->add != BUS_NONE && !exists(graph, node->add))
         return bus_error_set(error, BUS_ERROR_VALUE, "%s: value %d does not exist", op,
                              node->add);
+    if (node->op == BUS_LESION_POOL && !exists(graph, node->logits))
+        return bus_error_set(error, BUS_ERROR_VALUE, "%s: value %d does not exist", op,
+                             node->logits);
     if (node->op == BUS_RESIZE && !exists(graph, node->like))
         return bus_error_set(error, BUS_ERROR_VALUE, "%s: value %d does not exist", op,
                              node->like);
@@ -84,8 +90,10 @@ int bus_graph_append(int *value, struct bus_graph *graph, const struct bus_node 
         copy.src = BUS_NONE;
     else
         copy.src_channels = graph->nodes[node->src].channels;
-    if (node->op != BUS_CONV)
+    if (!adds(node->op))
         copy.add = BUS_NONE;
+    if (node->op != BUS_LESION_POOL)
+        copy.logits = BUS_NONE;
     if (node->op != BUS_RESIZE)
         copy.like = BUS_NONE;
     if (node->op != BUS_INPUT && node->op != BUS_CONV && node->op != BUS_LINEAR)

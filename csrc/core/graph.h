@@ -23,6 +23,7 @@ enum bus_op {
     BUS_MEAN_POOL,
     BUS_LINEAR,
     BUS_RESIZE,
+    BUS_LESION_POOL,
     BUS_OP_COUNT,
 };
 
@@ -35,8 +36,9 @@ struct bus_node {
     char *name;           /* of the layer's arrays ("layer1.0.conv1"); NULL: has none */
     char *norm;           /* of the batch norm folded into a conv; NULL: has none */
     int src;              /* operand; BUS_NONE for the input */
-    int add;              /* conv: value added before the ReLU, or BUS_NONE */
+    int add;              /* conv, linear: value added before the ReLU, or BUS_NONE */
     int like;             /* resize: value whose height and width it takes */
+    int logits;           /* lesion_pool: value of one channel, logits of a lesion */
     int64_t channels;     /* of the result */
     int64_t src_channels; /* filled by bus_graph_append */
     int64_t kernel, stride, padding;

@@ -24,6 +24,17 @@ static const struct bus_layer_type layer_input = {
     .check = check_input,
 };
 
+int bus_layer_check_add(const struct bus_graph *graph, const struct bus_node *node,
+                        struct bus_error *error)
+{
+    if (node->add == BUS_NONE || graph->nodes[node->add].channels == node->channels)
+        return 0;
+    return bus_error_set(error, BUS_ERROR_VALUE,
+                         "%s: it has %lld channels, but the value to add has %lld",
+                         node->name, (long long)node->channels,
+                         (long long)graph->nodes[node->add].channels);
+}
+
 int64_t bus_window_count(int64_t size, const struct bus_node *node)
 {
     int64_t room = size + 2 * node->padding - node->kernel;
@@ -61,9 +72,13 @@ int bus_window_infer(struct bus_shape *dst, const struct bus_node *node,
 }
 
 const struct bus_layer_type *const bus_layer_types[BUS_OP_COUNT] = {
-    [BUS_INPUT] = &layer_input,           [BUS_CONV] = &bus_layer_conv,
-    [BUS_MAX_POOL] = &bus_layer_max_pool, [BUS_MEAN_POOL] = &bus_layer_mean_pool,
-    [BUS_LINEAR] = &bus_layer_linear,     [BUS_RESIZE] = &bus_layer_resize,
+    [BUS_INPUT] = &layer_input,
+    [BUS_CONV] = &bus_layer_conv,
+    [BUS_MAX_POOL] = &bus_layer_max_pool,
+    [BUS_MEAN_POOL] = &bus_layer_mean_pool,
+    [BUS_LINEAR] = &bus_layer_linear,
+    [BUS_RESIZE] = &bus_layer_resize,
+    [BUS_LESION_POOL] = &bus_layer_lesion_pool,
 };
 
-_Static_assert(BUS_OP_COUNT == 6, "a new operator needs its row in the table");
+_Static_assert(BUS_OP_COUNT == 7, "a new operator needs its row in the table");

@@ -15,7 +15,7 @@ struct bus_layer_request {
     const struct bus_node *node;
     struct bus_shape src, dst;
     const_dnnl_memory_desc_t src_desc, dst_desc;
-    float add_scale; /* conv: what its node's add is multiplied by */
+    float add_scale;                        /* what the node's add is multiplied by */
     const_dnnl_primitive_attr_t attributes; /* with user scratchpad */
     dnnl_engine_t engine;
 };
@@ -31,7 +31,8 @@ struct bus_layer_type {
     int (*infer)(struct bus_shape *dst, const struct bus_node *node,
                  const struct bus_shape *src, const struct bus_shape *like,
                  struct bus_error *error);
-    /* Makes the primitive's descriptor. NULL for the input, which is no primitive. */
+    /* Makes the primitive's descriptor. NULL for the input, and for operators that a
+     * kernel of our own computes. */
     dnnl_status_t (*describe)(dnnl_primitive_desc_t *desc,
                               const struct bus_layer_request *request);
 };
@@ -43,6 +44,11 @@ extern const struct bus_layer_type bus_layer_max_pool;
 extern const struct bus_layer_type bus_layer_mean_pool;
 extern const struct bus_layer_type bus_layer_linear;
 extern const struct bus_layer_type bus_layer_resize;
+extern const struct bus_layer_type bus_layer_lesion_pool;
+
+/* Checks that the value to add has the node's channels. */
+int bus_layer_check_add(const struct bus_graph *graph, const struct bus_node *node,
+                        struct bus_error *error);
 
 /* Height or width of a sliding window's result; 0 if the window does not fit. */
 int64_t bus_window_count(int64_t size, const struct bus_node *node);

@@ -11,12 +11,7 @@ static int check(const struct bus_graph *graph, const struct bus_node *node,
         return bus_error_set(error, BUS_ERROR_VALUE, "conv: it has no name");
     if (bus_window_check(node, node->name, error) < 0)
         return -1;
-    if (node->add != BUS_NONE && graph->nodes[node->add].channels != node->channels)
-        return bus_error_set(error, BUS_ERROR_VALUE,
-                             "%s: it has %lld channels, but the value to add has %lld",
-                             node->name, (long long)node->channels,
-                             (long long)graph->nodes[node->add].channels);
-    return 0;
+    return bus_layer_check_add(graph, node, error);
 }
 
 static dnnl_status_t describe(dnnl_primitive_desc_t *desc,

@@ -1,16 +1,16 @@
-/* Fully connected layer with bias, on maps of one pixel. */
+/* Fully connected layer with bias, on activations of one pixel; a value can be added.
+ */
 #include "layer.h"
 #include "onednn.h"
 
 static int check(const struct bus_graph *graph, const struct bus_node *node,
                  struct bus_node *completed, struct bus_error *error)
 {
-    (void)graph;
     if (node->name == NULL || node->name[0] == '\0')
         return bus_error_set(error, BUS_ERROR_VALUE, "linear: it has no name");
     completed->kernel = 1;
     completed->bias = true;
-    return 0;
+    return bus_layer_check_add(graph, node, error);
 }
 
 static int infer(struct bus_shape *dst, const struct bus_node *node,
@@ -35,6 +35,8 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *desc,
     const dnnl_dims_t weight_dims = {node->channels, node->src_channels};
     const dnnl_dims_t bias_dims = {node->channels};
     dnnl_memory_desc_t src = NULL, dst = NULL, weights = NULL, bias = NULL;
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_post_ops_t post_ops = NULL;
     const dnnl_data_type_t type = bus_onednn_type(request->src_desc);
     dnnl_status_t status;
 
@@ -44,13 +46,22 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *desc,
         (status = dnnl_memory_desc_create_with_tag(&weights, 2, weight_dims, type,
                                                    dnnl_format_tag_any)) ||
         (status =
-             dnnl_memory_desc_create_with_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a)))
+             dnnl_memory_desc_create_with_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a)) ||
+        (status = dnnl_primitive_attr_clone(&attributes, request->attributes)) ||
+        (status = dnnl_post_ops_create(&post_ops)))
+        goto done;
+    if (node->add != BUS_NONE &&
+        ((status = dnnl_post_ops_append_sum(post_ops, request->add_scale, 0,
+                                            dnnl_data_type_undef)) ||
+         (status = dnnl_primitive_attr_set_post_ops(attributes, post_ops))))
         goto done;
     status = dnnl_inner_product_forward_primitive_desc_create(
         desc, request->engine, dnnl_forward_inference, src, weights, bias, dst,
-        request->attributes);
+        attributes);
 
 done:
+    dnnl_post_ops_destroy(post_ops);
+    dnnl_primitive_attr_destroy(attributes);
     dnnl_memory_desc_destroy(bias);
     dnnl_memory_desc_destroy(weights);
     dnnl_memory_desc_destroy(dst);

@@ -133,22 +133,6 @@ size_t bus_plan_number_count(const struct bus_plan *plan, int value)
     return (size_t)shape->n * (size_t)shape->c * (size_t)shape->h * (size_t)shape->w;
 }
 
-/* The nearest bfloat16 of a finite number, ties to even. */
-static uint16_t to_bf16(float number)
-{
-    uint32_t bits;
-    memcpy(&bits, &number, sizeof bits);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-static float from_bf16(uint16_t number)
-{
-    const uint32_t bits = (uint32_t)number << 16;
-    float result;
-    memcpy(&result, &bits, sizeof result);
-    return result;
-}
-
 /* Writes the normalised image into the arena. */
 static void load_input(const struct bus_plan *plan, const float *src)
 {
@@ -164,7 +148,7 @@ static void load_input(const struct bus_plan *plan, const float *src)
         if (bf16) {
             uint16_t *to = (uint16_t *)dst + row * columns;
             for (size_t i = 0; i < columns; i++)
-                to[i] = to_bf16(from[i] * scale[i] + shift[i]);
+                to[i] = bus_to_bf16(from[i] * scale[i] + shift[i]);
         } else {
             float *to = (float *)dst + row * columns;
             for (size_t i = 0; i < columns; i++)
@@ -182,7 +166,7 @@ static void give_output(const struct bus_plan *plan, size_t index, float *dst)
     const struct bus_quant *quant = bus_weights_quant(plan->weights, node);
     if (value->type == dnnl_bf16)
         for (size_t i = 0; i < count; i++)
-            dst[i] = from_bf16(((const uint16_t *)src)[i]);
+            dst[i] = bus_from_bf16(((const uint16_t *)src)[i]);
     else if (value->type == dnnl_u8)
         for (size_t i = 0; i < count; i++)
             dst[i] =

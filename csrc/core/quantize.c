@@ -77,10 +77,18 @@ int bus_quantize_activations(struct bus_quant *quants, const struct bus_graph *g
     return result;
 }
 
+/* What a stored zero of the value to add stands for, with its sign changed. */
+static double zero_of_add(const struct bus_quantized_layer *layer)
+{
+    return layer->add != NULL ? (double)layer->add->zero_point * layer->add->scale
+                              : 0.0;
+}
+
 void bus_quantize_float_layer(const struct bus_quantized_layer *layer, float *weights,
                               float *bias, int threads)
 {
     const double src = layer->src->scale, dst = layer->dst->scale;
+    const double added = zero_of_add(layer);
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (size_t row = 0; row < layer->rows; row++) {
         float *weight = weights + row * layer->columns;
@@ -89,8 +97,9 @@ void bus_quantize_float_layer(const struct bus_quantized_layer *layer, float *we
             sum += weight[i];
             weight[i] = (float)(weight[i] * src / dst);
         }
-        bias[row] = (float)((bias[row] - layer->src->zero_point * src * sum) / dst +
-                            layer->dst->zero_point);
+        bias[row] =
+            (float)((bias[row] - layer->src->zero_point * src * sum - added) / dst +
+                    layer->dst->zero_point);
     }
 }
 
@@ -101,8 +110,7 @@ void bus_quantize_layer(const struct bus_quantized_layer *layer, float *weights,
     const size_t taps = layer->columns / layer->src_channels;
     const double src = layer->src->scale, dst = layer->dst->scale;
     const float limit = (float)max_weight;
-    const double added =
-        layer->add != NULL ? (double)layer->add->zero_point * layer->add->scale : 0.0;
+    const double added = zero_of_add(layer);
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (size_t row = 0; row < layer->rows; row++) {
         float *weight = weights + row * layer->columns;

@@ -94,6 +94,22 @@ static PyObject *graph_input(PyObject *object, PyObject *args, PyObject *kwargs)
     return append((struct graph_object *)object, &node);
 }
 
+/* Reads the value to add, or None. */
+static int read_add(int *add, PyObject *object, const char *operator)
+{
+    if (object == Py_None)
+        return 0;
+    long value = PyLong_AsLong(object);
+    if (value == -1 && PyErr_Occurred())
+        return -1;
+    if (value < 0 || value > INT32_MAX) {
+        PyErr_Format(PyExc_ValueError, "%s: value %ld does not exist", operator, value);
+        return -1;
+    }
+    *add = (int)value;
+    return 0;
+}
+
 PyDoc_STRVAR(
     conv_doc,
     "conv($self, src, name, channels, kernel, *, stride=1, padding=0, norm='',\n"
@@ -113,16 +129,8 @@ static PyObject *graph_conv(PyObject *object, PyObject *args, PyObject *kwargs)
                                      &node.src, &name, &channels, &kernel, &stride,
                                      &padding, &norm, &bias, &add, &relu))
         return NULL;
-    if (add != Py_None) {
-        long value = PyLong_AsLong(add);
-        if (value == -1 && PyErr_Occurred())
-            return NULL;
-        if (value < 0 || value > INT32_MAX) {
-            PyErr_Format(PyExc_ValueError, "conv: value %ld does not exist", value);
-            return NULL;
-        }
-        node.add = (int)value;
-    }
+    if (read_add(&node.add, add, "conv") < 0)
+        return NULL;
     node.name = (char *)name;
     node.norm = norm[0] != '\0' ? (char *)norm : NULL;
     node.channels = channels;
@@ -166,17 +174,33 @@ static PyObject *graph_mean_pool(PyObject *object, PyObject *args, PyObject *kwa
     return append((struct graph_object *)object, &node);
 }
 
-PyDoc_STRVAR(linear_doc, "linear($self, src, name, features)\n--\n\n"
+PyDoc_STRVAR(lesion_pool_doc,
+             "lesion_pool($self, src, logits)\n--\n\n"
+             "Append a mean over the lesion; see busnet.networks.Graph.");
+
+static PyObject *graph_lesion_pool(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"src", "logits", NULL};
+    struct bus_node node = {.op = BUS_LESION_POOL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ii:lesion_pool", names, &node.src,
+                                     &node.logits))
+        return NULL;
+    return append((struct graph_object *)object, &node);
+}
+
+PyDoc_STRVAR(linear_doc, "linear($self, src, name, features, *, add=None)\n--\n\n"
                          "Append a fully connected layer; see busnet.networks.Graph.");
 
 static PyObject *graph_linear(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"src", "name", "features", NULL};
-    struct bus_node node = {.op = BUS_LINEAR};
+    static char *names[] = {"src", "name", "features", "add", NULL};
+    struct bus_node node = {.op = BUS_LINEAR, .add = BUS_NONE};
+    PyObject *add = Py_None;
     const char *name;
     long long features;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "isL:linear", names, &node.src,
-                                     &name, &features))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "isL|$O:linear", names, &node.src,
+                                     &name, &features, &add) ||
+        read_add(&node.add, add, "linear") < 0)
         return NULL;
     node.name = (char *)name;
     node.channels = features;
@@ -228,8 +252,9 @@ static PyObject *graph_output(PyObject *object, PyObject *args, PyObject *kwargs
      name##_doc}
 
 static PyMethodDef graph_methods[] = {
-    METHOD(input),  METHOD(conv),   METHOD(max_pool), METHOD(mean_pool),
-    METHOD(linear), METHOD(resize), METHOD(output),   {NULL, NULL, 0, NULL},
+    METHOD(input),     METHOD(conv),        METHOD(max_pool),
+    METHOD(mean_pool), METHOD(lesion_pool), METHOD(linear),
+    METHOD(resize),    METHOD(output),      {NULL, NULL, 0, NULL},
 };
 
 PyDoc_STRVAR(

@@ -25,6 +25,7 @@ void test_plan(void);
 void test_quantize(void);
 void test_weights(void);
 void test_kernels(void);
+void test_lesion_pool(void);
 void test_stem(void);
 void test_winograd(void);
 void test_memory(void);

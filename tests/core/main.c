@@ -13,6 +13,7 @@ int main(void)
     test_kernels();
     test_stem();
     test_winograd();
+    test_lesion_pool();
     test_plan();
     test_observe();
     test_memory();

@@ -6,7 +6,7 @@
 
 static int describe(struct bus_graph *graph, struct bus_error *error)
 {
-    int image, stem, pooled, first, sum, mean, fc, small, mask, resized;
+    int image, stem, pooled, first, sum, mean, fc, small, mask, lesion, both, resized;
     struct bus_node node = {
         .op = BUS_INPUT, .channels = 1, .mean = {0.4F}, .std = {0.2F}};
     if (bus_graph_append(&image, graph, &node, error) < 0)
@@ -54,10 +54,9 @@ static int describe(struct bus_graph *graph, struct bus_error *error)
     node = (struct bus_node){.op = BUS_MEAN_POOL, .src = sum};
     if (bus_graph_append(&mean, graph, &node, error) < 0)
         return -1;
-    node =
-        (struct bus_node){.op = BUS_LINEAR, .name = "fc", .src = mean, .channels = 3};
-    if (bus_graph_append(&fc, graph, &node, error) < 0 ||
-        bus_graph_output(graph, fc, "class", error) < 0)
+    node = (struct bus_node){
+        .op = BUS_LINEAR, .name = "fc", .src = mean, .add = BUS_NONE, .channels = 3};
+    if (bus_graph_append(&fc, graph, &node, error) < 0)
         return -1;
     node = (struct bus_node){.op = BUS_RESIZE, .src = pooled, .like = stem};
     if (bus_graph_append(&small, graph, &node, error) < 0)
@@ -71,6 +70,14 @@ static int describe(struct bus_graph *graph, struct bus_error *error)
                              .kernel = 1,
                              .stride = 1};
     if (bus_graph_append(&mask, graph, &node, error) < 0)
+        return -1;
+    node = (struct bus_node){.op = BUS_LESION_POOL, .src = sum, .logits = mask};
+    if (bus_graph_append(&lesion, graph, &node, error) < 0)
+        return -1;
+    node = (struct bus_node){
+        .op = BUS_LINEAR, .name = "lesion_fc", .src = lesion, .add = fc, .channels = 3};
+    if (bus_graph_append(&both, graph, &node, error) < 0 ||
+        bus_graph_output(graph, both, "class", error) < 0)
         return -1;
     node = (struct bus_node){
         .op = BUS_RESIZE, .src = mask, .like = image, .nearest = true};
@@ -102,7 +109,7 @@ void network_free(struct network *network)
 static int set(struct network *network, const char *layer, const char *part,
                size_t rank, const int64_t *shape, struct bus_error *error)
 {
-    static float numbers[16 * 16 * 9];
+    static float numbers[32 * 16 * 9];
     char name[64];
     size_t count = 1;
     for (size_t i = 0; i < rank; i++)

@@ -23,6 +23,7 @@ static const struct bus_node samples[] = {
      .stride = 2,
      .padding = 3,
      .relu = true},
+    {.op = BUS_LESION_POOL, .src = 1, .logits = 2, .channels = 66, .src_channels = 64},
 };
 
 #define SAMPLES (sizeof samples / sizeof *samples)
@@ -94,6 +95,7 @@ static void test_choice(void)
         /* It is of the best instruction set. */
         for (size_t j = 0; kernel != NULL && j < bus_kernel_count; j++)
             if (bus_isa_available(bus_kernels[j]->isa) &&
+                bus_kernels[j]->layout != NULL &&
                 strcmp(bus_kernels[j]->layout, kernel->layout) == 0)
                 CHECK(bus_kernels[j]->isa <= kernel->isa);
     }

@@ -59,8 +59,11 @@ static void test_activations(void)
     append(graph, conv("logit", sum, BUS_NONE, false));
     append(graph, (struct bus_node){.op = BUS_RESIZE, .src = sum, .like = 0});
     const int mean = append(graph, (struct bus_node){.op = BUS_MEAN_POOL, .src = sum});
-    append(graph, (struct bus_node){
-                      .op = BUS_LINEAR, .name = "fc", .src = mean, .channels = 2});
+    append(graph, (struct bus_node){.op = BUS_LINEAR,
+                                    .name = "fc",
+                                    .src = mean,
+                                    .add = BUS_NONE,
+                                    .channels = 2});
     CHECK(bus_quantize_activations(quants, graph, scales, &error) == 0);
     CHECK(is(&quants[0], false, 1.0F, 0.0F));
     CHECK(is(&quants[1], true, 0.5F, 0.0F));
@@ -101,8 +104,10 @@ static void test_refusals(void)
 
     graph = new_graph();
     a = append(graph, conv("a", 0, BUS_NONE, true));
-    append(graph,
-           (struct bus_node){.op = BUS_LINEAR, .name = "fc", .src = a, .channels = 2});
+    append(
+        graph,
+        (struct bus_node){
+            .op = BUS_LINEAR, .name = "fc", .src = a, .add = BUS_NONE, .channels = 2});
     check_refused(graph, "fc: ");
 }
 
@@ -148,10 +153,12 @@ static void test_layer(unsigned *state, int max_weight, bool adds)
 }
 
 /* Floats that are stored with scale and zero point: the real result stays. */
-static void test_float_layer(unsigned *state)
+static void test_float_layer(unsigned *state, bool adds)
 {
     const struct bus_quant src = {false, 0.02F, 128.0F}, dst = {false, 0.1F, 3.0F};
-    const struct bus_quantized_layer layer = {&src, NULL, &dst, ROWS, COLUMNS, COLUMNS};
+    const struct bus_quant add = {true, 0.05F, 128.0F};
+    const struct bus_quantized_layer layer = {
+        &src, adds ? &add : NULL, &dst, ROWS, COLUMNS, COLUMNS};
     float *weights = random_numbers(state, ROWS * COLUMNS, 0.5F);
     float *bias = random_numbers(state, ROWS, 2.0F);
     float *x = random_numbers(state, COLUMNS, 1.0F);
@@ -163,7 +170,8 @@ static void test_float_layer(unsigned *state)
     }
     bus_quantize_float_layer(&layer, weights, bias, 1);
     for (int row = 0; row < ROWS; row++) {
-        double stored = bias[row];
+        double stored =
+            bias[row] + (adds ? add.scale / dst.scale * add.zero_point : 0.0);
         for (int i = 0; i < COLUMNS; i++)
             stored += (double)weights[row * COLUMNS + i] *
                       (x[i] / src.scale + src.zero_point);
@@ -198,7 +206,7 @@ void test_quantize(void)
     test_refusals();
     for (int round = 0; round < 8; round++) {
         test_layer(&state, round % 2 != 0 ? 127 : 64, round % 4 < 2);
-        test_float_layer(&state);
+        test_float_layer(&state, round % 2 != 0);
     }
     test_extremes();
 }

@@ -104,8 +104,11 @@ static void test_eight_bit(void)
         CHECK(bus_graph_append(&value, graph, &node, &error) == 0);
         node = (struct bus_node){.op = BUS_MEAN_POOL, .src = value};
         CHECK(bus_graph_append(&value, graph, &node, &error) == 0);
-        node = (struct bus_node){
-            .op = BUS_LINEAR, .name = "fc", .src = value, .channels = 3};
+        node = (struct bus_node){.op = BUS_LINEAR,
+                                 .name = "fc",
+                                 .src = value,
+                                 .add = BUS_NONE,
+                                 .channels = 3};
         CHECK(bus_graph_append(&value, graph, &node, &error) == 0);
         CHECK(bus_graph_output(graph, value, "class", &error) == 0);
         CHECK(bus_weights_new(&weights, graph, 2, BUS_F32, &error) == 0);

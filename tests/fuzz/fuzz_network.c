@@ -40,6 +40,7 @@ static void append(struct input *input, struct bus_graph *graph, int index)
     node.src = index - 1 - take_up_to(input, 3);
     node.add = (flags & 32) != 0 ? index - 1 - take_up_to(input, 3) : BUS_NONE;
     node.like = index - 1 - take_up_to(input, 3);
+    node.logits = index - 1 - take_up_to(input, 3);
     node.channels = take_size(input, node.op == BUS_INPUT ? 4 : 40);
     node.kernel = take_size(input, 4);
     node.stride = take_size(input, 3);

@@ -18,6 +18,7 @@
 #define BUS_ROWS(ROW)                                                                  \
     BUS_X86_ROWS(ROW)                                                                  \
     ROW(bus_winograd_2_plain)                                                          \
-    ROW(bus_winograd_4_plain)
+    ROW(bus_winograd_4_plain)                                                          \
+    ROW(bus_lesion_pool)
 
 #endif
