@@ -76,7 +76,7 @@ def check_compiler():
 
 
 def c_sources():
-    """Return the C files of this architecture; csrc/core/kernels has a folder of each."""
+    """Return the C files; kernels of one architecture have a folder of their own."""
     folders = ["python", "core", "core/kernels"]
     if platform.machine().lower() in ("x86_64", "amd64"):
         folders.append("core/kernels/x86")

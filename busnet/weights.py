@@ -198,8 +198,6 @@ def load(
     """
     name = os.fspath(path)
     info = read_info(name)
-    if info.network.pooling == "lesion" and not hasattr(_core.Graph, "lesion_pool"):
-        raise WeightsError(f"{name}: this engine has no pooling over the lesion")
     calibrated = precision == "int8"
     graph = _core.Graph()
     build(

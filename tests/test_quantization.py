@@ -167,7 +167,9 @@ def test_graphs_that_eight_bits_do_not_do():
 
     with pytest.raises(ValueError, match=r"a: int8 needs an operand that is not neg"):
         int8_weights(negative, arrays)
-    with pytest.raises(ValueError, match=r"b: int8 needs a sum of activations that all"):
+    with pytest.raises(
+        ValueError, match=r"b: int8 needs a sum of activations that all"
+    ):
         int8_weights(sum_in_float, arrays)
 
     def good(graph):

@@ -193,6 +193,39 @@ def test_max_pool(n, h, w, channels, kernel, stride, ceil, data, seed):
 
 
 @quick
+@given(
+    n=BATCHES,
+    h=SIDES,
+    w=SIDES,
+    channels=CHANNELS,
+    features=CHANNELS,
+    factor=st.integers(1, 4),
+    seed=SEEDS,
+)
+def test_lesion_pool_and_a_sum_of_linears(n, h, w, channels, features, factor, seed):
+    generator = np.random.RandomState(seed)
+    arrays = {
+        "thin.weight": 6 * uniform(generator, 1, 1, 1, 1),
+        "thin.bias": uniform(generator, 1),
+        "fc.weight": uniform(generator, features, channels),
+        "fc.bias": uniform(generator, features),
+        "lesion_fc.weight": uniform(generator, features, channels + 2),
+        "lesion_fc.bias": uniform(generator, features),
+    }
+
+    def describe(graph):
+        image, src = lift(graph, arrays, generator, channels)
+        src = graph.max_pool(src, min(factor, h, w), min(factor, h, w), ceil=True)
+        logits = graph.conv(image, "thin", 1, 1, bias=True)
+        lesion = graph.lesion_pool(src, logits)
+        graph.output(lesion, "lesion")
+        mean = graph.linear(graph.mean_pool(src), "fc", features)
+        graph.output(graph.linear(lesion, "lesion_fc", features, add=mean), "y")
+
+    compare(describe, arrays_after(describe, arrays), _image(generator, n, h, w))
+
+
+@quick
 @given(n=BATCHES, h=SIDES, w=SIDES, channels=CHANNELS, features=CHANNELS, seed=SEEDS)
 def test_mean_pool_and_linear(n, h, w, channels, features, seed):
     generator = np.random.RandomState(seed)

@@ -8,8 +8,7 @@ from random_weights import random_arrays, random_images
 
 from busnet import _core
 from busnet.networks import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
+    COARSE_MASK,
     NETWORKS,
     STAGES,
     build,
@@ -65,10 +64,20 @@ def test_outputs_are_pytorchs(name, precision):
 @pytest.mark.parametrize("shortcuts", [False, True])
 def test_outputs_are_the_oracles(name, variant, shortcuts):
     row = get_network(name, variant=variant, stage_shortcuts=shortcuts)
+    assert_oracle(row, {*row.heads, *STAGES})
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mod_resnet101"])
+def test_pooling_over_the_lesion_is_the_oracles(name):
+    row = get_network(name, pooling="lesion")
+    assert_oracle(row, {*row.heads, *STAGES, COARSE_MASK})
+
+
+def assert_oracle(row, names):
     images = random_images((2, 43, 71, row.channels))
     oracle = NumpyGraph(random_arrays(row), images.transpose(0, 3, 1, 2))
-    build(row, oracle, classes=3, mean=IMAGENET_MEAN, std=IMAGENET_STD, features=True)
-    assert set(oracle.outputs) == {*row.heads, *STAGES}
+    build(row, oracle, classes=3, features=True)
+    assert set(oracle.outputs) == names
     outputs = _core.Plan(finished(row), 2, 43, 71, threads=2).run(images)
     for head, expected in oracle.outputs.items():
         assert_parity(outputs[head].transpose(0, 3, 1, 2), expected)
