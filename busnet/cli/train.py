@@ -5,42 +5,64 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from busnet.cli.common import DataOption, ThreadsOption, app, messages, progress, use
+from busnet.cli.common import ThreadsOption, app, messages, progress, use
+from busnet.data import Fold, parse_sources
+from busnet.engine.threads import get_threads
 from busnet.errors import MissingExtraError
 from busnet.networks import get_network
-from busnet.engine.threads import get_threads
+
+if TYPE_CHECKING:
+    from busnet.training.recipe import Recipe
+
+SourcesOption = Annotated[
+    list[str],
+    typer.Option(
+        "--data",
+        help="NAME=PATH of a source's folder or table; once for each source. Of a "
+        "single one the path is enough.",
+    ),
+]
 
 
 @app.command()
 def train(
     name: Annotated[str, typer.Option("--network", help="Row of the table to train.")],
-    data: DataOption,
+    data: SourcesOption,
     out: Annotated[
         Path | None,
         typer.Option(help="Weights file to write; by default in --work."),
     ] = None,
     protocol: Annotated[
-        str, typer.Option(help="How the data set is used.")
-    ] = "busi-group5",
+        str | None,
+        typer.Option(help="How the data is used; by default as its layout says."),
+    ] = None,
     fold: Annotated[
         int | None,
         typer.Option(help="Fold that is held out; without it none is."),
+    ] = None,
+    leave_out: Annotated[
+        str | None,
+        typer.Option(
+            help="Source that is held out as a whole (protocol hospitals).",
+        ),
     ] = None,
     start: Annotated[
         Path | None,
         typer.Option(help="Weights file or folder of ImageNet weights to start from."),
     ] = None,
-    pretrain: Annotated[
-        Path | None,
-        typer.Option(help="BUS-BRA's folder, to train on it first."),
-    ] = None,
-    recipe: Annotated[str, typer.Option(help="finetune or pretrain.")] = "finetune",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="standard: for images of other hospitals, too; release: the same in "
+            "large batches, for a GPU; plain: without what other hospitals take."
+        ),
+    ] = "standard",
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs instead of the recipe's.")
     ] = None,
@@ -57,6 +79,13 @@ def train(
     shortcuts: Annotated[
         bool | None,
         typer.Option("--stage-shortcuts/--no-stage-shortcuts", help="As the row has."),
+    ] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(
+            help="What the class head looks at: mean, or lesion as well; as the row "
+            "has where not given."
+        ),
     ] = None,
     channels: Annotated[int, typer.Option(min=1, max=3, help="1: grey, 3: RGB.")] = 1,
     work: Annotated[
@@ -97,36 +126,39 @@ def train(
         raise typer.BadParameter(
             f"is none of {', '.join(RECIPES)}", param_hint="--recipe"
         )
+    if fold is not None and leave_out is not None:
+        raise typer.BadParameter(
+            "a fold and a whole source cannot both be held out", param_hint="--fold"
+        )
+    if leave_out is not None and protocol is None:
+        protocol = "hospitals"
+    held_out = fold if fold is not None else leave_out
     use(threads)
     torch.set_num_threads(get_threads())
     changes: dict[str, Any] = {"channels": channels, "heads": heads.split(",")}
+    if pooling is not None:
+        changes["pooling"] = pooling
     if shortcuts is not None:
         changes["stage_shortcuts"] = shortcuts
     row = get_network(name, **changes)
     chosen = dataclasses.replace(RECIPES[recipe], seed=seed, frozen=frozen)
     if epochs is not None:
         chosen = chosen.shortened(epochs)
-    held = f"fold{fold}" if fold is not None else "all"
-    tag = f"{training.file_name(row)}-{protocol}-{held}-seed{seed}"
-    if frozen:
-        tag += f"-frozen{frozen}"
+    sources = parse_sources(data)
+    tag = _tag(training.file_name(row), [*sources], protocol, held_out, chosen)
+    if recipe != "standard":
+        tag += f"-{recipe}"
     target = out if out is not None else work / f"{tag}.safetensors"
     with progress() as bar:
-        if pretrain is not None:
-            start = training.pretrain(
-                row,
-                pretrain,
-                start,
-                work,
-                _reporter(bar, "pre-training"),
-                device=device,
-            )
-        job = training.Job(row, data, protocol, fold, chosen, start, device)
+        job = training.Job(row, sources, chosen, protocol, held_out, start, device)
         info = training.run(
             job,
             target,
             checkpoint=work / f"{tag}.ckpt",
             report=_reporter(bar, "training"),
+            log=lambda line: messages.print(
+                f"draws: {escape(line)}", highlight=False, soft_wrap=True
+            ),
             allow_leak=allow_leak,
             eight_bit=eight_bit,
         )
@@ -136,6 +168,20 @@ def train(
             f"sides of the split; the weights file says so"
         )
     messages.print(f"weights in {escape(str(target))}", soft_wrap=True)
+
+
+def _tag(
+    network: str, sources: list[str], protocol: str | None, fold: Fold, recipe: Recipe
+) -> str:
+    """Return the name of a training's files, without what is as usual."""
+    if protocol is None:
+        protocol = "-".join(sources)
+    held_out = f"fold{fold}" if isinstance(fold, int) else f"without-{fold}"
+    parts = [network, protocol, "all" if fold is None else held_out]
+    parts.append(f"seed{recipe.seed}")
+    if recipe.frozen:
+        parts.append(f"frozen{recipe.frozen}")
+    return "-".join(parts)
 
 
 def _reporter(bar: Progress, what: str) -> Callable[[Any], None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,22 +14,13 @@ from scipy.special import expit
 from busnet import weights
 from busnet.data import CLASSES
 from busnet.model_info import ModelInfo
-from busnet.training.calibration import calibrated, fit_lesion_peak
-from busnet.training.graph import TorchGraph
-from busnet.training.trainer import Examples, Trainer
+from busnet.training.calibration import calibrated, case_weights, fit_lesion_peak
+from busnet.training.examples import UNKNOWN, Examples
+from busnet.training.measures import Outputs, compute_outputs
+from busnet.training.trainer import Trainer
 from busnet.version import __version__
 
-__all__ = ["export"]
-
-
-@torch.no_grad()
-def outputs_of(
-    graph: TorchGraph, examples: Examples
-) -> dict[str, npt.NDArray[np.float32]]:
-    """Compute a module's float32 outputs of examples, by name."""
-    graph.eval()
-    parts = [graph(images) for images in examples.images.split(8)]
-    return {name: torch.cat([p[name] for p in parts]).numpy() for name in parts[0]}
+__all__ = ["calibrate_on", "export", "module_arrays"]
 
 
 def device_title(device: torch.device) -> str:
@@ -40,7 +30,7 @@ def device_title(device: torch.device) -> str:
     return device.type
 
 
-def start_provenance(trainer: Trainer) -> Any:
+def start_provenance(trainer: Trainer) -> str | dict[str, object]:
     """Return where the trainer's weights started, with all that they have seen."""
     if trainer.start is None:
         return "random"
@@ -49,10 +39,48 @@ def start_provenance(trainer: Trainer) -> Any:
     return dict(weights.read_info(trainer.start).provenance)
 
 
+def module_arrays(graph: torch.nn.Module) -> dict[str, npt.NDArray[np.float32]]:
+    """Return a module's arrays by name, as a weights file holds them."""
+    return {
+        name: value.detach().cpu().float().numpy()
+        for name, value in graph.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+
+
+def calibrate_on(info: ModelInfo, outputs: Outputs, examples: Examples) -> ModelInfo:
+    """Return a description with what the validation cases decide filled in.
+
+    Sources count alike, and the classes within one, so that the largest hospital does
+    not decide alone.
+    """
+    if outputs.logits is not None:
+        known = examples.labels != UNKNOWN
+        if known.any():
+            info = calibrated(
+                info,
+                outputs.logits[known],
+                examples.labels[known],
+                examples.sources[known],
+            )
+    if outputs.lesion is not None and examples.masked.any():
+        rows = np.flatnonzero(examples.masked)
+        masks = examples.masks[:, 0].cpu().numpy()[rows] > 0
+        lesion = examples.has_lesion[rows].astype(np.int64)
+        peak = fit_lesion_peak(
+            expit(outputs.lesion.float().cpu().numpy()[rows]),
+            masks,
+            info.mask_threshold,
+            case_weights(lesion, examples.sources[rows]),
+        )
+        info = dataclasses.replace(info, lesion_peak=peak)
+    return info
+
+
 def export(
     path: str | os.PathLike[str],
     trainer: Trainer,
-    provenance: Mapping[str, Any],
+    provenance: Mapping[str, object],
     *,
     eight_bit: bool = False,
 ) -> ModelInfo:
@@ -69,11 +97,7 @@ def export(
     eight_bit
         See :func:`busnet.weights.save`.
     """
-    network, graph, validation = (
-        trainer.network,
-        trainer.average.cpu(),
-        trainer.split.validation,
-    )
+    network, split = trainer.network, trainer.split
     mean, std = network.statistics
     info = ModelInfo(
         network=network,
@@ -83,35 +107,21 @@ def export(
         std=std,
         provenance={
             **provenance,
-            "train_images": len(trainer.split.train),
-            "validation_images": len(validation),
-            "test_images": len(trainer.split.test),
-            "leaks": len(trainer.split.leaks),
+            "train_images": len(split.train),
+            "validation_images": len(split.validation),
+            "test_images": len(split.test),
+            "leaks": len(split.leaks),
             "start": start_provenance(trainer),
             "device": device_title(trainer.device),
             "bfloat16": trainer.bfloat16,
             "recipe": trainer.recipe.as_dict(),
+            "sampling": trainer.sampling,
             "busnet": __version__,
             "torch": torch.__version__,
         },
     )
-    if validation:
-        examples = Examples.load(validation, trainer.recipe.size, network.channels)
-        outputs = outputs_of(graph, examples)
-        if "class" in outputs:
-            logits = outputs["class"].astype(np.float64)
-            info = calibrated(info, logits, examples.labels.numpy())
-        if "mask" in outputs:
-            peak = fit_lesion_peak(
-                expit(outputs["mask"][:, 0]),
-                examples.masks[:, 0].numpy() > 0,
-                info.mask_threshold,
-            )
-            info = dataclasses.replace(info, lesion_peak=peak)
-    arrays = {
-        name: value.numpy()
-        for name, value in graph.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
-    weights.save(path, arrays, info, eight_bit=eight_bit)
+    if split.validation:
+        examples = trainer.validation_examples()
+        info = calibrate_on(info, compute_outputs(trainer.average, examples), examples)
+    weights.save(path, module_arrays(trainer.average), info, eight_bit=eight_bit)
     return info

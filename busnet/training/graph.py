@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from busnet.networks import LESION_EPSILON, Network, build
 from busnet.model_info import ModelInfo
+from busnet.networks import LESION_EPSILON, Network, build
 
 __all__ = ["TorchGraph", "from_arrays", "load_arrays", "module"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from busnet.training.augment import Augmentation
+from busnet.training.augment import MACHINES, Augmentation
+from busnet.training.sampling import Sampling
 
 __all__ = ["RECIPES", "Phase", "Recipe"]
 
@@ -19,7 +20,7 @@ class Phase:
     size
         Side of the square images, pixels.
     epochs
-        Passes over the training cases.
+        Passes over as many images as there are training cases.
     batch
         Images a step.
     """
@@ -49,12 +50,22 @@ class Recipe:
         Label smoothing.
     mask_weight
         Weight of the mask's loss beside the class's.
+    silence
+        Weight in the mask's loss of the largest responses on images without a lesion.
+    hierarchical
+        Whether a source without normal images trains benign against malignant alone,
+        and not that its images hold a lesion.
     ema
-        Decay a step of the averaged weights, which are what is kept.
+        Decay a step of the averaged weights, which are the ones that are exported.
     frozen
         Stages that stay as they start, 0 to 4, and from 1 on the stem with them: their
         weights are not changed and their norms keep their statistics, which saves
         their backward passes.
+    oversize
+        How much larger than the network's squares the images are stored, for crops; at
+        most 256 pixels, where that is not less than the network's size.
+    sampling
+        Which images are drawn.
     augmentation
         Ranges of the augmentation.
     seed
@@ -68,8 +79,12 @@ class Recipe:
     warmup: float = 0.05
     smoothing: float = 0.05
     mask_weight: float = 1.0
+    silence: float = 0.0
+    hierarchical: bool = False
     ema: float = 0.99
     frozen: int = 0
+    oversize: float = 1.0
+    sampling: Sampling = dataclasses.field(default_factory=Sampling)
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     seed: int = 0
 
@@ -77,6 +92,10 @@ class Recipe:
     def size(self) -> int:
         """Image size of the finished model."""
         return self.phases[-1].size
+
+    def stored_size(self, phase: Phase) -> int:
+        """Return the side of the squares that the training images are stored as."""
+        return max(phase.size, min(round(phase.size * self.oversize), 256))
 
     def shortened(self, epochs: int) -> Recipe:
         """Return the recipe with so many epochs, spread over the phases alike.
@@ -98,11 +117,27 @@ class Recipe:
         return {**dataclasses.asdict(self), "phases": [*map(vars, self.phases)]}
 
 
-#: Recipes by name. Small images first, where an epoch is cheap, then the final size
-#: while the rate is still high, so that there is time to get used to it.
+#: For images of hospitals that are not trained on, too. Small images first, where an
+#: epoch is cheap, then the final size while the rate is still high, so that there is
+#: time to get used to it.
+_STANDARD = Recipe(
+    (Phase(128, 10), Phase(192, 20)),
+    silence=0.2,
+    hierarchical=True,
+    oversize=1.25,
+    sampling=Sampling(lesion_free=0.5, crop=0.3),
+    augmentation=MACHINES,
+)
+
+#: Recipes by name.
 RECIPES = {
-    # From ImageNet weights to ultrasound, on a larger set such as BUS-BRA.
-    "pretrain": Recipe((Phase(128, 8), Phase(160, 4))),
-    # From pre-trained weights to the task, on BUSI.
-    "finetune": Recipe((Phase(128, 10), Phase(192, 20))),
+    "standard": _STANDARD,
+    # What the shipped models were trained by, for a GPU.
+    "release": dataclasses.replace(
+        _STANDARD, phases=(Phase(192, 40, batch=64),), learning_rate=4e-4
+    ),
+    # Without the levers, to measure them by: plain order, plain changes.
+    "plain": Recipe(
+        (Phase(128, 10), Phase(192, 20)), sampling=Sampling(balanced=False)
+    ),
 }

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from busnet.data import PROTOCOLS, read_sources, recognise, split
+from busnet.data import Fold, default_protocol, get_protocol, read_sources, split
+from busnet.model_info import ModelInfo
 from busnet.networks import Network
 from busnet.training.export import export
-from busnet.training.recipe import RECIPES, Recipe
+from busnet.training.recipe import Recipe
 from busnet.training.trainer import Progress, Trainer
-from busnet.model_info import ModelInfo
 
-__all__ = ["Job", "file_name", "pretrain", "run"]
-
-PRETRAINING = "busbra-patient5"
+__all__ = ["Job", "file_name", "run"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +25,16 @@ class Job:
     network
         The row to train.
     data
-        Folder or table of the data set that the protocol is for.
-    protocol
-        A name of :data:`busnet.data.PROTOCOLS`.
-    fold
-        The fold that is held out; None holds out nothing.
+        Folders or tables of the sources by their names, see
+        :func:`busnet.data.read_sources`.
     recipe
         How.
+    protocol
+        A name of :data:`busnet.data.PROTOCOLS`; by default the one that the sources
+        have.
+    fold
+        The fold, or for ``hospitals`` the source, that is held out; None holds out
+        nothing.
     start
         Weights file or folder of ImageNet weights to start from.
     device
@@ -41,10 +42,10 @@ class Job:
     """
 
     network: Network
-    data: Path
-    protocol: str
-    fold: int | None
+    data: Mapping[str, Path]
     recipe: Recipe
+    protocol: str | None = None
+    fold: Fold = None
     start: Path | None = None
     device: str = "cpu"
 
@@ -55,6 +56,7 @@ def run(
     *,
     checkpoint: Path,
     report: Callable[[Progress], None] = lambda progress: None,
+    log: Callable[[str], None] = lambda line: None,
     allow_leak: bool = False,
     eight_bit: bool = False,
 ) -> ModelInfo:
@@ -62,31 +64,51 @@ def run(
 
     The checkpoint is removed when the weights file is written.
 
+    Parameters
+    ----------
+    job
+        What to train.
+    out
+        The weights file.
+    checkpoint
+        Where the state is saved on the way.
+    report
+        Called after each step.
+    log
+        Called with what is worth a line: what share of the draws each source and class
+        has.
+    allow_leak
+        Whether a group may stand in two parts of the split.
+    eight_bit
+        See :func:`busnet.weights.save`.
+
     Raises
     ------
     DataError, LeakError
-        If the data set, the protocol, the fold or the split cannot be used.
+        If a source, the protocol, the fold, the split or the checkpoint cannot be used.
     """
-    cases = read_sources({recognise(job.data): job.data})
-    made = split(
-        cases, job.protocol, job.fold, seed=job.recipe.seed, allow_leak=allow_leak
-    )
+    cases = read_sources(job.data)
+    name = job.protocol if job.protocol is not None else default_protocol(cases)
+    protocol = get_protocol(name)
+    parts = split(cases, name, job.fold, seed=job.recipe.seed, allow_leak=allow_leak)
     trainer = Trainer(
         job.network,
-        made,
+        parts,
         job.recipe,
         start=job.start,
         checkpoint=checkpoint,
         device=job.device,
+        log=log,
     )
     trainer.run(report)
     info = export(
         out,
         trainer,
         {
-            "data": PROTOCOLS[job.protocol].description,
-            "protocol": job.protocol,
-            "fold": job.fold,
+            "data": protocol.description,
+            "protocol": name,
+            "fold": job.fold if job.fold is not None else protocol.only_fold,
+            "sources": protocol.trained_sources(protocol.use(cases), job.fold),
         },
         eight_bit=eight_bit,
     )
@@ -97,25 +119,5 @@ def run(
 def file_name(network: Network) -> str:
     """Return what files of a row are called, its ablations told apart."""
     kind = "-shortcuts" if network.stage_shortcuts else ""
-    return f"{network.name}{kind}-{'-'.join(network.heads)}"
-
-
-def pretrain(
-    network: Network,
-    data: Path,
-    start: Path | None,
-    work: Path,
-    report: Callable[[Progress], None] = lambda progress: None,
-    *,
-    device: str = "cpu",
-) -> Path:
-    """Train on all of BUS-BRA and return the weights file, which is kept in ``work``.
-
-    It holds no image of BUSI, so it can be the start for any of BUSI's folds.
-    """
-    out = work / f"{file_name(network)}-busbra.safetensors"
-    if not out.exists():
-        recipe = RECIPES["pretrain"]
-        job = Job(network, data, PRETRAINING, None, recipe, start, device)
-        run(job, out, checkpoint=out.with_suffix(".ckpt"), report=report)
-    return out
+    pooling = "" if network.pooling == "mean" else f"-{network.pooling}"
+    return f"{network.name}{kind}-{'-'.join(network.heads)}{pooling}"

@@ -5,81 +5,60 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import nn
 
 from busnet import _core
 from busnet.data import CLASSES, Case, Split
 from busnet.errors import DataError
-from busnet.images import Letterbox
 from busnet.networks import STAGES, Network
+from busnet.training import checkpoint as checkpoints
+from busnet.training.examples import Examples, source_names
 from busnet.training.graph import TorchGraph, module
+from busnet.training.losses import class_weights
+from busnet.training.measures import average_sources, compute_outputs, measure
 from busnet.training.pretrained import (
     initialise,
     load_weights,
     re_estimate_norms,
     zero_last_norms,
 )
-from busnet.training.losses import class_loss, class_weights, mask_loss
 from busnet.training.recipe import Phase, Recipe
+from busnet.training.sampling import Sampler
+from busnet.training.step import Course, Step
 
-__all__ = ["Examples", "Progress", "Trainer"]
+__all__ = ["Loader", "Progress", "Trainer"]
 
+#: Steps on a GPU after which the loss is read, for which the CPU waits.
+LOSS_STEPS = 50
 
-@dataclasses.dataclass(frozen=True)
-class Examples:
-    """Cases as tensors of one size: images and masks (N, 1, S, S), labels (N,)."""
-
-    images: Tensor
-    masks: Tensor
-    labels: Tensor
-
-    @classmethod
-    def load(cls, cases: Sequence[Case], size: int, channels: int) -> Examples:
-        """Read and letterbox the cases."""
-        images = np.empty((len(cases), channels, size, size), np.float32)
-        masks = np.empty((len(cases), 1, size, size), np.float32)
-        for i, case in enumerate(cases):
-            picture = case.read_image()
-            mask = case.read_mask()
-            if mask.shape != picture.shape:
-                raise DataError(
-                    f"{case.name}: the image is {picture.shape}, its mask {mask.shape}"
-                )
-            box = Letterbox(*picture.shape, size)
-            square = box.apply(picture.channels(channels))
-            images[i] = square if channels == 1 else square.transpose(2, 0, 1)
-            masks[i, 0] = box.apply(mask.astype(np.float32)) > 0.5
-        labels = [CLASSES.index(case.label or "") for case in cases]
-        return cls(
-            torch.from_numpy(images), torch.from_numpy(masks), torch.tensor(labels)
-        )
-
-    def to(self, device: torch.device) -> Examples:
-        """Return the examples in a device's memory."""
-        return Examples(
-            self.images.to(device), self.masks.to(device), self.labels.to(device)
-        )
-
-    def __len__(self) -> int:
-        return len(self.labels)
+#: Reads cases: cases, size, channels, names of the sources.
+Loader = Callable[[Sequence[Case], int, int, tuple[str, ...]], Examples]
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
     """What the trainer tells its caller after each step.
 
-    ``validation`` is filled at the end of an epoch: accuracy and mean lesion Dice of
-    the averaged weights.
+    Attributes
+    ----------
+    phase, epoch
+        Where in the recipe it is, from 0.
+    step, steps
+        Steps that are done, and that there are.
+    loss
+        Loss of the last step that it was read for: on a GPU every 50 steps.
+    seconds
+        Time since the start.
+    validation
+        At the end of an epoch the figures of the averaged weights, the mean over the
+        sources, see :func:`busnet.training.measures.measure`.
     """
 
     phase: int
@@ -89,6 +68,36 @@ class Progress:
     loss: float
     seconds: float
     validation: dict[str, float] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Epoch:
+    """An epoch: its phase and that one's index, its own number in the phase and in all.
+
+    ``first`` is the number of steps before it.
+    """
+
+    phase: Phase
+    index: int
+    epoch: int
+    number: int
+    first: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Parts:
+    """What the epochs of a phase train with."""
+
+    phase: Phase
+    sampler: Sampler
+    step: Step
+    validation: Examples
+
+
+def _load(
+    cases: Sequence[Case], size: int, channels: int, names: tuple[str, ...]
+) -> Examples:
+    return Examples.load(cases, size, channels, names=names)
 
 
 def device_named(name: str) -> torch.device:
@@ -135,7 +144,7 @@ class Trainer:
         Where the weights start: a busnet weights file of the same network, or a
         folder of partial ImageNet weights; fresh ones where not given.
     checkpoint
-        File that the state is kept in; an existing one is resumed.
+        File that the state is saved in; an existing one is resumed.
     device
         Name of the PyTorch device that computes, such as ``"cpu"`` or ``"cuda:0"``;
         ``"auto"`` takes a CUDA GPU if there is one. What is drawn at random is drawn
@@ -143,6 +152,10 @@ class Trainer:
     bfloat16
         Whether convolutions compute in bfloat16 (autocast; weights stay float32); by
         default where the device has instructions for it.
+    load
+        Reads cases; several trainings on the same cases can read them once.
+    log
+        Called with what is worth a line.
     """
 
     def __init__(
@@ -151,10 +164,12 @@ class Trainer:
         split: Split,
         recipe: Recipe,
         *,
-        start: str | os.PathLike[str] | None = None,
-        checkpoint: str | os.PathLike[str] | None = None,
+        start: str | Path | None = None,
+        checkpoint: str | Path | None = None,
         device: str = "cpu",
         bfloat16: bool | None = None,
+        load: Loader = _load,
+        log: Callable[[str], None] = lambda line: None,
     ) -> None:
         if not split.train:
             raise DataError("the split has no training cases")
@@ -165,6 +180,8 @@ class Trainer:
         self.device = device_named(device)
         self.bfloat16 = has_bfloat16(self.device) if bfloat16 is None else bfloat16
         self.start = Path(start) if start is not None else None
+        self.sources = source_names((*split.train, *split.validation))
+        self._load, self._log = load, log
         torch.manual_seed(recipe.seed)
         self.graph = module(network, classes=len(CLASSES)).to(self.device)
         for parameter in self.graph.parameters():
@@ -175,13 +192,14 @@ class Trainer:
         self._frozen = self._freeze()
         self.average = copy.deepcopy(self.graph)
         self._optimizer = self._make_optimizer()
-        self._weights = class_weights(
-            [CLASSES.index(case.label) for case in split.train], len(CLASSES)
-        ).to(self.device)
         self._done = 0
+        #: Why steps are not replayed as a CUDA graph, "" where they are.
+        self.eager_reason = ""
+        #: What share of the draws each source and class has, a line each.
+        self.sampling: list[str] = []
 
     def _freeze(self) -> list[nn.Module]:
-        """Keep the recipe's first stages as they start; return their modules."""
+        """Fix the recipe's first stages as they start; return their modules."""
         if not self.recipe.frozen:
             return []
         if self.start is None:
@@ -197,78 +215,149 @@ class Trainer:
         if self.start is None:
             fresh = ("",)
         elif self.start.is_dir():
-            fresh = ("layer4.", "fc.", "decoder.")
+            fresh = ("layer4.", "fc.", "lesion_fc.", "decoder.")
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.graph.named_parameters():
             if not parameter.requires_grad:
                 continue
             new = name.startswith(fresh) or (bool(fresh) and "shortcut" in name)
             groups.setdefault((new, parameter.ndim > 1), []).append(parameter)
+        # On a GPU the rate is a tensor, which a recorded step reads anew each time.
+        gpu = self.device.type == "cuda"
+        rate = self.recipe.learning_rate
         return torch.optim.AdamW(
             [
                 {
                     "params": parameters,
+                    "lr": torch.tensor(rate, device=self.device) if gpu else rate,
                     "factor": self.recipe.fresh_factor if new else 1.0,
                     "weight_decay": self.recipe.weight_decay if matrix else 0.0,
                 }
                 for (new, matrix), parameters in groups.items()
             ],
-            lr=self.recipe.learning_rate,
+            lr=rate,
+            fused=gpu or None,
+            capturable=gpu,
         )
 
     def _steps(self, phase: Phase) -> int:
         """Return the number of steps of an epoch."""
         return math.ceil(len(self.split.train) / phase.batch)
 
+    @property
+    def steps(self) -> int:
+        """Steps of the whole recipe."""
+        return sum(p.epochs * self._steps(p) for p in self.recipe.phases)
+
     def run(
         self,
         report: Callable[[Progress], None] = lambda progress: None,
         *,
         checkpoint_seconds: float = 300.0,
+        validate: bool = True,
     ) -> TorchGraph:
         """Train to the end and return the module with the averaged weights.
 
         The state goes to the checkpoint every ``checkpoint_seconds``, at the end of the
-        first epoch, and of others after a tenth of that.
+        first epoch, and of others after a tenth of that. ``validate`` measures the
+        validation cases at the end of each epoch.
         """
         if not self._resume():
-            self._start()
-        total = sum(p.epochs * self._steps(p) for p in self.recipe.phases)
-        position, start = 0, time.monotonic()
-        saved = start - checkpoint_seconds / 10
-        for index, phase in enumerate(self.recipe.phases):
-            if position + phase.epochs * self._steps(phase) <= self._done:
-                position += phase.epochs * self._steps(phase)
+            self._begin()
+        start = time.monotonic()
+        saved, loss = start - checkpoint_seconds / 10, math.nan
+        parts: _Parts | None = None
+        for epoch in self._epochs():
+            steps = self._steps(epoch.phase)
+            if epoch.first + steps <= self._done:
                 continue
-            own = self._examples(self.split.train, phase.size)
-            held = self._examples(self.split.validation, phase.size)
-            for epoch in range(phase.epochs):
-                batches = self._batches(phase, index, epoch)
-                for i, batch in enumerate(batches):
-                    position += 1
-                    if position <= self._done:
-                        continue
-                    loss = self._step(own, batch, position, total)
-                    self._done = position
-                    progress = Progress(
-                        index, epoch, position, total, loss, time.monotonic() - start
+            if parts is None or parts.phase is not epoch.phase:
+                parts = self._prepare(epoch.phase)
+            course = Course.draw(parts.sampler, self.recipe, epoch.number, self.device)
+            for i in range(self._done - epoch.first, steps):
+                position, last = epoch.first + i + 1, i + 1 == steps
+                self._set_rate(position)
+                parts.step(course, i, 1 - self._decay(position))
+                self._done = position
+                if self._reads_loss(position, last=last) or math.isnan(loss):
+                    loss = parts.step.loss.item()
+                measured = None
+                if last and validate:
+                    measured = self._validate(parts.validation)
+                patience = checkpoint_seconds / (10 if last else 1)
+                if time.monotonic() - saved > patience or position == self.steps:
+                    self._save()
+                    saved = time.monotonic()
+                report(
+                    Progress(
+                        epoch.index,
+                        epoch.epoch,
+                        position,
+                        self.steps,
+                        loss,
+                        time.monotonic() - start,
+                        measured,
                     )
-                    patience = checkpoint_seconds
-                    if i + 1 == len(batches):
-                        measured = self._validate(held, phase.batch)
-                        progress = dataclasses.replace(progress, validation=measured)
-                        patience /= 10
-                    if time.monotonic() - saved > patience or position == total:
-                        self._save()
-                        saved = time.monotonic()
-                    report(progress)
+                )
+            self.eager_reason = parts.step.eager_reason
         return self.average
 
-    def _examples(self, cases: Sequence[Case], size: int) -> Examples:
-        """Load cases into the device's memory."""
-        return Examples.load(cases, size, self.network.channels).to(self.device)
+    def _epochs(self) -> Iterator[_Epoch]:
+        """Yield the recipe's epochs in their order."""
+        number, first = 0, 0
+        for index, phase in enumerate(self.recipe.phases):
+            for epoch in range(phase.epochs):
+                yield _Epoch(phase, index, epoch, number, first)
+                number += 1
+                first += self._steps(phase)
 
-    def _start(self) -> None:
+    def _reads_loss(self, position: int, *, last: bool) -> bool:
+        """Tell whether a step's loss is read, for which a GPU must be waited for."""
+        return self.device.type == "cpu" or last or position % LOSS_STEPS == 0
+
+    def _examples(self, cases: Sequence[Case], size: int) -> Examples:
+        """Read cases into the device's memory."""
+        examples = self._load(cases, size, self.network.channels, self.sources)
+        return examples.to(self.device)
+
+    def validation_examples(self) -> Examples:
+        """Read the validation cases at the finished model's image size."""
+        return self._examples(self.split.validation, self.recipe.size)
+
+    def _prepare(self, phase: Phase) -> _Parts:
+        """Read the cases for a phase."""
+        recipe = self.recipe
+        examples = self._examples(self.split.train, recipe.stored_size(phase))
+        sampler = Sampler(
+            examples,
+            recipe.sampling,
+            batch=phase.batch,
+            steps=self._steps(phase),
+            seed=recipe.seed,
+        )
+        if sampler.describe() != self.sampling:
+            self.sampling = sampler.describe()
+            for line in self.sampling:
+                self._log(line)
+        step = Step(
+            self.graph,
+            self.average,
+            self._optimizer,
+            recipe,
+            examples,
+            sampler,
+            size=phase.size,
+            batch=phase.batch,
+            class_weights=class_weights(sampler.class_shares.tolist()),
+            bfloat16=self.bfloat16,
+        )
+        self.graph.train()
+        for layer in self._frozen:
+            layer.eval()
+        validation = self._examples(self.split.validation, phase.size)
+        return _Parts(phase, sampler, step, validation)
+
+    def _begin(self) -> None:
         """Initialise the weights and measure the batch norms on training images."""
         if self.start is not None and not self.start.is_dir():
             load_weights(self.graph, self.network, self.start)
@@ -282,7 +371,7 @@ class Trainer:
             self.split.train, min(256, len(self.split.train))
         )
         phase = self.recipe.phases[0]
-        images = self._examples(order, phase.size).images
+        images = self._examples(order, phase.size).images.float() / 255
         re_estimate_norms(
             self.graph,
             list(images.split(phase.batch)),
@@ -290,125 +379,57 @@ class Trainer:
         )
         self.average.load_state_dict(self.graph.state_dict())
 
-    def _batches(self, phase: Phase, index: int, epoch: int) -> list[list[int]]:
-        """Shuffle an epoch's cases into batches that differ by one at most."""
-        chosen = list(range(len(self.split.train)))
-        random.Random(f"{self.recipe.seed} {index} {epoch}").shuffle(chosen)
-        steps = self._steps(phase)
-        return [chosen[i::steps] for i in range(steps)]
-
-    def _step(
-        self, own: Examples, batch: list[int], position: int, total: int
-    ) -> float:
-        labels = own.labels[batch]
-        generator = torch.Generator().manual_seed(
-            self.recipe.seed * 1_000_003 + position
-        )
-        images, masks = self.recipe.augmentation(
-            own.images[batch], own.masks[batch], generator
-        )
-        warm = self.recipe.warmup * total
-        rate = min(position / max(warm, 1), 1.0)
+    def _set_rate(self, position: int) -> None:
+        """Set a step's learning rates: a rise, then half a cosine to a hundredth."""
+        total = self.steps
+        rate = min(position / max(self.recipe.warmup * total, 1), 1.0)
         rate *= 0.505 + 0.495 * math.cos(math.pi * position / total)
         for group in self._optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * group["factor"] * rate
-        self.graph.train()
-        for layer in self._frozen:
-            layer.eval()
-        outputs = self._forward(self.graph, images)
-        loss = torch.zeros((), device=self.device)
-        if "class" in outputs:
-            loss = loss + class_loss(
-                outputs["class"], labels, self._weights, self.recipe.smoothing
-            )
-        if "mask" in outputs:
-            loss = loss + self.recipe.mask_weight * mask_loss(outputs["mask"], masks)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.graph.parameters(), 5.0)
-        self._optimizer.step()
-        self._update_average(position)
-        return loss.item()
-
-    def _forward(self, graph: TorchGraph, images: Tensor) -> dict[str, Tensor]:
-        """Compute float32 outputs, in bfloat16 between where that is chosen."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            outputs = graph(images.contiguous(memory_format=torch.channels_last))
-        return {name: value.float() for name, value in outputs.items()}
-
-    @torch.no_grad()
-    def _update_average(self, position: int) -> None:
-        decay = min(self.recipe.ema, (1 + position) / (10 + position))
-        new = self.graph.state_dict()
-        averages, currents = [], []
-        for name, value in self.average.state_dict().items():
-            if value.is_floating_point():
-                averages.append(value)
-                currents.append(new[name])
+            value = self.recipe.learning_rate * group["factor"] * rate
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(value)
             else:
-                value.copy_(new[name])
-        get_ema_multi_avg_fn(decay)(averages, currents, position)
+                group["lr"] = value
 
-    @torch.no_grad()
-    def _validate(self, held: Examples, batch: int) -> dict[str, float]:
+    def _decay(self, position: int) -> float:
+        """Return how much of the averaged weights a step leaves."""
+        return min(self.recipe.ema, (1 + position) / (10 + position))
+
+    def _validate(self, examples: Examples) -> dict[str, float]:
         """Measure the averaged weights; nothing is decided by it here."""
-        self.average.eval()
-        right, dice = [], []
-        for i in range(0, len(held), batch):
-            part = slice(i, i + batch)
-            outputs = self._forward(self.average, held.images[part])
-            if "class" in outputs:
-                right += (outputs["class"].argmax(1) == held.labels[part]).tolist()
-            if "mask" in outputs:
-                p, t = outputs["mask"] > 0, held.masks[part] > 0
-                both = (p & t).flatten(1).sum(1)
-                sizes = p.flatten(1).sum(1) + t.flatten(1).sum(1)
-                lesion = t.flatten(1).any(1)
-                dice += (2 * both / sizes.clamp(min=1))[lesion].tolist()
-        measured = {}
-        if right:
-            measured["accuracy"] = sum(right) / len(right)
-        if dice:
-            measured["dice"] = sum(dice) / len(dice)
-        return measured
+        if not len(examples):
+            return {}
+        outputs = compute_outputs(self.average, examples, bfloat16=self.bfloat16)
+        return average_sources(measure(outputs, examples))
 
     def _identity(self) -> dict[str, Any]:
         """Return what a checkpoint must agree in to be resumed."""
         return {
             "network": dataclasses.asdict(self.network),
             "recipe": self.recipe.as_dict(),
-            "train": [case.name for case in self.split.train],
+            "training cases": [(c.source, c.name) for c in self.split.train],
             "start": self.start.name if self.start is not None else None,
         }
 
     def _save(self) -> None:
-        if self.checkpoint is None:
-            return
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        part = self.checkpoint.with_name(self.checkpoint.name + ".part")
-        torch.save(
-            {
-                "identity": self._identity(),
+        if self.checkpoint is not None:
+            state = {
                 "done": self._done,
                 "graph": self.graph.state_dict(),
                 "average": self.average.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
-            },
-            part,
-        )
-        os.replace(part, self.checkpoint)
+            }
+            checkpoints.save(self.checkpoint, self._identity(), state)
 
     def _resume(self) -> bool:
         if self.checkpoint is None or not self.checkpoint.exists():
             return False
-        state = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
-        if state["identity"] != self._identity():
-            raise DataError(
-                f"{self.checkpoint}: the checkpoint is of another network, recipe or "
-                f"split; remove it or name another"
-            )
+        state = checkpoints.load(self.checkpoint, self._identity(), self.device)
         self.graph.load_state_dict(state["graph"])
         self.average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
+        if self.device.type == "cuda":
+            for group in self._optimizer.param_groups:
+                group["lr"] = torch.as_tensor(group["lr"], device=self.device)
         self._done = state["done"]
         return True

@@ -1,5 +1,6 @@
 import csv
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from busnet.data import CLASSES
 from busnet.data.phantom import phantom
 
 torch = pytest.importorskip("torch", reason="needs the extra busnet[train]")
-torch.set_num_threads(2)
+torch.set_num_threads(min(2, int(os.environ.get("OMP_NUM_THREADS", "2"))))
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,33 @@ def phantoms(tmp_path_factory):
         )
         writer.writerows(rows)
     return root / "busi"
+
+
+@pytest.fixture(scope="session")
+def two_hospitals(tmp_path_factory):
+    """Write a table of two sources: one with normals, one with lesions alone."""
+    root = tmp_path_factory.mktemp("hospitals")
+    rows = [("image", "label", "mask", "group", "source")]
+    for source, labels in (("north", CLASSES), ("south", CLASSES[1:])):
+        for label, number in itertools.product(labels, range(8)):
+            image, mask = phantom(48, 56, seed=len(rows))
+            if label == "malignant":
+                image, mask = image[::-1], mask[::-1]
+            elif label == "normal":
+                image, mask = image[:6].repeat(8, 0), 0 * mask
+            if source == "south":
+                image = image // 2 + 60
+            name = f"{source}-{label}-{number}"
+            Image.fromarray(image).save(root / f"{name}.png")
+            Image.fromarray(mask.astype(np.uint8) * 255).save(root / f"{name}_m.png")
+            row = (
+                f"{name}.png",
+                label,
+                f"{name}_m.png",
+                f"{source}{label}{number // 2}",
+            )
+            rows.append((*row, source))
+    table = root / "table.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return table

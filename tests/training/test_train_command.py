@@ -70,6 +70,41 @@ def test_a_killed_training_goes_on(phantoms, trained, tmp_path):
     assert not list(tmp_path.glob("*.ckpt"))
 
 
+def test_a_hospital_is_left_out(two_hospitals, tmp_path):
+    command = ["train", "--network", "resnet18", "--epochs", "1", "--work", tmp_path]
+    command += ["--data", two_hospitals, "--leave-out", "south", "--pooling", "lesion"]
+    done = run(*command)
+    assert "north: lesion-free crops" in done.stderr
+    assert "south:" not in done.stderr
+    (path,) = tmp_path.glob("*.safetensors")
+    assert "hospitals-without-south" in path.name
+    info = weights.read_info(path)
+    assert info.network.pooling == "lesion"
+    assert info.provenance["protocol"] == "hospitals"
+    assert info.provenance["fold"] == "south"
+    assert info.provenance["sources"] == {"north": {"folds": None, "fold": None}}
+    assert info.provenance["test_images"] == 16
+    assert info.provenance["recipe"]["sampling"]["lesion_free"] == 0.5
+
+
+def test_bad_sources_are_told(two_hospitals, phantoms, tmp_path):
+    common = ["train", "--network", "resnet18", "--work", tmp_path, "--data"]
+    twice = run(*common, phantoms, "--data", phantoms, check=1).stderr
+    assert "both called 'busi'" in " ".join(twice.split())
+    missing = run(*common, f"a={tmp_path / 'none'}", check=1).stderr
+    assert "no such file" in " ".join(missing.split())
+    unknown = run(*common, two_hospitals, "--leave-out", "east", check=1).stderr
+    assert "north, south, not east" in " ".join(unknown.split())
+    both = run(*common, two_hospitals, "--leave-out", "a", "--fold", "0", check=2)
+    assert "cannot both be held out" in " ".join(both.stderr.split())
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(phantoms, tmp_path):
+    (tmp_path / "resnet18-class-mask-busi-fold0-seed0.ckpt").write_bytes(b"other")
+    message = " ".join(run(*arguments(phantoms, tmp_path), check=1).stderr.split())
+    assert "checkpoint cannot be read" in message
+
+
 def test_leaky_protocols_are_refused_or_marked(phantoms, tmp_path):
     leaky = arguments(phantoms, tmp_path, "--protocol", "busi-random5")
     assert "too good to be true" in " ".join(run(*leaky, check=1).stderr.split())
