@@ -8,16 +8,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from busnet._io import atomic_write
+from busnet.cli.cases import COLOURS, printable
 from busnet.cli.common import FAILED, JsonOption, app, messages, track
 from busnet.data import CheckReport, parse_sources
 from busnet.data import check as check_data
-from busnet.data.findings import summarise
-
-_COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
 @app.command()
@@ -51,7 +48,7 @@ def check(
     if json_file is not None:
         with atomic_write(json_file) as part:
             part.write_text(report.to_json(), encoding="utf-8")
-        messages.print(f"written: {_printable(str(json_file))}", soft_wrap=True)
+        messages.print(f"written: {printable(str(json_file))}", soft_wrap=True)
     _print(report)
     if not report.ok:
         sys.exit(FAILED)
@@ -62,7 +59,7 @@ def _print(report: CheckReport) -> None:
     table = Table("source", "images", "groups", "classes", "masks", "spacing", "folds")
     for source, counts in report.counts.items():
         table.add_row(
-            _printable(source),
+            printable(source),
             str(counts.images),
             str(counts.groups),
             _listed(counts.classes),
@@ -74,16 +71,14 @@ def _print(report: CheckReport) -> None:
     for source, counts in report.counts.items():
         for name, values in counts.attributes.items():
             console.print(
-                f"{_printable(source)}, {name}: {_printable(_listed(values))}",
+                f"{printable(source)}, {name}: {printable(_listed(values))}",
                 soft_wrap=True,
                 highlight=False,
             )
     for finding in report.findings:
-        subjects = summarise(finding.subjects)
-        text = f"{finding.message}: {subjects}" if subjects else finding.message
         console.print(
-            f"[{_COLOURS[finding.severity]}]{finding.severity}[/] "
-            f"{finding.kind}: {_printable(text)}",
+            f"[{COLOURS[finding.severity]}]{finding.severity}[/] "
+            f"{finding.kind}: {printable(str(finding))}",
             soft_wrap=True,
             highlight=False,
         )
@@ -93,8 +88,3 @@ def _print(report: CheckReport) -> None:
 
 def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
-
-
-def _printable(text: str) -> str:
-    """Return a text for the console, also where file names are not UTF-8."""
-    return escape(text.encode("utf-8", "backslashreplace").decode())

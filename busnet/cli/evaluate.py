@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from busnet.cli.cases import read_cases
 from busnet.cli.common import (
     FAILED,
     JsonOption,
@@ -32,7 +33,6 @@ from busnet.cli.evaluation import (
     print_leak,
     print_notice,
     print_strata,
-    read_cases,
     report_failures,
     write_text,
 )

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from busnet._io import atomic_write
 from busnet.cli.common import USAGE, fail, messages
-from busnet.data import Case, Fold, parse_sources, read_sources
+from busnet.data import Fold
 from busnet.errors import MissingExtraError
 from busnet.results import NOTICE
 
@@ -58,11 +58,6 @@ BootstrapOption = Annotated[
 
 #: Figures of strata that are printed; the files hold all of them.
 STRATUM_FIGURES = ("accuracy", "AUC among lesions", "Dice")
-
-
-def read_cases(data: Sequence[str]) -> list[Case]:
-    """Return the cases of the data sets that were named."""
-    return read_sources(parse_sources(data))
 
 
 @contextlib.contextmanager

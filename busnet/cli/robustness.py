@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from busnet.cli.cases import read_cases
 from busnet.cli.common import (
     FAILED,
     JsonOption,
@@ -31,7 +32,6 @@ from busnet.cli.evaluation import (
     evaluation_extra,
     print_leak,
     print_notice,
-    read_cases,
     report_failures,
     write_text,
 )

@@ -14,7 +14,7 @@ from busnet.data.cases import CLASSES, Case
 from busnet.data.findings import Finding, collect_findings, raise_errors
 from busnet.errors import BusnetError
 
-__all__ = ["describe", "screen", "screen_labels", "screen_masks"]
+__all__ = ["describe", "screen", "screen_files", "screen_labels", "screen_masks"]
 
 #: Share of the image from which a mask is probably of the background.
 _MOST_OF_IMAGE = 0.9
@@ -42,21 +42,40 @@ def screen(cases: Sequence[Case]) -> list[Finding]:
         If a result would be wrong: a mask that cannot be read or is of another size
         than its image, a normal image with a lesion, a file that stands for two images.
     """
-    findings = [*screen_labels(cases), *screen_masks(cases)]
+    findings = [
+        *screen_files(cases),
+        *screen_labels(cases),
+        *screen_masks(cases),
+    ]
     raise_errors(findings)
     return findings
 
 
+def screen_files(cases: Sequence[Case]) -> list[Finding]:
+    """Look for files that are named twice."""
+    subjects = {
+        "same-file": _shared(cases, lambda case: [case.image]),
+        "same-mask": _shared(cases, lambda case: case.masks),
+        "mask-is-image": [describe(case) for case in cases if case.image in case.masks],
+    }
+    return collect_findings(
+        subjects,
+        (
+            ("same-file", "error", "{} of a file that is another's, too"),
+            ("same-mask", "error", "{} with a mask that is another's, too"),
+            ("mask-is-image", "error", "{} named as its own mask"),
+        ),
+        "image",
+    )
+
+
 def screen_labels(cases: Sequence[Case]) -> list[Finding]:
-    """Look at what the tables and folders say: files, classes, groups and folds."""
+    """Look at what the tables and folders say: classes, groups and folds."""
     groups = {
         "group-folds": _divided_groups(cases),
         "contradictory-group": _contradictory_groups(cases),
     }
     images = {
-        "same-file": _shared(cases, lambda case: [case.image]),
-        "same-mask": _shared(cases, lambda case: case.masks),
-        "mask-is-image": [describe(case) for case in cases if case.image in case.masks],
         "class-only": [describe(case) for case in cases if not case.has_mask],
         "mask-only": [describe(case) for case in cases if case.label is None],
     }
@@ -72,9 +91,6 @@ def screen_labels(cases: Sequence[Case]) -> list[Finding]:
         *collect_findings(
             images,
             (
-                ("same-file", "error", "{} of a file that is another's, too"),
-                ("same-mask", "error", "{} with a mask that is another's, too"),
-                ("mask-is-image", "error", "{} named as its own mask"),
                 ("class-only", "note", "{} of lesions without a mask"),
                 ("mask-only", "note", "{} of unknown class"),
             ),
@@ -143,12 +159,13 @@ def _header_size(path: Path) -> tuple[int, int] | None:
 def _shared(
     cases: Sequence[Case], files: Callable[[Case], Iterable[Path]]
 ) -> list[str]:
-    users: dict[Path, list[Case]] = collections.defaultdict(list)
+    """Return the names of cases that share a file with a case of another name."""
+    users: dict[Path, list[str]] = collections.defaultdict(list)
     for case in cases:
         for path in {file.resolve() for file in files(case)}:
-            users[path].append(case)
-    shared = {describe(c): None for us in users.values() if len(us) > 1 for c in us}
-    return list(shared)
+            users[path].append(describe(case))
+    shared = (names for names in users.values() if len(set(names)) > 1)
+    return list(dict.fromkeys(name for names in shared for name in names))
 
 
 def _divided_groups(cases: Iterable[Case]) -> list[str]:

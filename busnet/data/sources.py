@@ -13,6 +13,7 @@ from busnet.data.cases import CLASSES, Case
 from busnet.data.custom import list_custom, read_custom
 from busnet.data.findings import Finding, Listing, plural, raise_errors
 from busnet.data.folders import GROUPS_FILE
+from busnet.data.screening import screen_files
 from busnet.errors import DataError
 
 __all__ = [
@@ -106,8 +107,8 @@ def read_sources(sources: Mapping[str, str | os.PathLike[str]]) -> list[Case]:
     ------
     DataError
         If there is no source, one cannot be read, a published data set has another
-        name than its own, two sources have the same name, or two cases of a source
-        have.
+        name than its own, two sources have the same name, or a case, a file or a mask
+        is named twice.
     """
     listing = list_sources(sources)
     raise_errors(listing.findings)
@@ -160,7 +161,7 @@ def merge_listings(listings: Sequence[tuple[Path, Listing]]) -> Listing:
                     f"{case.source!r}"
                 )
             cases.append(case)
-    findings += _repeated_names(cases)
+    findings += [*_repeated_names(cases), *screen_files(cases)]
     return Listing(tuple(cases), tuple(findings))
 
 

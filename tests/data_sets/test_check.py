@@ -211,3 +211,25 @@ def test_busi(busi):
     assert sum(len(f.subjects) for f in pairs) == pytest.approx(251, abs=3)
     assert "empty-mask" not in named
     assert check(busi, protocol="busi-group5", thorough=False).findings == ()
+
+
+def test_commands_say_what_they_do_not_use(tmp_path, capsys):
+    from busnet.cli.cases import read_cases
+
+    make_sound(tmp_path)
+    save(tmp_path / "cyst" / "a[1].png", scene(20))
+    assert len(read_cases([f"mine={tmp_path}"])) == 9
+    said = " ".join(capsys.readouterr().err.split())
+    assert "warning: 1 file not used" in said
+    assert "cyst/a[1].png" in said
+    table = tmp_path / "t.csv"
+    table.write_text("image,mask\nbenign/1.png,benign/1.png\n")
+    with pytest.raises(errors.DataError, match="its own mask"):
+        read_cases([f"{table}"])
+    table.write_text(
+        "image,mask\nbenign/1.png,benign/1_mask.png\nbenign/4.png,benign/1_mask.png\n"
+    )
+    with pytest.raises(
+        errors.DataError, match="2 images with a mask that is another's"
+    ):
+        read_cases([f"{table}"])

@@ -1,5 +1,7 @@
 """Protocol and fold follow from the data and the model, or are refused with a fact."""
 
+import shutil
+
 import pytest
 from random_weights import random_info
 
@@ -110,13 +112,16 @@ def test_protocols_that_do_not_fit_are_refused(tmp_path, busi_cases):
         select_cases(info(), [])
 
 
-def test_data_is_a_path_several_or_cases(phantom_data):
+def test_data_is_a_path_several_or_cases(phantom_data, tmp_path):
     by_path = read_data(phantom_data)
     assert len(by_path) == 9
     assert read_data(by_path) == by_path
     assert read_data(str(phantom_data)) == by_path
-    named = read_data({"a": phantom_data, "b": phantom_data})
+    copy = shutil.copytree(phantom_data, tmp_path / "b")
+    named = read_data({"a": phantom_data, "b": copy})
     assert [case.source for case in named] == ["a"] * 9 + ["b"] * 9
+    with pytest.raises(DataError, match="18 images of a file that is another's, too"):
+        read_data({"a": phantom_data, "b": phantom_data})
     with pytest.raises(DataError, match="no such file"):
         read_data(phantom_data / "none.csv")
 
