@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ B = TypeVar("B")
 
 def ordered_map(
     function: Callable[[A], B], items: Iterable[A], *, threads: int, prefetch: int
-) -> Iterator[tuple[A, B]]:
+) -> Generator[tuple[A, B], None, None]:
     """Yield each item with its result, in the order of the items.
 
     The items are drawn in the caller's thread. When the caller stops, calls that have

@@ -19,6 +19,7 @@ __all__ = [
     "MissingWeightsError",
     "ModelError",
     "NotAnUltrasoundImageError",
+    "OutputError",
     "UnknownNetworkError",
     "WeightsError",
     "WorkerError",
@@ -78,6 +79,10 @@ class DataError(BusnetError, ValueError):
 
 class LeakError(DataError):
     """Images of one scene or patient would stand on both sides of a split."""
+
+
+class OutputError(BusnetError, OSError):
+    """Outputs cannot be written: something is in the way, or another run at work."""
 
 
 class MissingExtraError(BusnetError, ImportError):

@@ -48,7 +48,7 @@ def write_export(folder):
     frames = np.stack([phantom(80, 100, seed=i)[0] for i in range(3)])
     (folder / "export").mkdir()
     write_dicom(folder / "export" / "still.dcm", frames[0], "MONOCHROME2", **UIDS)
-    write_dicom(folder / "export" / "loop.dcm", frames, "MONOCHROME2")
+    write_dicom(folder / "export" / "loop.dcm", frames, "MONOCHROME2", **UIDS)
 
 
 def execute(kind, text, folder):

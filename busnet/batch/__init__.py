@@ -4,21 +4,18 @@ What a run writes (tables, pictures, galleries, its journal) is in modules of it
 which only those who write import: ``import busnet`` need not wait for them.
 """
 
-from busnet.batch.outcomes import (
-    Outcome,
-    describe,
-    predict_files,
-    record_all,
-    summarise,
-)
-from busnet.batch.sources import Source, collect
+from busnet.batch.documents import describe, record_all, summarise
+from busnet.batch.outcomes import Outcome, predict_files, read_first
+from busnet.batch.sources import Selection, Source, collect
 
 __all__ = [
     "Outcome",
+    "Selection",
     "Source",
     "collect",
     "describe",
     "predict_files",
+    "read_first",
     "record_all",
     "summarise",
 ]

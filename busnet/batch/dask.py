@@ -2,7 +2,7 @@
 
 Every worker gets the model once, by a plugin, also one that joins or starts again
 later; tasks hold paths, which all workers must be able to read. What a worker that dies
-had begun, another does.
+had begun, another one does.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from busnet.batch.outcomes import Outcome, predict_files, record_all
+from busnet.batch.documents import Document, record_all
+from busnet.batch.outcomes import Outcome, predict_files
 from busnet.batch.outputs import Outputs
 from busnet.batch.sources import Source
+from busnet.engine.threads import set_threads
 from busnet.errors import MissingExtraError, WorkerError
 from busnet.inference import Options
 from busnet.model import Model, load
-from busnet.engine.threads import set_threads
 
 try:
     from distributed import Client, Future, KilledWorker, WorkerPlugin, get_worker
@@ -33,7 +34,8 @@ except ImportError as error:
 __all__ = ["connect", "outcomes", "recorded"]
 
 T = TypeVar("T")
-Documents = tuple[Source, list[dict[str, Any]]]
+Documents = tuple[Source, list[Document]]
+ValueRange = tuple[float, float]
 
 #: Seconds in which a scheduler must answer.
 TIMEOUT = 10
@@ -42,7 +44,7 @@ TIMEOUT = 10
 FILES = 16
 
 #: Tasks that wait at each worker, so that none idles while results travel.
-AHEAD = 3
+TASKS_AHEAD = 3
 
 
 class ModelPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
@@ -82,14 +84,20 @@ def connect(address: str) -> Client:
 
 
 def outcomes(
-    client: Client, model: Model, sources: Iterable[Source], options: Options
+    client: Client,
+    model: Model,
+    sources: Iterable[Source],
+    options: Options,
+    *,
+    value_range: ValueRange | None = None,
 ) -> Iterator[Outcome]:
     """Yield what :func:`busnet.batch.predict_files` does, computed by the cluster."""
 
-    def lost(sources: list[Source], error: WorkerError) -> list[Outcome]:
+    def failures(sources: list[Source], error: WorkerError) -> list[Outcome]:
         return [Outcome(source, error=error) for source in sources]
 
-    for group in _map(client, model, sources, lost, _predict, options):
+    groups = _map(client, model, sources, failures, _predict, options, value_range)
+    for group in groups:
         yield from group
 
 
@@ -99,69 +107,80 @@ def recorded(
     sources: Iterable[Source],
     options: Options,
     outputs: Outputs,
-) -> Iterator[Documents]:
+    *,
+    value_range: ValueRange | None = None,
+) -> Iterator[tuple[Source, list[Document]]]:
     """Yield what :func:`busnet.batch.record_all` does, computed by the cluster.
 
     The workers write the outputs: they and the caller must share the folder.
     """
 
-    def lost(sources: list[Source], error: WorkerError) -> list[Documents]:
+    def failures(sources: list[Source], error: WorkerError) -> list[Documents]:
         return [(s, [outputs.record(Outcome(s, error=error))]) for s in sources]
 
-    for group in _map(client, model, sources, lost, _record, options, outputs):
+    groups = _map(
+        client, model, sources, failures, _record, options, value_range, outputs
+    )
+    for group in groups:
         yield from group
 
 
-def _predict(name: str, sources: list[Source], options: Options) -> list[Outcome]:
+def _predict(
+    name: str,
+    sources: list[Source],
+    options: Options,
+    value_range: ValueRange | None,
+) -> list[Outcome]:
     model = get_worker().plugins[name].model
-    return list(predict_files(model, sources, options=options))
+    return list(predict_files(model, sources, options=options, value_range=value_range))
 
 
 def _record(
-    name: str, sources: list[Source], options: Options, outputs: Outputs
+    name: str,
+    sources: list[Source],
+    options: Options,
+    value_range: ValueRange | None,
+    outputs: Outputs,
 ) -> list[Documents]:
     model = get_worker().plugins[name].model
-    found = predict_files(model, sources, options=options)
-    return list(record_all(found, outputs.record))
+    outcomes = predict_files(model, sources, options=options, value_range=value_range)
+    return list(record_all(outcomes, outputs.record, outputs.finish))
 
 
 def _map(
     client: Client,
     model: Model,
     sources: Iterable[Source],
-    lost: Callable[[list[Source], WorkerError], list[T]],
+    failures: Callable[[list[Source], WorkerError], list[T]],
     task: Callable[..., list[T]],
-    *arguments: Any,
+    *arguments: object,
 ) -> Iterator[list[T]]:
     """Yield a task's results for a few sources at a time, in order.
 
-    ``lost`` stands in for the results of a task that killed worker after worker.
+    ``failures`` stands in for the results of a task that killed worker after worker.
     """
     plugin = ModelPlugin(model)
     client.register_plugin(plugin)
-    waiting: collections.deque[tuple[list[Source], Future]] = collections.deque()
+    pending: collections.deque[tuple[list[Source], Future]] = collections.deque()
     remaining = iter(sources)
     try:
         while True:
-            most = AHEAD * max(1, len(client.ncores()))
-            while len(waiting) < most:
+            max_pending = TASKS_AHEAD * max(1, len(client.ncores()))
+            while len(pending) < max_pending:
                 chunk = list(itertools.islice(remaining, FILES))
                 if not chunk:
                     break
                 future = client.submit(task, plugin.name, chunk, *arguments, pure=False)
-                waiting.append((chunk, future))
-            if not waiting:
+                pending.append((chunk, future))
+            if not pending:
                 return
-            chunk, future = waiting.popleft()
+            chunk, future = pending.popleft()
             try:
                 result: list[T] = future.result()
             except KilledWorker as error:
-                result = lost(chunk, WorkerError(_told(chunk, error)))
+                names = ", ".join(str(source.path) for source in chunk)
+                message = f"{names}: every worker that computed it died: {error}"
+                result = failures(chunk, WorkerError(message))
             yield result
     finally:
-        client.cancel([future for _, future in waiting])
-
-
-def _told(sources: list[Source], error: Exception) -> str:
-    names = ", ".join(str(source.path) for source in sources)
-    return f"{names}: every worker that computed it died: {error}"
+        client.cancel([future for _, future in pending])

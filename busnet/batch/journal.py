@@ -2,74 +2,106 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from busnet.batch.sources import Source
 from busnet._io import atomic_write
+from busnet.batch.documents import Document, files_of
+from busnet.batch.sources import Source
 
 __all__ = ["Journal"]
+
+#: What tells one state of a file from another: size and times.
+Stamp = list[int]
 
 
 class Journal:
     """What a run has finished, so that the next one need not do it again.
 
     A line is added when a file's outputs are whole. A line counts as long as the file
-    has the same size and time, and the run the same settings. It is removed when the
-    run ends.
+    has the same size and times and the same name for its outputs, the outputs exist,
+    and the run has the same settings. The journal is removed when the run ends.
 
     Parameters
     ----------
     folder
         The run's output folder.
     settings
-        What outputs depend on; a journal of other settings is thrown away.
+        What outputs depend on; lines of other settings do not count.
+
+    Attributes
+    ----------
+    discarded
+        Files that a run with other settings wrote.
+    begun
+        Names of outputs that the run before may have begun to write.
     """
 
+    NAME = ".predictions.journal"
+
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        self._path = folder / ".predictions.journal"
-        self._done: dict[str, dict[str, Any]] = {}
+        self._folder = folder
+        self._path = folder / self.NAME
+        self._stamps: dict[Source, Stamp] = {}
         header = json.dumps(settings, sort_keys=True)
-        lines = self._read()
-        if lines and lines[0] == header:
-            for line in lines[1:]:
-                try:
-                    entry = json.loads(line)
-                except ValueError:
-                    break  # torn by the end of the run that wrote it
-                self._done[entry["file"]] = entry
-        folder.mkdir(parents=True, exist_ok=True)
+        lines = self._read_lines()
+        entries = list(_entries(lines[1:]))
+        done = {e["file"]: e for e in entries if "documents" in e}
+        resumes = bool(lines) and lines[0] == header
+        self._done = done if resumes else {}
+        self.discarded = {
+            file
+            for entry in ({} if resumes else done).values()
+            for document in entry["documents"]
+            for file in files_of(document)
+        }
+        self.begun = {e["begun"] for e in entries if "begun" in e}
         # Written anew, so that nothing is appended to a torn line.
         with atomic_write(self._path) as part, part.open("w", encoding="utf-8") as file:
             file.write(header + "\n")
+            for name in self.begun if resumes else ():
+                file.write(json.dumps({"begun": name}) + "\n")
             for entry in self._done.values():
                 file.write(json.dumps(entry) + "\n")
         self._file = self._path.open("a", encoding="utf-8")
 
-    def _read(self) -> list[str]:
+    def _read_lines(self) -> list[str]:
         try:
-            return self._path.read_text(encoding="utf-8").splitlines()
+            return self._path.read_text(encoding="utf-8", errors="replace").split("\n")
         except FileNotFoundError:
             return []
 
-    def find(self, source: Source) -> list[dict[str, Any]]:
+    def find(self, source: Source) -> list[Document]:
         """Return the documents of a file that is done and has not changed, or none."""
-        entry = self._done.get(os.fspath(source.path))
-        if entry is None or not entry["stamp"] or entry["stamp"] != _stamp(source):
+        entry = self._done.get(_key(source))
+        if entry is None or entry["name"] != source.name or not entry["stamp"]:
             return []
-        documents: list[dict[str, Any]] = entry["documents"]
+        documents: list[Document] = entry["documents"]
+        outputs = [self._folder / file for d in documents for file in files_of(d)]
+        if entry["stamp"] != _stamp(source) or not all(map(os.path.exists, outputs)):
+            return []
         return documents
 
-    def add(self, source: Source, documents: Sequence[dict[str, Any]]) -> None:
+    def begin(self, source: Source) -> None:
+        """Note a file, and the state that it is in, before it is read."""
+        self._stamps[source] = _stamp(source)
+        self._write({"begun": source.name})
+
+    def add(self, source: Source, documents: Sequence[Document]) -> None:
         """Note that a file's outputs are whole."""
         entry = {
-            "file": os.fspath(source.path),
-            "stamp": _stamp(source),
+            "file": _key(source),
+            "name": source.name,
+            "stamp": self._stamps.pop(source, []),
             "documents": documents,
         }
+        self._write(entry)
+
+    def _write(self, entry: Mapping[str, Any]) -> None:
         self._file.write(json.dumps(entry) + "\n")
         self._file.flush()
 
@@ -80,10 +112,25 @@ class Journal:
             self._path.unlink(missing_ok=True)
 
 
-def _stamp(source: Source) -> list[int]:
-    """Return size and time of a file; a file that has vanished has none."""
+def _entries(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the entries of whole lines; the end of a run may have torn the last."""
+    for line in lines:
+        entry = None
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+        if not isinstance(entry, dict) or not entry.keys() & {"documents", "begun"}:
+            return
+        yield entry
+
+
+def _key(source: Source) -> str:
+    return os.path.abspath(source.path)
+
+
+def _stamp(source: Source) -> Stamp:
+    """Return size and times of a file; a file that has vanished has none."""
     try:
         status = source.path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return []
-    return [status.st_size, status.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]

@@ -5,22 +5,25 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 from busnet._parallel import ordered_map
 from busnet.batch.sources import Source
-from busnet.errors import BusnetError
+from busnet.errors import BusnetError, ImageFileError, NotAnUltrasoundImageError
 from busnet.images import Picture, read_frames
-from busnet.inference import CHUNK, Options
+from busnet.inference import Options
 from busnet.model import Model
-from busnet.results import MALIGNANT, Prediction
+from busnet.results import Prediction
 
-__all__ = ["Outcome", "describe", "predict_files", "record_all", "summarise"]
+__all__ = ["Outcome", "predict_files", "read_first"]
 
-#: What reading a file gave: a picture for each frame, or an error.
-Read = Iterator["Picture | BusnetError"]
+#: Files that are read before they are needed, beside those that threads are reading.
+PREFETCH = 4
+
+ValueRange = tuple[float, float]
+
+#: What reading a file gives: a picture for each frame, or an error.
+Frames = Iterator["Picture | BusnetError"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,17 +42,24 @@ class Outcome:
             return self.source.name
         return f"{self.source.name}_frame{self.frame:04}"
 
+    @property
+    def is_skipped(self) -> bool:
+        """Whether the file was found in a folder and holds no ultrasound image."""
+        wrong_kind = isinstance(self.error, NotAnUltrasoundImageError)
+        return wrong_kind and not self.source.named
+
 
 def predict_files(
     model: Model,
     sources: Iterable[Source],
     *,
     options: Options = Options(),  # noqa: B008  frozen
+    value_range: ValueRange | None = None,
     jobs: int = 1,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each file, or of each of its frames, in order.
 
-    A bad file does not stop the others.
+    A bad file does not stop the others, whatever is wrong with it.
 
     Parameters
     ----------
@@ -59,109 +69,120 @@ def predict_files(
         The files.
     options
         See :class:`busnet.inference.Options`.
+    value_range
+        What is black and what is white in the files; see
+        :func:`busnet.images.read_image`.
     jobs
         Threads that read files while the network computes.
     """
-    read: collections.deque[Outcome] = collections.deque()
 
-    def pictures() -> Iterator[Picture]:
-        for source, frames in ordered_map(
-            _open, sources, threads=jobs, prefetch=CHUNK + jobs
-        ):
-            for item in frames:
-                if isinstance(item, Picture):
-                    read.append(Outcome(source, frame=item.frame))
-                    yield item
-                else:
-                    read.append(Outcome(source, error=item))
+    def read(source: Source) -> Frames:
+        return _read(source, value_range)
 
-    def failures() -> Iterator[Outcome]:
-        while read and read[0].error is not None:
-            yield read.popleft()
+    files = ordered_map(read, sources, threads=jobs, prefetch=PREFETCH + jobs)
+    try:
+        queue = _Queue(files)
+        while not queue.exhausted:
+            predictions = model.stream(queue.pictures(), Prediction, options)
+            try:
+                yield from queue.outcomes(predictions)
+            except Exception:
+                if not queue.waiting:
+                    raise
+                # One of the pictures that wait is to blame: they are tried alone.
+                yield from queue.outcomes_one_by_one(
+                    lambda picture: next(model.stream([picture], Prediction, options))
+                )
+    finally:
+        files.close()
 
-    for prediction in model.stream(pictures(), Prediction, options):
-        yield from failures()
-        yield dataclasses.replace(read.popleft(), prediction=prediction)
-    yield from failures()
+
+def read_first(source: Source) -> Picture:
+    """Read a file, of a clip the first frame.
+
+    Raises
+    ------
+    BusnetError
+        If it cannot be read, whatever is wrong with it; it names the file.
+    """
+    frame = next(_read(source, None))
+    if isinstance(frame, Picture):
+        return frame
+    raise frame
 
 
-def _open(source: Source) -> Read:
-    """Read a file's first frame; the others, of a cine loop, are read as they go."""
+class _Queue:
+    """What was read and has no prediction yet, errors among it, in order."""
 
-    def items() -> Read:
+    def __init__(self, files: Iterator[tuple[Source, Frames]]) -> None:
+        self.exhausted = False
+        self._frames = ((source, frame) for source, frames in files for frame in frames)
+        self.waiting: collections.deque[tuple[Outcome, Picture | None]] = (
+            collections.deque()
+        )
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield the pictures that can be read; they wait for their predictions."""
+        for source, frame in self._frames:
+            if isinstance(frame, Picture):
+                self.waiting.append((Outcome(source, frame=frame.frame), frame))
+                yield frame
+            else:
+                self.waiting.append((Outcome(source, error=frame), None))
+        self.exhausted = True
+
+    def outcomes(self, predictions: Iterable[Prediction]) -> Iterator[Outcome]:
+        """Yield what waits, with the predictions of its pictures."""
+        for prediction in predictions:
+            yield from self._errors()
+            outcome, _ = self.waiting.popleft()
+            yield dataclasses.replace(outcome, prediction=prediction)
+        yield from self._errors()
+
+    def outcomes_one_by_one(
+        self, predict: Callable[[Picture], Prediction]
+    ) -> Iterator[Outcome]:
+        """Yield what waits; a picture that cannot be predicted becomes an error."""
+        while self.waiting:
+            outcome, picture = self.waiting.popleft()
+            if picture is None:
+                yield outcome
+                continue
+            try:
+                prediction = predict(picture)
+            except Exception as error:
+                failed = Outcome(outcome.source, error=_named(outcome.source, error))
+                yield dataclasses.replace(failed, frame=outcome.frame)
+            else:
+                yield dataclasses.replace(outcome, prediction=prediction)
+
+    def _errors(self) -> Iterator[Outcome]:
+        while self.waiting and self.waiting[0][1] is None:
+            yield self.waiting.popleft()[0]
+
+
+def _read(source: Source, value_range: ValueRange | None) -> Frames:
+    """Read a file's first frame; the others, of a clip, are read as they go."""
+
+    def frames() -> Frames:
         try:
-            yield from read_frames(source.path)
-        except BusnetError as error:
-            yield error
+            yield from read_frames(source.path, value_range=value_range)
+        except Exception as error:
+            yield _named(source, error)
 
-    found = items()
-    return itertools.chain(list(itertools.islice(found, 1)), found)
-
-
-def record_all(
-    outcomes: Iterable[Outcome],
-    record: Callable[[Outcome], dict[str, Any]],
-    *,
-    jobs: int = 1,
-) -> Iterator[tuple[Source, list[dict[str, Any]]]]:
-    """Yield each file with the documents of its frames, in order.
-
-    A clip's summary stands behind its frames. What ``record`` raises is raised when
-    the file's turn comes.
-
-    Parameters
-    ----------
-    outcomes
-        Of :func:`predict_files`.
-    record
-        Writes what is to be written of an outcome and returns its document.
-    jobs
-        Threads that record while the next outcomes are computed.
-    """
-    recorded = ordered_map(record, outcomes, threads=jobs, prefetch=CHUNK + jobs)
-    for source, group in itertools.groupby(recorded, key=lambda item: item[0].source):
-        documents = [document for _, document in group]
-        if summary := summarise(documents):
-            documents.append(summary)
-        yield source, documents
+    rest = frames()
+    return itertools.chain(list(itertools.islice(rest, 1)), rest)
 
 
-def describe(outcome: Outcome) -> dict[str, Any]:
-    """Return what became of a file as JSON holds it; its pixels are not in it."""
-    if outcome.prediction is None:
-        return {"file": os.fspath(outcome.source.path), "error": str(outcome.error)}
-    document = {
-        **outcome.prediction.as_dict(),
-        "consistent": outcome.prediction.consistent,
-    }
-    if outcome.frame is not None:
-        document["frame"] = outcome.frame
-    return document
+def _named(source: Source, error: Exception) -> BusnetError:
+    """Return an error of busnet that names the file."""
+    if isinstance(error, BusnetError) and str(source.path) in str(error):
+        return error
+    reason = str(error) if isinstance(error, BusnetError) else _described(error)
+    return ImageFileError(f"{source.path}: {reason}")
 
 
-def summarise(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Return the summary of a clip's frames, or None if they are of no clip.
-
-    Its probabilities are the frames' means; it names the frame whose malignancy is the
-    highest. Lesions are the frames' business.
-    """
-    frames = [d for d in documents if "frame" in d]
-    if not frames:
-        return None
-    names = list(frames[0]["probabilities"])
-    means = {
-        name: sum(d["probabilities"][name] for d in frames) / len(frames)
-        for name in names
-    }
-    summary: dict[str, Any] = {
-        "file": frames[0]["file"],
-        "frame": "clip",
-        "frames": len(frames),
-        "label": max(means, key=lambda name: means[name]),
-        "probabilities": means,
-    }
-    if MALIGNANT in means:
-        worst = max(frames, key=lambda d: d["probabilities"][MALIGNANT])
-        summary["most_malignant_frame"] = worst["frame"]
-        summary["highest_malignancy"] = worst["probabilities"][MALIGNANT]
-    return summary
+def _described(error: Exception) -> str:
+    """Return type and message of an error that nobody foresaw."""
+    message = str(error)
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
-from busnet.batch.outcomes import Outcome, describe
-from busnet.errors import BusnetError
 from busnet._io import atomic_write
+from busnet.batch.documents import KINDS, Document, describe
+from busnet.batch.outcomes import Outcome
+from busnet.batch.png import save_png
+from busnet.batch.sources import Source
+from busnet.batch.text import encodable
 from busnet.images import is_dicom
 from busnet.model_info import ModelInfo
+from busnet.results import Prediction
 
 __all__ = ["Outputs"]
+
+#: Errors that are about one file: of the system about its name, and busnet's own,
+#: which have no number. Others are about the disk.
+_FILE_ERRORS = (
+    None,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.EILSEQ,
+    errno.EISDIR,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +50,7 @@ class Outputs:
     nifti
         Whether to write the mask as NIfTI too (extra ``nifti``).
     dicom_seg
-        Whether to write a DICOM segmentation of DICOM files of one frame (extra
-        ``dicom``).
+        Whether to write a DICOM segmentation of DICOM files (extra ``dicom``).
     """
 
     folder: Path | None
@@ -50,59 +66,86 @@ class Outputs:
         if self.dicom_seg:
             import busnet.export.dicom_seg  # noqa: F401
 
-    def kinds(self) -> dict[str, bool]:
-        """Return what is written beside masks, by name."""
-        return {
-            "overlay": self.overlay,
-            "nifti": self.nifti,
-            "dicom_seg": self.dicom_seg,
-        }
+    def kinds(self) -> list[str]:
+        """Return the kinds of files that are written."""
+        return ["mask", *(kind for kind in KINDS if getattr(self, kind, False))]
 
-    def record(self, outcome: Outcome) -> dict[str, Any]:
+    def record(self, outcome: Outcome) -> Document:
         """Write an outcome's files; return its document, which names them.
 
         Paths in it are relative to the folder. A file that cannot be written for what
-        is in it makes the document one of an error.
+        is in it, or for its name, is listed under ``"unwritten"`` with the reason; an
+        error of the disk is raised.
         """
-        try:
-            return self._record(outcome)
-        except BusnetError as error:
-            return describe(dataclasses.replace(outcome, prediction=None, error=error))
-
-    def _record(self, outcome: Outcome) -> dict[str, Any]:
         document, prediction = describe(outcome), outcome.prediction
         if prediction is None or self.folder is None:
             return document
-        names = self._names(outcome)
-        paths = {kind: self.folder / name for kind, name in names.items()}
-        if "dicom_seg" in paths:
-            from busnet.export.dicom_seg import save_segmentation
-
-            save_segmentation(
-                prediction, outcome.source.path, paths["dicom_seg"], self.info
-            )
-        if "nifti" in paths:
-            from busnet.export.nifti import save_mask
-
-            save_mask(paths["nifti"], prediction.mask, prediction.spacing)
-        if "overlay" in paths:
-            _save(prediction.picture(), paths["overlay"])
-        _save(Image.fromarray(prediction.mask).convert("L"), paths["mask"])
-        return {**document, **names}
-
-    def _names(self, outcome: Outcome) -> dict[str, str]:
-        """Return the names of an outcome's files below the folder, by kind."""
-        names = {"mask": f"masks/{outcome.name}_mask.png"}
-        if self.overlay:
-            names["overlay"] = f"overlays/{outcome.name}_overlay.png"
+        writers: dict[str, Callable[[Path], None]] = {
+            "mask": lambda path: _save_mask(prediction, path)
+        }
         if self.nifti:
-            names["nifti"] = f"masks/{outcome.name}_mask.nii.gz"
+            writers["nifti"] = lambda path: _save_nifti(prediction, path)
+        if self.overlay:
+            writers["overlay"] = lambda path: save_png(path, prediction.picture())
         still = outcome.frame is None
         if self.dicom_seg and still and is_dicom(outcome.source.path):
-            names["dicom_seg"] = f"segmentations/{outcome.name}_seg.dcm"
-        return names
+            writers["dicom_seg"] = lambda path: self._save_segmentation(
+                outcome.source, prediction.mask[np.newaxis], path
+            )
+        for kind, write in writers.items():
+            self._write(document, kind, outcome.name, write)
+        return document
+
+    def finish(self, source: Source, documents: list[Document]) -> None:
+        """Write what belongs to a clip as a whole: its DICOM segmentation.
+
+        The last document, the clip's summary, gets its name or why there is none.
+        """
+        clip = documents[-1]
+        if not (self.dicom_seg and self.folder and clip.get("frame") == "clip"):
+            return
+        if not is_dicom(source.path):
+            return
+        folder, frames = self.folder, documents[:-1]
+
+        def write(path: Path) -> None:
+            missing = [d for d in frames if "mask" not in d]
+            if missing:
+                raise ValueError(f"{len(missing)} frames have no mask")
+            masks = [np.asarray(Image.open(folder / d["mask"])) != 0 for d in frames]
+            self._save_segmentation(source, np.stack(masks), path)
+
+        self._write(clip, "dicom_seg", source.name, write)
+
+    def _write(
+        self, document: Document, kind: str, name: str, write: Callable[[Path], None]
+    ) -> None:
+        """Write one file, and note in the document what became of it."""
+        assert self.folder is not None
+        folder, ending = KINDS[kind]
+        relative = f"{folder}/{name}{ending}"
+        try:
+            write(self.folder / relative)
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno not in _FILE_ERRORS:
+                raise
+            reason = encodable(str(error)) or type(error).__name__
+            document.setdefault("unwritten", []).append(f"no {kind}: {reason}")
+        else:
+            document[kind] = relative
+
+    def _save_segmentation(self, source: Source, masks: Any, path: Path) -> None:
+        from busnet.export.dicom_seg import save_segmentation
+
+        save_segmentation(masks, source.path, path, self.info)
 
 
-def _save(image: Image.Image, path: Path) -> None:
+def _save_mask(prediction: Prediction, path: Path) -> None:
     with atomic_write(path) as part:
-        image.save(part)
+        Image.fromarray(prediction.mask).convert("L").save(part)
+
+
+def _save_nifti(prediction: Prediction, path: Path) -> None:
+    from busnet.export.nifti import save_mask
+
+    save_mask(path, prediction.mask, prediction.spacing)

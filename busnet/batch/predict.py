@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from busnet.batch import Outcome, collect, predict_files
+from busnet.images.arrays import check_value_range
 from busnet.inference import Options
 from busnet.lesions import Spacing
 from busnet.model import DEFAULT, Model, load
@@ -16,11 +16,12 @@ __all__ = ["predict_many"]
 
 
 def predict_many(
-    paths: Iterable[str | os.PathLike[str]],
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     model: Model | str | os.PathLike[str] = DEFAULT,
     client: Any = None,
     spacing: Spacing | None = None,
+    value_range: tuple[float, float] | None = None,
     crop: bool = True,
     jobs: int = 2,
 ) -> Iterator[Outcome]:
@@ -32,13 +33,14 @@ def predict_many(
     ----------
     paths
         Files, folders, patterns such as ``scans/*.png``, and manifests (``.csv`` with
-        a column ``image``, or ``.txt`` with a path a line).
+        a column ``image``, or ``.txt`` with a path a line); one of them, or several.
+        A missing file is one of the failures, unless none of the paths exists.
     model
         A model, or what :func:`busnet.load` takes.
     client
         A ``distributed.Client``: its cluster's workers predict. They need busnet, and
         must find the files under the same paths.
-    spacing, crop
+    spacing, value_range, crop
         See :meth:`Model.predict`.
     jobs
         Threads that read files while the network computes, without a client.
@@ -46,17 +48,28 @@ def predict_many(
     Raises
     ------
     MissingImageError
-        If a path does not exist.
+        If none of the paths exists.
     DataError
         If a manifest cannot be read.
     ImageValueError
-        If the spacing is not two positive numbers.
+        If the spacing is not two positive numbers, or the value range not two numbers
+        of which the lower is the first.
     """
-    options = Options(spacing, crop)
-    sources = collect(map(Path, paths))
+    options = Options(spacing=spacing, crop=crop)
+    value_range = check_value_range(value_range)
+    several = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    selection = collect(several)
     loaded = model if isinstance(model, Model) else load(model)
     if client is None:
-        return predict_files(loaded, sources, options=options, jobs=jobs)
-    from busnet.batch import dask as distributed
+        return predict_files(
+            loaded,
+            selection.sources,
+            options=options,
+            value_range=value_range,
+            jobs=jobs,
+        )
+    from busnet.batch import dask
 
-    return distributed.outcomes(client, loaded, sources, options)
+    return dask.outcomes(
+        client, loaded, selection.sources, options, value_range=value_range
+    )

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
 import dataclasses
-import fnmatch
 import glob
-import re
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+import itertools
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
+from busnet.batch.folders import FolderSearch, natural_order
+from busnet.batch.names import folder_labels, output_names
+from busnet.batch.text import printable
+from busnet.data.tables import read_table
 from busnet.errors import DataError, MissingImageError
-from busnet.images import SUFFIXES, is_dicom
 
-__all__ = ["Source", "collect"]
-
-#: Names in a folder that are not taken for images: BUSI's masks lie beside its images.
-NOT_IMAGES = "*_mask*"
+__all__ = ["Selection", "Source", "collect"]
 
 #: Endings of files that list images and are none.
-MANIFESTS = frozenset((".csv", ".txt"))
+MANIFESTS = frozenset((".csv", ".tsv", ".txt", ".xlsx", ".xlsm"))
+
+#: Why files are skipped that were named before, or that hold something else.
+REPEATED = "named more than once"
+NOT_ULTRASOUND = "not ultrasound images"
+
+#: How many unreadable folders a summary names.
+_MAX_NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,113 +40,192 @@ class Source:
     name
         Name of its outputs, without ending, unique among all sources: the path below
         the folder that was searched.
+    named
+        Whether the file itself was named, by an argument or in a manifest, and not
+        found in a folder: then it is an error where it holds no ultrasound image.
     """
 
     path: Path
     name: str
+    named: bool = True
 
 
-def collect(paths: Iterable[Path], pattern: str | None = None) -> list[Source]:
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """The files to predict, and those that were skipped.
+
+    Attributes
+    ----------
+    sources
+        The files.
+    skipped
+        How many files were skipped, by reason; a folder counts as one.
+    unreadable
+        Folders that cannot be read.
+    """
+
+    sources: tuple[Source, ...]
+    skipped: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    unreadable: tuple[Path, ...] = ()
+
+    def with_skipped(self, count: int) -> Selection:
+        """Return the selection with files of it that turned out to be no ultrasound."""
+        if not count:
+            return self
+        return dataclasses.replace(
+            self, skipped={**self.skipped, NOT_ULTRASOUND: count}
+        )
+
+    def summary(self) -> str:
+        """Return a line about the skipped files, or "" if there are none."""
+        if not self.skipped:
+            return ""
+        reasons = sorted(self.skipped.items(), key=lambda item: (-item[1], item[0]))
+        listed = ", ".join(f"{count} {reason}" for reason, count in reasons)
+        total = sum(self.skipped.values())
+        line = f"{total} file{'s' if total != 1 else ''} skipped: {listed}"
+        if self.unreadable:
+            line += f" ({', '.join(map(printable, self.unreadable[:_MAX_NAMED]))}"
+            line += ", ...)" if len(self.unreadable) > _MAX_NAMED else ")"
+        return line
+
+
+@dataclasses.dataclass(frozen=True)
+class _Match:
+    """A file that an argument stands for.
+
+    Below ``root`` its path is the name of its outputs; None for a file that was named
+    by itself.
+    """
+
+    path: Path
+    root: Path | None
+    named: bool = True
+
+    def relative(self, common: Path) -> PurePosixPath:
+        """Return the path below the root, or below what is common to single files."""
+        parts = Path(os.path.relpath(self.path, self.root or common)).parts
+        return PurePosixPath(*(part for part in parts if part != ".."))
+
+
+def collect(
+    paths: Iterable[str | os.PathLike[str]],
+    pattern: str | None = None,
+    *,
+    output: Path | None = None,
+) -> Selection:
     """List the image files that the paths name.
 
     Parameters
     ----------
     paths
-        Files, which are taken as they are; folders, searched to any depth; patterns
-        such as ``scans/**/*.png``; and manifests: a ``.csv`` table with a column
-        ``image``, or a ``.txt`` of a path a line, both relative to their own folder.
-        What a manifest names need not exist: it is an error when its turn comes.
+        Files, which are taken as they are; folders, searched to any depth, links to
+        folders included; patterns such as ``scans/**/*.png``; and manifests: a
+        ``.csv``, ``.tsv`` or ``.xlsx`` table with a column ``image``, or a ``.txt`` of
+        a path a line, relative to their own folder. A file that does not exist is an
+        error when its turn comes, unless nothing exists that was named.
     pattern
         What names of files in folders must match, such as ``"*.png"``; by default
-        they need an image's ending, or none and DICOM's mark, and must not contain
-        ``_mask``.
+        they need an image's ending, or DICOM's mark, and must not end in ``_mask``.
+    output
+        The run's output folder, of which nothing is input.
 
     Returns
     -------
-    list of Source
-        In the order of the paths; within a folder by name, numbers by value.
+    Selection
+        In the order of the paths; within a folder by name, numbers by value. Output
+        names are paths below the folder that was searched; of several such folders,
+        or of files in several folders, they begin with the folder's own name.
 
     Raises
     ------
     MissingImageError
-        If a path does not exist.
+        If none of the paths exists.
     DataError
         If a manifest cannot be read.
     """
-    found: list[tuple[Path, Path]] = []
-    for path in paths:
-        found += _expand(path, pattern)
-    used: set[str] = set()
-    sources = []
-    for path, relative in found:
-        name = next(name for name in _names(relative) if name not in used)
-        used.add(name)
-        sources.append(Source(path, name))
-    return sources
+    search = FolderSearch(pattern, output)
+    arguments = [Path(path) for path in paths]
+    expansions = [_expand(path, search) for path in arguments]
+    if arguments and all(matches is None for matches in expansions):
+        missing = ", ".join(map(printable, arguments))
+        raise MissingImageError(f"{missing}: no such file or folder")
+    unique: dict[str, _Match] = {}
+    for path, matches in zip(arguments, expansions, strict=True):
+        for match in [_Match(path, None)] if matches is None else matches:
+            key = os.path.abspath(match.path)
+            if key in unique:
+                search.skipped[REPEATED] += 1
+            elif search.takes(match.path):
+                unique[key] = match
+    return Selection(
+        _with_names(list(unique.values())),
+        dict(search.skipped),
+        tuple(search.unreadable),
+    )
 
 
-def _expand(path: Path, pattern: str | None) -> list[tuple[Path, Path]]:
-    """Return files that a path stands for, each with the path that names it."""
-    if path.is_dir():
-        inside = [p for p in path.rglob("*") if p.is_file() and _taken(p, pattern)]
-        inside.sort(key=_natural)
-        return [(p, p.relative_to(path)) for p in inside]
-    if path.exists():
+def _with_names(matches: Sequence[_Match]) -> tuple[Source, ...]:
+    """Give each file the name of its outputs."""
+    single = {os.path.abspath(m.path.parent) for m in matches if m.root is None}
+    common = Path(os.path.commonpath(single)) if single else Path()
+    roots = list(dict.fromkeys(match.root or common for match in matches))
+    labels = dict(zip(roots, folder_labels(roots), strict=True))
+    names = output_names(
+        [labels[match.root or common] / match.relative(common) for match in matches]
+    )
+    return tuple(
+        Source(match.path, name, match.named)
+        for match, name in zip(matches, names, strict=True)
+    )
+
+
+def _expand(path: Path, search: FolderSearch) -> list[_Match] | None:
+    """Return the files that a path stands for, or None if it does not exist."""
+    if os.path.isdir(path):
+        return [_Match(file, path, False) for file in search.files(path)]
+    if os.path.lexists(path):
         if path.suffix.lower() in MANIFESTS:
-            return [(path.parent / p, _inside(p)) for p in _listed(path)]
-        return [(path, Path(path.name))]
-    if glob.has_magic(str(path)):
-        matched = [Path(p) for p in glob.glob(str(path), recursive=True)]
-        matched = [p for p in matched if p.is_file()]
-        if matched:
-            matched.sort(key=_natural)
-            return [(p, Path(p.name)) for p in matched]
-    raise MissingImageError(f"{path}: no such file or folder")
+            return _listed(path)
+        return [_Match(path, None)]
+    return _matching(path, search) or None
 
 
-def _inside(path: Path) -> Path:
-    """Return a path that stays below the folder that it is put in."""
-    if path.is_absolute() or ".." in path.parts:
-        return Path(path.name)
-    return path
+def _matching(pattern: Path, search: FolderSearch) -> list[_Match]:
+    """Return the files that match a pattern, and those of folders that match it."""
+    plain = itertools.takewhile(lambda p: glob.escape(p) == p, pattern.parts[:-1])
+    root = Path(*plain)
+    matches = []
+    paths = [Path(path) for path in glob.glob(str(pattern), recursive=True)]
+    for path in sorted(paths, key=natural_order):
+        files = search.files(path) if os.path.isdir(path) else [path]
+        matches += [_Match(file, root, False) for file in files]
+    return sorted(matches, key=lambda match: natural_order(match.path))
 
 
-def _listed(manifest: Path) -> list[Path]:
+def _listed(manifest: Path) -> list[_Match]:
+    """Return the files that a manifest lists."""
+    files = [manifest.parent / path for path in _read_manifest(manifest)]
+    folders = [os.path.abspath(path.parent) for path in files]
+    own = os.path.abspath(manifest.parent)
+    if not all(f == own or f.startswith(own.rstrip(os.sep) + os.sep) for f in folders):
+        own = os.path.commonpath(folders)
+    return [_Match(path, Path(own)) for path in files]
+
+
+def _read_manifest(manifest: Path) -> list[Path]:
+    if manifest.suffix.lower() != ".txt":
+        rows = read_table(manifest, required=["image"]).rows
+        return [Path(row.get("image")) for row in rows if row.get("image")]
     try:
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            if manifest.suffix.lower() == ".txt":
-                return [Path(line.strip()) for line in file if line.strip()]
-            reader = csv.DictReader(file)
-            if "image" not in (reader.fieldnames or ()):
-                raise DataError(f"{manifest}: column 'image' is missing")
-            return [Path(row["image"]) for row in reader if row["image"]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        data = manifest.read_bytes()
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        # Names that are not UTF-8 are read as the file system's own are.
+        text = (
+            data.decode("utf-16")
+            if wide
+            else data.decode("utf-8-sig", "surrogateescape")
+        )
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{manifest}: cannot be read: {error}") from None
-
-
-def _taken(path: Path, pattern: str | None) -> bool:
-    if pattern is not None:
-        return fnmatch.fnmatch(path.name, pattern)
-    if fnmatch.fnmatch(path.name, NOT_IMAGES):
-        return False
-    suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
-        return True
-    # DICOM exports often have no ending, or a UID for a name.
-    bare = suffix == "" or suffix[1:].isdecimal()
-    return bare and path.name != "DICOMDIR" and is_dicom(path)
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    parts = re.split(r"(\d+)", str(path).lower())
-    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts]
-
-
-def _names(relative: Path) -> Iterator[str]:
-    """Yield names for a file's outputs, the plainest first, without end."""
-    yield relative.with_suffix("").as_posix()
-    yield relative.as_posix()
-    number = 2
-    while True:
-        yield f"{relative.as_posix()}~{number}"
-        number += 1
+    return [Path(line.strip()) for line in text.splitlines() if line.strip()]

@@ -4,25 +4,66 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import IO, Any
 
-from busnet.results import NOTICE
+from busnet.batch.documents import ERROR, SKIPPED, Document
 from busnet.model_info import ModelInfo
+from busnet.results import NOTICE
 
 __all__ = ["FORMATS", "Table"]
 
+#: Columns of the largest lesion, and those in millimetres.
+_SIDES = ("top", "left", "bottom", "right")
+_PIXELS = ("area_px", "major_px", "minor_px", "circularity")
+_MILLIMETRES = ("area_mm2", "major_mm", "minor_mm", "depth_width_ratio")
+
 
 class Table:
-    """The results of a run, gathered to be written in one piece."""
+    """The results of a run, gathered to be written in one piece.
 
-    def __init__(self, info: ModelInfo) -> None:
+    Parameters
+    ----------
+    info
+        What the model is.
+    documents
+        Of all files; those of files that were skipped are counted and left out.
+
+    Attributes
+    ----------
+    documents
+        The others.
+    skipped
+        How many there are of files that were skipped.
+    """
+
+    def __init__(self, info: ModelInfo, documents: Iterable[Document]) -> None:
         self.info = info
-        self.documents: list[dict[str, Any]] = []
+        every = list(documents)
+        self.documents = [d for d in every if SKIPPED not in d]
+        self.skipped = len(every) - len(self.documents)
 
-    def append(self, document: dict[str, Any]) -> None:
-        """Take in what :func:`describe` returned of a file."""
-        self.documents.append(document)
+    def errors(self) -> list[str]:
+        """Return why files have no prediction."""
+        return [d[ERROR] for d in self.documents if ERROR in d]
+
+    def unwritten(self) -> list[str]:
+        """Return which outputs of predictions could not be written, and why."""
+        return [
+            f"{document['file']}: {reason}"
+            for document in self.documents
+            for reason in document.get("unwritten", ())
+        ]
+
+    def without(self, kind: str) -> int:
+        """Return how many files have no output of a kind, though none failed."""
+        return sum(
+            ERROR not in document
+            and kind not in document
+            and "unwritten" not in document
+            and document.get("frame", "clip") == "clip"
+            for document in self.documents
+        )
 
     def write(self, file: IO[str], form: str) -> None:
         """Write the table to an open text file, ``form`` a key of :data:`FORMATS`."""
@@ -35,28 +76,24 @@ class Table:
         """
         names = ["file", "frame", "label"]
         names += [f"p_{name}" for name in self.info.classes]
-        names += ["abstains", "consistent", "lesions"]
-        names += [*_SIDES, "area_px", "major_px", "minor_px", "circularity"]
+        names += ["abstains", "consistent", "lesions", *_SIDES, *_PIXELS]
         lesions = [x for d in self.documents for x in d.get("lesions", ())]
         if any("area_mm2" in lesion for lesion in lesions):
-            names += ["area_mm2", "major_mm", "minor_mm", "depth_width_ratio"]
+            names += _MILLIMETRES
         if any("mask" in d for d in self.documents):
             names.append("mask")
-        return [*names, "error"]
+        return [*names, "notes", "error"]
 
 
-_SIDES = ("top", "left", "bottom", "right")
-
-
-def _row(document: Mapping[str, Any]) -> dict[str, Any]:
+def _row(document: Document) -> dict[str, Any]:
     """Return a document's line of the CSV table."""
-    if "error" in document:
-        return {"file": document["file"], "error": document["error"]}
     cells: dict[str, Any] = {
         "file": document["file"],
         "frame": document.get("frame", ""),
-        "label": document["label"],
     }
+    if ERROR in document:
+        return {**cells, "error": document[ERROR]}
+    cells["label"] = document["label"]
     for name, probability in document["probabilities"].items():
         cells[f"p_{name}"] = f"{probability:.6f}"
     for name in ("abstains", "consistent"):
@@ -68,10 +105,11 @@ def _row(document: Mapping[str, Any]) -> dict[str, Any]:
         cells["lesions"] = len(document["lesions"])
         if document["lesions"]:
             cells.update(_lesion_cells(document["lesions"][0]))
-    return cells
+    notes = [*document.get("notes", ()), *document.get("unwritten", ())]
+    return {**cells, "notes": "; ".join(notes)}
 
 
-def _lesion_cells(lesion: Mapping[str, Any]) -> dict[str, Any]:
+def _lesion_cells(lesion: Document) -> dict[str, Any]:
     cells: dict[str, Any] = dict(zip(_SIDES, lesion["box"], strict=True))
     cells["area_px"] = lesion["area_px"]
     cells["major_px"], cells["minor_px"] = (f"{a:.2f}" for a in lesion["axes_px"])

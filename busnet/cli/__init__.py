@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from busnet.cli import (
     audit,
     benchmark,
@@ -31,10 +33,16 @@ __all__ = [
 ]
 
 
-def main() -> None:
-    """Run the command line; what it cannot do ends with status 1 or 2."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; what it cannot do ends with status 1 or 2.
+
+    Parameters
+    ----------
+    arguments
+        By default those that the process was started with.
+    """
     try:
-        app()
+        app(arguments)
     except BusnetError as error:
         fail(str(error))
     except (OSError, MemoryError) as error:

@@ -21,9 +21,9 @@ from busnet.cli.common import (
     app,
     use,
 )
+from busnet.engine.threads import get_threads
 from busnet.inference import CHUNK
 from busnet.model import DEFAULT, load
-from busnet.engine.threads import get_threads
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
@@ -22,8 +22,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from busnet.results import NOTICE
+from busnet.batch.text import printable
 from busnet.engine.threads import set_threads
+from busnet.results import NOTICE
 
 T = TypeVar("T")
 
@@ -36,8 +37,54 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 #: Results go to standard output, everything that is said about them to this.
-messages = Console(stderr=True)
+messages = Console(stderr=True, emoji=False, highlight=False)
 
+
+def _checked_spacing(spacing: float | None) -> float | None:
+    if spacing is not None and not 0 < spacing < 1000:
+        raise typer.BadParameter("is not in 0..1000")
+    return spacing
+
+
+def _checked_range(limits: tuple[float, float] | None) -> tuple[float, float] | None:
+    if limits is not None and not limits[0] < limits[1]:
+        raise typer.BadParameter("is two numbers, the lower first")
+    return limits
+
+
+PathsArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Image files, folders, quoted patterns, and manifests: a .csv with a "
+        "column 'image' or a .txt with a path a line."
+    ),
+]
+GlobOption = Annotated[
+    str | None,
+    typer.Option(
+        "--glob",
+        help="What file names in folders must match; by default image endings without "
+        "'_mask' at the end of the name.",
+    ),
+]
+ValueRangeOption = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        "--value-range",
+        metavar="BLACK WHITE",
+        callback=_checked_range,
+        help="What is black and what is white in files, such as 0 4095 for 12 bits.",
+    ),
+]
+SpacingOption = Annotated[
+    float | None,
+    typer.Option(
+        "--spacing",
+        callback=_checked_spacing,
+        help="Millimetres a pixel, for measures in millimetres, where a file does not "
+        "say.",
+    ),
+]
 ModelOption = Annotated[
     str, typer.Option("--model", help="Shipped model or path to a .safetensors file.")
 ]
@@ -68,8 +115,22 @@ ThreadsOption = Annotated[
 
 def fail(message: str, status: int = FAILED) -> NoReturn:
     """Say what went wrong and leave."""
-    messages.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    lines = "\n".join(map(printable, message.split("\n")))
+    messages.print(f"[bold red]error:[/] {escape(lines)}", soft_wrap=True)
     sys.exit(status)
+
+
+def say(message: str) -> None:
+    """Print a line on standard error, control characters in it escaped."""
+    messages.print(escape(printable(message)), soft_wrap=True)
+
+
+def list_failures(what: str, failures: Sequence[str]) -> None:
+    """Print what failed, a line each, if anything did."""
+    if failures:
+        messages.print(f"[bold red]{len(failures)} {what}:[/]")
+    for failure in failures:
+        say(f"  {failure}")
 
 
 def track(items: Iterable[T], total: int, what: str) -> Iterable[T]:

@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import enum
+import io
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from busnet import batch
-from busnet._io import atomic_write, remove_partial_files
-from busnet.batch.gallery import write_gallery
-from busnet.batch.journal import Journal
 from busnet.batch.outputs import Outputs
+from busnet.batch.run import Recorded, Settings, Work, predict_into, settings_of
 from busnet.batch.table import Table
+from busnet.batch.text import encodable
 from busnet.cli.common import (
     FAILED,
     USAGE,
+    GlobOption,
     ModelOption,
+    PathsArgument,
     Precision,
     PrecisionOption,
+    SpacingOption,
     ThreadsOption,
+    ValueRangeOption,
     app,
     fail,
+    list_failures,
     messages,
+    say,
     track,
     use,
 )
 from busnet.inference import Options
 from busnet.model import DEFAULT, Model, load
 from busnet.results import NOTICE
-from busnet.version import __version__
-
-Documents = list[dict[str, Any]]
-
-#: A source with the documents of its frames.
-Recorded = tuple[batch.Source, Documents]
-
-#: What computes and records sources, here or on a cluster.
-Work = Callable[[Sequence[batch.Source]], Iterable[Recorded]]
 
 
 class Format(str, enum.Enum):
@@ -56,13 +51,7 @@ class Format(str, enum.Enum):
 
 @app.command()
 def predict(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Image files, folders, quoted patterns, and manifests: a .csv with a "
-            "column 'image' or a .txt with a path a line."
-        ),
-    ],
+    paths: PathsArgument,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the table, masks/ and other outputs."),
@@ -83,22 +72,12 @@ def predict(
     dicom_seg: Annotated[
         bool,
         typer.Option(
-            "--dicom-seg",
-            help="DICOM segmentations of DICOM files of one frame (extra 'dicom').",
+            "--dicom-seg", help="DICOM segmentations of DICOM files (extra 'dicom')."
         ),
     ] = False,
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            "--glob",
-            help="What file names in folders must match; by default image endings "
-            "without '_mask' in the name.",
-        ),
-    ] = None,
-    spacing: Annotated[
-        float | None,
-        typer.Option(help="Millimetres a pixel, for measures in millimetres."),
-    ] = None,
+    pattern: GlobOption = None,
+    spacing: SpacingOption = None,
+    value_range: ValueRangeOption = None,
     crop: Annotated[
         bool,
         typer.Option(help="Look at the tissue regions alone that DICOM files name."),
@@ -122,129 +101,137 @@ def predict(
 
     The table goes to standard output, or into --out together with the masks. Ends with
     status 1 if some files failed; the others are done and written. A run into --out
-    that was stopped goes on where it was when it is started again.
+    that was stopped goes on where it was when it is started again; one that has ended
+    is replaced.
     """
-    wanted = {
+    needs_out = {
         "--overlay": overlay,
         "--gallery": gallery,
         "--nifti": nifti,
         "--dicom-seg": dicom_seg,
     }
-    for name, given in wanted.items():
+    for name, given in needs_out.items():
         if given and out is None:
             raise typer.BadParameter("needs --out", param_hint=name)
-    if spacing is not None and not 0 < spacing < 1000:
-        raise typer.BadParameter("is not in 0..1000", param_hint="--spacing")
     use(threads)
-    sources = batch.collect(paths, pattern)
-    if not sources:
-        fail(f"no image files in {', '.join(map(str, paths))}", USAGE)
+    selection = batch.collect(paths, pattern, output=out)
+    if not selection.sources:
+        skipped = f" ({selection.summary()})" if selection.skipped else ""
+        fail(f"no image files in {', '.join(map(str, paths))}{skipped}", USAGE)
     loaded = load(model, precision=precision.value)
-    options = Options((spacing, spacing) if spacing is not None else None, crop)
+    side = None if spacing is None else (spacing, spacing)
+    options = Options(spacing=side, crop=crop)
     outputs = Outputs(
         out, loaded.info, overlay=overlay or gallery, nifti=nifti, dicom_seg=dicom_seg
     )
-    settings = {
-        "busnet": __version__,
-        "model": model,
-        "provenance": dict(loaded.info.provenance),
-        "precision": precision.value,
-        "spacing": spacing,
-        "crop": crop,
-        "outputs": outputs.kinds(),
-    }
-    work = _work(loaded, options, outputs, jobs, scheduler)
-    with _journal(out, settings) as journal:
-        documents = _predict_all(sources, work, journal)
-        table = Table(loaded.info)
-        for source in sources:
-            for document in documents[source]:
-                table.append(document)
-        if gallery and out is not None:
-            write_gallery(out / "gallery.html", table)
-        _write(table, out, form.value)
-    messages.print(f"[dim]{NOTICE}[/]")
-    failed = [d["error"] for d in table.documents if "error" in d]
-    if failed:
-        messages.print(f"[bold red]{len(failed)} files failed:[/]")
-        for error in failed:
-            messages.print(f"  {escape(error)}", soft_wrap=True)
-        raise typer.Exit(FAILED)
+    work = _work(loaded, options, outputs, value_range, jobs, scheduler)
+    if out is None:
+        every = list(
+            track(work(selection.sources), len(selection.sources), "predicting")
+        )
+        table = Table(loaded.info, (d for _, documents in every for d in documents))
+        _print(table, form.value)
+    else:
+        settings = settings_of(
+            loaded,
+            spacing=spacing,
+            value_range=value_range,
+            crop=crop,
+            outputs=outputs.kinds(),
+        )
+        table = _predict_into(out, selection, work, outputs, settings, form, gallery)
+    _report(selection, table, dicom_seg=dicom_seg)
 
 
 def _work(
     model: Model,
     options: Options,
     outputs: Outputs,
+    value_range: tuple[float, float] | None,
     jobs: int,
     scheduler: str | None,
 ) -> Work:
     """Return what predicts and records sources: this process, or a cluster."""
     if scheduler is None:
 
-        def here(sources: Sequence[batch.Source]) -> Iterator[Recorded]:
-            found = batch.predict_files(model, sources, options=options, jobs=jobs)
-            return batch.record_all(found, outputs.record, jobs=jobs)
+        def here(sources: Iterable[batch.Source]) -> Iterable[Recorded]:
+            outcomes = batch.predict_files(
+                model, sources, options=options, value_range=value_range, jobs=jobs
+            )
+            return batch.record_all(outcomes, outputs.record, outputs.finish, jobs=jobs)
 
         return here
 
-    from busnet.batch import dask as distributed
+    from busnet.batch import dask
 
-    client = distributed.connect(scheduler)
+    client = dask.connect(scheduler)
 
-    def there(sources: Sequence[batch.Source]) -> Iterator[Recorded]:
+    def there(sources: Iterable[batch.Source]) -> Iterator[Recorded]:
         # Workers may run in other folders.
-        absolute = {s: dataclasses.replace(s, path=s.path.absolute()) for s in sources}
-        found = distributed.recorded(client, model, absolute.values(), options, outputs)
-        for source, (_, documents) in zip(sources, found, strict=True):
-            yield source, [{**d, "file": str(source.path)} for d in documents]
+        given: dict[batch.Source, batch.Source] = {}
+
+        def absolute() -> Iterator[batch.Source]:
+            for source in sources:
+                moved = dataclasses.replace(source, path=source.path.absolute())
+                given[moved] = source
+                yield moved
+
+        recorded = dask.recorded(
+            client, model, absolute(), options, outputs, value_range=value_range
+        )
+        for moved, documents in recorded:
+            source = given.pop(moved)
+            file = encodable(source.path)
+            yield source, [{**document, "file": file} for document in documents]
 
     return there
 
 
-@contextlib.contextmanager
-def _journal(out: Path | None, settings: Mapping[str, Any]) -> Iterator[Journal | None]:
-    """Open the journal of an output folder; it goes when the block succeeds."""
-    if out is None:
-        yield None
-        return
-    remove_partial_files(out)
-    journal = Journal(out, settings)
-    finished = False
+def _predict_into(
+    out: Path,
+    selection: batch.Selection,
+    work: Work,
+    outputs: Outputs,
+    settings: Settings,
+    form: Format,
+    gallery: bool,
+) -> Table:
     try:
-        yield journal
-        finished = True
+        table = predict_into(
+            out,
+            selection.sources,
+            work,
+            outputs,
+            settings,
+            form=form.value,
+            gallery=gallery,
+            say=say,
+            track=lambda items, total: track(items, total, "predicting"),
+        )
     except KeyboardInterrupt:
-        messages.print("interrupted; the same command goes on where it was")
+        say("interrupted; the same command goes on where it was")
         raise
-    finally:
-        journal.close(finished=finished)
+    count = len(table.documents) - len(table.errors())
+    say(f"{count} predictions in {out / f'predictions.{form.value}'}")
+    return table
 
 
-def _predict_all(
-    sources: Sequence[batch.Source], work: Work, journal: Journal | None
-) -> dict[batch.Source, Documents]:
-    """Predict what the journal lacks, and return the documents of all sources."""
-    documents = {}
-    for source in sources:
-        if journal is not None and (found := journal.find(source)):
-            documents[source] = found
-    if documents:
-        messages.print(f"{len(documents)} files were done before")
-    rest = [source for source in sources if source not in documents]
-    for source, described in track(work(rest), len(rest), "predicting"):
-        documents[source] = described
-        if journal is not None and not any("error" in d for d in described):
-            journal.add(source, described)
-    return documents
+def _print(table: Table, form: str) -> None:
+    """Write the table to standard output, in UTF-8 whatever the terminal's encoding."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
+    table.write(sys.stdout, form)
+    sys.stdout.flush()
 
 
-def _write(table: Table, out: Path | None, form: str) -> None:
-    if out is None:
-        table.write(sys.stdout, form)
-        return
-    path = out / f"predictions.{form}"
-    with atomic_write(path) as part, part.open("w", newline="") as file:
-        table.write(file, form)
-    good = sum("error" not in document for document in table.documents)
-    messages.print(f"{good} predictions in {escape(str(path))}", soft_wrap=True)
+def _report(selection: batch.Selection, table: Table, *, dicom_seg: bool) -> None:
+    """Say what was skipped, what failed, and what has no output; set the status."""
+    if summary := selection.with_skipped(table.skipped).summary():
+        say(summary)
+    if dicom_seg and (count := table.without("dicom_seg")):
+        say(f"{count} predictions are not of DICOM files and have no segmentation")
+    messages.print(f"[dim]{NOTICE}[/]")
+    list_failures("files failed", table.errors())
+    list_failures("outputs could not be written", table.unwritten())
+    if table.errors() or table.unwritten() or selection.unreadable:
+        raise typer.Exit(FAILED)

@@ -3,59 +3,63 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from busnet import batch
 from busnet.cli.common import (
+    FAILED,
     USAGE,
+    GlobOption,
     ModelOption,
+    PathsArgument,
     ThreadsOption,
     app,
     fail,
-    messages,
+    list_failures,
+    say,
     track,
     use,
 )
-from busnet.data import get_protocol, read_sources, recognise
+from busnet.data import get_protocol, parse_sources, read_sources
 from busnet.errors import DataError
-from busnet.images import Picture, read_image
+from busnet.images import Picture
 from busnet.model import DEFAULT, find
 from busnet.model_info import ModelInfo
 from busnet.weights import read_info
 
-Readers = list[Callable[[], Picture]]
+#: Reads one image.
+Reader = Callable[[], Picture]
 
 
 @app.command()
 def quantize(
-    images: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Images of the kind that the model is for, as predict takes them; "
-            "with --protocol the folder or table of the data set."
-        ),
-    ],
+    images: PathsArgument,
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
     model: ModelOption = DEFAULT,
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="How the data set is used: the fold that the model's training held "
-            "out is left out here, too."
+            help="How a data set is used, whose folder or table stands in the place of "
+            "images (several as NAME=PATH): what the model's training held out is left "
+            "out here, too."
         ),
     ] = None,
     count: Annotated[
         int, typer.Option("--count", min=1, help="Images to draw of those.")
     ] = 300,
     seed: Annotated[int, typer.Option(help="Which are drawn.")] = 0,
+    pattern: GlobOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Calibrate a model for int8: write it with the scales of its maps."""
+    """Calibrate a model for int8: write it with the scales of its activations.
+
+    Files that cannot be read are listed, others are drawn in their place, and the
+    command ends with status 1.
+    """
     from busnet import quantization
 
     use(threads)
@@ -63,44 +67,63 @@ def quantize(
     if out.suffix != ".safetensors":
         fail(f"{out}: a model's file ends in .safetensors", USAGE)
     readers, data = (
-        _sources(images)
+        _files(images, pattern)
         if protocol is None
         else _cases(images, protocol, read_info(path))
     )
     random.Random(seed).shuffle(readers)
-    drawn = readers[:count]
-    pictures = (reader() for reader in drawn)
-    quantization.quantize(
-        path, track(pictures, len(drawn), "calibrating"), out, data=data
+    failures: list[str] = []
+    pictures = _read(readers, count, failures)
+    total = min(count, len(readers))
+    used = quantization.quantize(
+        path, track(pictures, total, "calibrating"), out, data=data
     )
-    messages.print(
-        f"written: {escape(str(out))}, calibrated on {len(drawn)} images of {data}",
-        soft_wrap=True,
-    )
+    say(f"written: {out}, calibrated on {used} images of {data}")
+    list_failures("files failed", failures)
+    if failures:
+        raise typer.Exit(FAILED)
 
 
-def _sources(paths: list[Path]) -> tuple[Readers, str]:
-    def reader(path: Path) -> Callable[[], Picture]:
-        return lambda: read_image(path)
+def _read(
+    readers: Iterable[Reader], count: int, failures: list[str]
+) -> Iterator[Picture]:
+    """Yield images until there are enough; those that cannot be read are noted."""
+    for reader in readers:
+        if count == 0:
+            return
+        try:
+            picture = reader()
+        except Exception as error:
+            failures.append(str(error) or type(error).__name__)
+        else:
+            count -= 1
+            yield picture
 
-    sources = batch.collect(paths)
-    if not sources:
+
+def _files(paths: list[Path], pattern: str | None) -> tuple[list[Reader], str]:
+    """Return the readers of image files, of clips those of their first frames."""
+
+    def reader(source: batch.Source) -> Reader:
+        return lambda: batch.read_first(source)
+
+    selection = batch.collect(paths, pattern)
+    if summary := selection.summary():
+        say(summary)
+    if not selection.sources:
         raise DataError(f"{', '.join(map(str, paths))}: there are no images")
-    return [reader(source.path) for source in sources], "your own"
+    return [reader(source) for source in selection.sources], "your own"
 
 
-def _cases(paths: list[Path], name: str, info: ModelInfo) -> tuple[Readers, str]:
+def _cases(paths: list[Path], name: str, info: ModelInfo) -> tuple[list[Reader], str]:
     """Return the images of a protocol that are not to be tested on."""
     from busnet.evaluation.leakage import default_fold
 
-    if len(paths) != 1:
-        fail("with --protocol there is one path, that of the data set", USAGE)
-    chosen = get_protocol(name)
+    protocol = get_protocol(name)
+    used = protocol.use(read_sources(parse_sources([str(path) for path in paths])))
     fold = default_fold(info, name)
-    cases = [
-        case
-        for case in chosen.use(read_sources({recognise(paths[0]): paths[0]}))
-        if fold is None or case.fold != fold
-    ]
-    left_out = "" if fold is None else f" without fold {fold}"
-    return [case.read_image for case in cases], f"{name}{left_out}"
+    if fold is None:
+        fold = protocol.only_fold
+    test = [] if fold is None else protocol.test_cases(used, fold)
+    held_out = {id(case) for case in test}
+    readers = [case.read_image for case in used if id(case) not in held_out]
+    return readers, name if fold is None else f"{name} without fold {fold}"

@@ -8,8 +8,8 @@ import os
 import numpy as np
 import numpy.typing as npt
 
-from busnet.errors import MissingExtraError
 from busnet._io import atomic_write
+from busnet.errors import MissingExtraError
 from busnet.lesions import Spacing
 
 try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import UIDS, run, write_dicom
+from helpers import run, write_dicom
 from PIL import Image
 
 import busnet
@@ -235,63 +235,12 @@ def test_of_two_regions_the_one_with_the_lesion_counts(tmp_path, model):
     assert "2 tissue regions" in model.classify(path).notes[0]
 
 
-def test_segmentations_are_read_back(tmp_path, model, weights_file):
-    highdicom = pytest.importorskip("highdicom", reason="needs busnet[dicom]")
-    folder, out = tmp_path / "in", tmp_path / "out"
-    folder.mkdir()
-    personal = {"StudyDate": "19990101", "AccessionNumber": "SECRET-7"}
-    write_dicom(
-        folder / "still.dcm", np.stack([GREY] * 3, 2), "RGB", **UIDS, **personal
-    )
-    write_dicom(folder / "clip.dcm", np.stack([GREY] * 2), "MONOCHROME2", **UIDS)
-    write_dicom(folder / "bare.dcm", GREY, "MONOCHROME2")
-    Image.fromarray(GREY).save(folder / "png.png")
-    done = run(
-        "predict", folder, "--out", out, "--dicom-seg", "--model", weights_file, check=1
-    )
-    assert "bare.dcm: it has no SOPClassUID" in done.stderr
-    assert [p.name for p in (out / "segmentations").iterdir()] == ["still_seg.dcm"]
-    assert not list((out / "masks").glob("bare*"))
-    path = out / "segmentations" / "still_seg.dcm"
-    assert b"SECRET" not in path.read_bytes()
-    assert b"19990101" not in path.read_bytes()
-    segmentation = highdicom.seg.segread(path)
-    mask = segmentation.get_pixels_by_source_instance(["1.2.3.4"])
-    expected = model.predict(folder / "still.dcm").mask
-    assert expected.any()
-    np.testing.assert_array_equal(mask[0, :, :, 0], expected)
-    plain = pydicom.dcmread(path)
-    np.testing.assert_array_equal(plain.pixel_array, expected)
-    assert plain.StudyInstanceUID == "1.2.3"
-    assert plain.Modality == "SEG"
-    assert "research use only" in plain.ContentDescription
-    assert "not for diagnosis" in plain.SegmentSequence[0].SegmentDescription
-
-
-def test_a_segmentation_may_be_empty(tmp_path, model):
-    highdicom = pytest.importorskip("highdicom", reason="needs busnet[dicom]")
-    import dataclasses
-
-    from busnet.export.dicom_seg import save_segmentation
-
-    source = write_dicom(tmp_path / "s.dcm", GREY, "MONOCHROME2", **UIDS)
-    result = model.predict(source)
-    none = dataclasses.replace(result, mask=np.zeros_like(result.mask))
-    save_segmentation(none, source, tmp_path / "e.dcm", model.info)
-    read_back = highdicom.seg.segread(tmp_path / "e.dcm")
-    assert not read_back.get_pixels_by_source_instance(["1.2.3.4"]).any()
-    other = dataclasses.replace(result, mask=np.zeros((5, 5), bool))
-    with pytest.raises(ImageFileError, match=r"s\.dcm.*48 x 64.*5 x 5"):
-        save_segmentation(other, source, tmp_path / "o.dcm", model.info)
-    assert not (tmp_path / "o.dcm").exists()
-
-
 def test_exports_without_endings_are_found(tmp_path):
     write_dicom(tmp_path / "IM0001", GREY, "MONOCHROME2")
     write_dicom(tmp_path / "1.2.840.55", GREY, "MONOCHROME2")
     write_dicom(tmp_path / "DICOMDIR", GREY, "MONOCHROME2")
     (tmp_path / "README").write_text("no image")
-    found = collect([tmp_path])
+    found = collect([tmp_path]).sources
     assert sorted(s.path.name for s in found) == ["1.2.840.55", "IM0001"]
 
 
