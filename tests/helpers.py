@@ -114,11 +114,19 @@ def write_dicom(path, pixels, photometric, syntax=None, data=None, **tags):
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import UID, ExplicitVRLittleEndian
 
+    syntax = syntax or ExplicitVRLittleEndian
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = syntax or ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = syntax
     meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.6.1")
     meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
-    dataset = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset = FileDataset(
+        None,
+        {},
+        file_meta=meta,
+        preamble=b"\0" * 128,
+        is_implicit_VR=syntax.is_implicit_VR,
+        is_little_endian=syntax.is_little_endian,
+    )
     dataset.Modality = "US"
     dataset.PatientName = "SECRET^NAME"
     dataset.PatientID = "SECRET-ID"

@@ -156,7 +156,7 @@ def scale(
     pixels : numpy.ndarray
         (H, W) or (H, W, 3), float32.
     notes : tuple of str
-        Of a range that is hardly used, and of transparency.
+        Of a range that is hardly used.
 
     Raises
     ------

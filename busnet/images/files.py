@@ -63,7 +63,8 @@ def read_image(path: FileLike, *, value_range: ValueRange | None = None) -> Pict
     Parameters
     ----------
     path
-        The file's path, or a file that is open for reading bytes.
+        The file's path, or a file that is open for reading bytes. That is read from its
+        start, and left where it stands.
     value_range
         What is black and what is white in the file's values; by default what the file
         says, or 0 and the largest number that its samples can hold. Values outside are
@@ -154,7 +155,7 @@ def is_dicom(path: str | os.PathLike[str]) -> bool:
 def _name(path: Any) -> str:
     """Return what error messages call a file."""
     if isinstance(path, (str, os.PathLike)):
-        return os.fspath(path)
+        return os.fsdecode(path)
     name = getattr(path, "name", None)
     return name if isinstance(name, str) else "the open file"
 
@@ -174,9 +175,9 @@ def open_checked(path: FileLike) -> tuple[str | BinaryIO, str, bytes]:
 
 
 def _checked(path: Any, name: str) -> str | BinaryIO:
-    """Return a path that can be opened, or an open file that can be sought."""
+    """Return a path that can be opened, or a copy of an open file."""
     if not isinstance(path, (str, os.PathLike)):
-        return _seekable(path, name)
+        return _copy(path, name)
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -190,14 +191,15 @@ def _checked(path: Any, name: str) -> str | BinaryIO:
     return name
 
 
-def _seekable(file: Any, name: str) -> BinaryIO:
-    """Return an open file from its start; one that cannot be sought is read at once."""
+def _copy(file: Any, name: str) -> BinaryIO:
+    """Return what an open file holds from its start; leave the file where it stands."""
     try:
-        if file.seekable():
+        place = file.tell() if file.seekable() else None
+        if place is not None:
             file.seek(0)
-            if isinstance(file.read(0), bytes):
-                return file  # type: ignore[no-any-return]
         content = file.read()
+        if place is not None:
+            file.seek(place)
     except (OSError, ValueError) as error:
         raise ImageFileError(f"{name}: cannot be read: {error}") from None
     if not isinstance(content, bytes):

@@ -151,8 +151,9 @@ def test_open_files(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(buffer.getvalue())
     with path.open("rb") as file:
+        assert file.read(5) == buffer.getvalue()[:5]
         picture = only(file)
-        assert not file.closed
+        assert file.tell() == 5
     assert picture.name == str(path)
     with (
         path.open(encoding="latin-1") as file,

@@ -18,8 +18,6 @@ from busnet.images import read_frames, read_image
 pydicom = pytest.importorskip("pydicom", reason="needs busnet[dicom]")
 
 from pydicom.dataset import Dataset  # noqa: E402
-from pydicom.encaps import encapsulate  # noqa: E402
-from pydicom.uid import JPEGBaseline8Bit  # noqa: E402
 
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
 GREY = phantom(48, 64)[0]
@@ -42,90 +40,6 @@ def test_grey_and_its_inverse(tmp_path):
     one = read_image(write_dicom(tmp_path / "1.dcm", 255 - GREY, "MONOCHROME1"))
     np.testing.assert_allclose(two.pixels, GREY / 255, atol=1e-6)
     np.testing.assert_allclose(one.pixels, two.pixels, atol=1e-6)
-
-
-def test_twelve_of_sixteen_bits_and_windows(tmp_path):
-    deep = GREY.astype(np.uint16) * 16
-    twelve = read_image(
-        write_dicom(tmp_path / "d.dcm", deep, "MONOCHROME2", BitsStored=12, HighBit=11)
-    )
-    np.testing.assert_allclose(twelve.pixels, deep / 4095, atol=1e-4)
-    windowed = read_image(
-        write_dicom(
-            tmp_path / "w.dcm",
-            deep,
-            "MONOCHROME2",
-            BitsStored=12,
-            HighBit=11,
-            WindowCenter=1000.5,
-            WindowWidth=1001,
-        )
-    )
-    expected = np.clip((deep.astype(float) - 500) / 1000, 0, 1)
-    np.testing.assert_allclose(windowed.pixels, expected, atol=2e-3)
-
-
-def test_colour(tmp_path):
-    rgb = read_image(write_dicom(tmp_path / "rgb.dcm", COLOUR, "RGB"))
-    np.testing.assert_allclose(rgb.pixels, COLOUR / 255, atol=1e-6)
-    ycbcr = np.asarray(Image.fromarray(COLOUR).convert("YCbCr"))
-    ybr = read_image(write_dicom(tmp_path / "ybr.dcm", ycbcr, "YBR_FULL"))
-    np.testing.assert_allclose(ybr.pixels, COLOUR / 255, atol=0.02)
-
-
-@pytest.mark.parametrize("tag", ["RGB", "YBR_FULL_422"])
-def test_jpeg_frames_are_read_by_their_stream_and_not_their_tag(tmp_path, tag):
-    buffer = io.BytesIO()
-    smooth = np.asarray(Image.fromarray(COLOUR).resize((16, 12)).resize((64, 48)))
-    Image.fromarray(smooth).save(buffer, "JPEG", quality=95)
-    path = write_dicom(
-        tmp_path / "jpeg.dcm",
-        smooth,
-        tag,
-        JPEGBaseline8Bit,
-        data=encapsulate([buffer.getvalue()]),
-    )
-    np.testing.assert_allclose(read_image(path).pixels, smooth / 255, atol=0.1)
-    assert np.abs(read_image(path).pixels - smooth / 255).mean() < 0.02
-
-
-@pytest.mark.parametrize(
-    ("name", "other"),
-    [
-        ("SC_rgb_dcmtk_+eb+cy+np.dcm", "SC_rgb_dcmtk_+eb+cr.dcm"),
-        ("SC_ybr_full_422_uncompressed.dcm", "SC_rgb_dcmtk_+eb+cr.dcm"),
-        ("SC_rgb_rle.dcm", "SC_rgb_dcmtk_+eb+cr.dcm"),
-    ],
-)
-def test_encodings_of_the_same_picture_agree(name, other):
-    first, second = (
-        read_image(SHIPPED / name).pixels,
-        read_image(SHIPPED / other).pixels,
-    )
-    assert first.shape == second.shape
-    assert np.abs(first - second).mean() < 0.02
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "examples_palette.dcm",
-        "examples_rgb_color.dcm",
-        "ExplVR_BigEnd.dcm",
-        "MR_small.dcm",
-        "SC_rgb_jpeg_app14_dcmd.dcm",
-        "SC_jpeg_no_color_transform.dcm",
-    ],
-)
-def test_files_that_ship_with_pydicom(name):
-    pixels = read_image(SHIPPED / name).pixels
-    assert pixels.dtype == np.float32
-    assert 0 <= pixels.min() < pixels.max() <= 1
-
-
-def test_twelve_bit_jpeg_needs_its_decoder():
-    pytest.importorskip("libjpeg", reason="needs pylibjpeg")
-    assert read_image(SHIPPED / "JPGExtended.dcm").pixels.max() > 0.05
 
 
 def test_cine_loops(model):
@@ -161,6 +75,49 @@ def test_spacing_is_the_largest_tissue_regions(tmp_path):
     assert spacing(region((0.01, 0.02), whole, form=2)) is None  # M-mode
     assert spacing(region((0.0, 0.0), whole)) is None
     assert spacing(PixelSpacing=[0.3, 0.4]) == pytest.approx((0.3, 0.4))
+
+
+@pytest.mark.parametrize(
+    ("value", "fact"),
+    [(0.3, "has one value"), ([0.3, 0], "is"), ([0.1, 0.2, 0.3], "is"), (None, "")],
+)
+def test_pixel_spacing_that_is_no_pair(tmp_path, value, fact):
+    path = write_dicom(tmp_path / "p.dcm", GREY, "MONOCHROME2", PixelSpacing=value)
+    picture = read_image(path)
+    assert picture.spacing is None
+    if fact:
+        assert f"PixelSpacing {fact}" in picture.notes[0]
+    else:
+        assert picture.notes == ()
+
+
+def test_spacing_of_functional_groups(tmp_path):
+    def groups(spacing):
+        measures, item = Dataset(), Dataset()
+        measures.PixelSpacing = spacing
+        item.PixelMeasuresSequence = [measures]
+        return item
+
+    clip = np.stack([GREY, GREY])
+    tags = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.2"}
+    path = write_dicom(
+        tmp_path / "e.dcm",
+        clip,
+        "MONOCHROME2",
+        SharedFunctionalGroupsSequence=[groups([0.1, 0.2])],
+        PixelSpacing=[7, 7],
+        **tags,
+    )
+    assert [p.spacing for p in read_frames(path)] == [(0.1, 0.2)] * 2
+    path = write_dicom(
+        tmp_path / "f.dcm",
+        clip,
+        "MONOCHROME2",
+        SharedFunctionalGroupsSequence=[groups([0.1, 0.2])],
+        PerFrameFunctionalGroupsSequence=[groups([0.3, 0.3]), groups([0.4, 0.4])],
+        **tags,
+    )
+    assert [p.spacing for p in read_frames(path)] == [(0.3, 0.3), (0.4, 0.4)]
 
 
 def test_regions_lie_in_the_frame(tmp_path):
