@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -58,25 +58,25 @@ def info(
 def _print_engine(console: Console) -> None:
     engine = _core.engine()
     console.print(f"busnet {__version__}")
-    has = [kind for kind in ("bf16", "int8") if engine[kind]]
+    supported = [kind for kind in ("bf16", "int8") if engine[kind]]
     console.print(
         f"oneDNN {engine['version']}, instruction set {engine['isa']} "
-        f"({', '.join(has) or 'neither bf16 nor int8'}), {get_threads()} threads",
+        f"({', '.join(supported) or 'neither bf16 nor int8'}), {get_threads()} threads",
         highlight=False,
     )
     console.print(f"networks: {', '.join(NETWORKS)}", soft_wrap=True)
     for name, path in shipped().items():
         default = " (default)" if name == DEFAULT else ""
-        described = _describe(read_info(path))
+        description = _describe(read_info(path))
         size = path.stat().st_size / 1e6
         console.print(
-            f"model {name}{default}: {described}, {size:.1f} MB", soft_wrap=True
+            f"model {name}{default}: {description}, {size:.1f} MB", soft_wrap=True
         )
-    kept = cache.folder()
+    folder = cache.folder()
     console.print(
-        "packed weights are not kept"
-        if kept is None
-        else f"packed weights: {kept}, {cache.size() / 1e6:.0f} MB",
+        "packed weights are not cached"
+        if folder is None
+        else f"packed weights: {folder}, {cache.size() / 1e6:.0f} MB",
         soft_wrap=True,
         highlight=False,
     )
@@ -157,7 +157,7 @@ def _print_plan(console: Console, model: Model) -> None:
     )
 
 
-def _flatten(document: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def _flatten(document: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     for key, value in document.items():
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{key}.")

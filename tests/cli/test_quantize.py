@@ -1,0 +1,65 @@
+"""``busnet quantize``: the command; what it computes is tested elsewhere."""
+
+import pytest
+from helpers import call
+from PIL import Image
+
+from busnet import weights
+from busnet.data.phantom import phantom
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "in"
+    root.mkdir()
+    for i in range(4):
+        Image.fromarray(phantom(70, 90, seed=i)[0]).save(root / f"{i}.png")
+    return root
+
+
+def images_used(path):
+    return weights.read_info(path).provenance["calibration"]["images"]
+
+
+def test_bad_files_are_listed_and_others_drawn(folder, tmp_path, weights_file):
+    for name in ("x.png", "y.png"):
+        (folder / name).write_bytes(b"broken")
+    (folder / "notes.txt").touch()
+    out = tmp_path / "out.safetensors"
+    arguments = ["quantize", folder, "--model", weights_file, "--out", out]
+    done = call(*arguments, check=1)
+    assert "calibrated on 4 images" in done.stderr
+    assert "x.png" in done.stderr
+    assert "y.png" in done.stderr
+    assert "1 file skipped: 1 not images by their ending" in done.stderr
+    assert images_used(out) == 4
+    for seed in range(4):
+        call(*arguments, "--count", "3", "--seed", seed, check=None)
+        assert images_used(out) == 3
+
+
+def test_clips_count_once(folder, tmp_path, weights_file):
+    frames = [Image.fromarray(phantom(50, 60, seed=i)[0]) for i in range(3)]
+    frames[0].save(folder / "clip.tif", save_all=True, append_images=frames[1:])
+    out = tmp_path / "out.safetensors"
+    call("quantize", folder, "--model", weights_file, "--out", out)
+    assert images_used(out) == 5
+
+
+def test_no_image_at_all_is_an_error(folder, tmp_path, weights_file):
+    for path in folder.iterdir():
+        path.write_bytes(b"broken")
+    out = tmp_path / "out.safetensors"
+    done = call("quantize", folder, "--model", weights_file, "--out", out, check=1)
+    assert "no image to calibrate with" in done.stderr
+    assert not out.exists()
+
+
+def test_what_training_held_out_is_left_out(busi, tmp_path, weights_file):
+    out = tmp_path / "out.safetensors"
+    done = call(
+        "quantize", busi, "--protocol", "busi-group5", "--count", "3",
+        "--model", "resnet18", "--out", out,
+    )  # fmt: skip
+    assert "busi-group5 without fold 0" in done.stderr
+    assert images_used(out) == 3
