@@ -1,6 +1,7 @@
 """Measures of lesions, on shapes with known measures."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -124,3 +125,30 @@ def test_masks_with_a_peak_are_scipys(seed):
     np.testing.assert_array_equal(
         lesion_mask(probability, float(low), float(high)), np.isin(labels, strong)
     )
+
+
+def test_each_component_is_measured_as_if_it_were_alone():
+    generator = np.random.RandomState(0)
+    mask = generator.rand(40, 60) < 0.35
+    probability = generator.rand(40, 60).astype(np.float32)
+    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    alone = [
+        lesion.as_dict()
+        for number in range(1, count + 1)
+        for lesion in find_lesions(labels == number, probability, (0.1, 0.2))
+    ]
+    together = find_lesions(mask, probability, (0.1, 0.2))
+    assert len(together) == count > 20
+    assert len({lesion.box for lesion in together}) == count
+    by_box = {tuple(measures["box"]): measures for measures in alone}
+    for lesion in together:
+        for name, value in lesion.as_dict().items():
+            assert value == pytest.approx(by_box[lesion.box][name], rel=1e-9)
+
+
+def test_many_components_take_time_by_the_pixels():
+    mask = np.random.RandomState(0).rand(1000, 1000) < 0.2
+    start = time.process_time()
+    lesions = find_lesions(mask, mask.astype(np.float32))
+    assert time.process_time() - start < 10  # measured one by one: half an hour
+    assert sum(lesion.area for lesion in lesions) == mask.sum()
