@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import run, write_dicom
-from PIL import Image
 
 import busnet
 from busnet.batch import collect

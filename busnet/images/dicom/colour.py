@@ -48,7 +48,7 @@ def to_rgb(
 def _from_ybr(values: npt.NDArray[np.integer], stored: Stored) -> FloatArray:
     """Return red, green and blue of luminance and chrominance."""
     zero = 2.0 ** (stored.bits - 1)
-    ybr: FloatArray = values.astype(np.float32) - np.float32([0, zero, zero])
+    ybr: FloatArray = values.astype(np.float32) - np.array([0, zero, zero], np.float32)
     if stored.photometric.startswith("YBR_PARTIAL"):
         step = 2.0 ** (stored.bits - 8)
         ybr[..., 0] = (ybr[..., 0] - 16 * step) * (255 / 219)
