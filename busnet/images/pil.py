@@ -79,6 +79,11 @@ def from_pil(
                     "its colours have 16 bits, of which Pillow keeps 8: value_range "
                     "cannot be used; convert it to 8 bits, or to grey"
                 )
+            if value_range is not None and _is_rescaled(image):
+                raise ImageValueError(
+                    f"Pillow scales the samples of {image.format}: value_range cannot "
+                    f"be used; save it as PNG or TIFF"
+                )
             array, white = _samples(image)
         else:
             white = None
@@ -95,6 +100,10 @@ def from_pil(
 def _samples(image: Image.Image) -> tuple[npt.NDArray[Any], float | None]:
     """Return an image's samples, and what is white where their dtype does not tell."""
     mode = image.mode
+    key = image.info.get("transparency")
+    if mode.startswith("I") and isinstance(key, int):  # of PNG, in 16 bits
+        array = np.asarray(image)
+        return np.where(array == key, 0, array).astype(array.dtype), 65535.0
     if mode in _ALPHA_MODES or image.has_transparency_data:
         image = image.convert("RGBA")
     elif mode in _COLOUR_MODES:
@@ -102,8 +111,8 @@ def _samples(image: Image.Image) -> tuple[npt.NDArray[Any], float | None]:
     elif mode == "1":
         image = image.convert("L")
     array = np.asarray(image)
-    if mode == "I" and image.format == "PNG":
-        return array, 65535.0  # so did older versions of Pillow open 16 bits
+    if mode == "I" and image.format in ("PNG", "PPM"):
+        return array, 65535.0  # so Pillow opens 16 bits: of PNG, older versions do
     if mode == "I;16" and _tiff_tag(image, TiffImagePlugin.BITSPERSAMPLE) == (12,):
         return array, 4095.0
     return array, None
@@ -114,6 +123,13 @@ def is_deep_colour(image: Image.Image) -> bool:
     return any(";16" in str(tile[3]) for tile in _tiles(image)) and not (
         image.mode.startswith("I")
     )
+
+
+def _is_rescaled(image: Image.Image) -> bool:
+    """Tell whether Pillow's samples may have another scale than the file's."""
+    if image.format == "PPM":
+        return any(tile[0] == "ppm" for tile in _tiles(image))
+    return image.format == "AVIF" or (image.format == "JPEG2000" and image.mode != "L")
 
 
 def _tiles(image: Image.Image) -> list[Any]:

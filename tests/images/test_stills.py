@@ -3,6 +3,7 @@
 import io
 import struct
 import warnings
+import zlib
 
 import encode
 import numpy as np
@@ -353,3 +354,44 @@ def test_what_is_no_file_is_named(tmp_path):
         read_image(tmp_path / "pipe")
     with pytest.raises(errors.ImageFileError, match="null"):
         read_image("a\0b.png")
+
+
+@pytest.mark.parametrize("white", [100, 255, 4095, 65535])
+def test_pgm_of_any_largest_value(tmp_path, white):
+    values = np.rint(UNIT.astype(float) * white)
+    kind = "u1" if white < 256 else ">u2"
+    head = f"P5 {GREY.shape[1]} {GREY.shape[0]} {white}\n".encode()
+    path = put(tmp_path, head + values.astype(kind).tobytes(), "a.pgm")
+    np.testing.assert_allclose(
+        read_image(path).pixels, values / white, atol=0.5 / min(white, 255)
+    )
+    if white in (255, 65535):
+        pixels = read_image(path, value_range=(0, white / 2)).pixels
+        np.testing.assert_allclose(pixels, np.clip(2 * values / white, 0, 1), atol=1e-5)
+    else:
+        with pytest.raises(errors.ImageFileError, match="Pillow scales"):
+            read_image(path, value_range=(0, white))
+
+
+def test_jpeg_2000_whose_samples_pillow_scales(tmp_path):
+    deep = Image.fromarray(GREY.astype(np.uint16) * 257)
+    path = save(tmp_path, deep, "deep.jp2")
+    np.testing.assert_allclose(read_image(path).pixels, UNIT, atol=0.01)
+    with pytest.raises(errors.ImageFileError, match="Pillow scales"):
+        read_image(path, value_range=(0, 4095))
+    path = save(tmp_path, Image.fromarray(GREY), "grey.jp2")
+    picture = read_image(path, value_range=(0, 510))
+    np.testing.assert_allclose(picture.pixels, UNIT / 2, atol=0.01)
+
+
+def test_a_transparent_value_of_16_bits(tmp_path):
+    deep = GREY.astype(np.uint16) * 257
+    deep[:9] = 777
+    data = encode.png(deep)
+    chunk = b"tRNS" + struct.pack(">H", 777)
+    chunk = struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    place = data.index(b"IDAT") - 4
+    path = put(tmp_path, data[:place] + chunk + data[place:], "key.png")
+    pixels = read_image(path).pixels
+    assert pixels[:9].max() == 0
+    np.testing.assert_allclose(pixels[9:], UNIT[9:], atol=1e-5)
