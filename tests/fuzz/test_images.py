@@ -4,14 +4,14 @@
 """
 
 import io
-import os
 import warnings
 
 import encode
 import numpy as np
 import pytest
+from damage import EDITS, END, SETTINGS, attempt, changed
 from helpers import write_dicom
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -19,13 +19,6 @@ from PIL import Image
 import busnet
 from busnet.data.phantom import phantom
 from busnet.images import read, read_frames, read_mask
-
-EXAMPLES = int(os.environ.get("BUSNET_FUZZ_EXAMPLES", "25"))
-SETTINGS = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 
 GREY = phantom(20, 24)[0]
 COLOUR = np.stack([GREY, GREY[::-1], GREY // 2], 2)
@@ -72,30 +65,6 @@ def stills():
 
 
 STILLS = dict(stills())
-
-#: Bytes put in the place of others, and where the file ends.
-EDITS = st.lists(
-    st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), max_size=6
-)
-END = st.one_of(st.just(1.0), st.floats(0, 1))
-
-
-def changed(data, edits, end=1.0):
-    copy = bytearray(data)
-    for place, new in edits:
-        at = int(place * len(copy))
-        copy[at : at + len(new)] = new
-    return bytes(copy[: int(end * len(copy))])
-
-
-def attempt(reader):
-    """Return what ``reader`` returns and None, or None and what busnet raises."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return reader(), None
-        except busnet.BusnetError as error:
-            return None, error
 
 
 def check_picture(picture):
@@ -218,10 +187,17 @@ def clips(folder):
         yield syntax.keyword, path.read_bytes()
 
 
+class Files(dict):
+    """Files by name; hypothesis prints arguments, which this keeps short."""
+
+    def __repr__(self):
+        return f"Files({len(self)})"
+
+
 @pytest.fixture(scope="module")
 def dicom_files(tmp_path_factory):
     pytest.importorskip("pydicom", reason="needs busnet[dicom]")
-    return dict(clips(tmp_path_factory.mktemp("clips")))
+    return Files(clips(tmp_path_factory.mktemp("clips")))
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,29 @@ def test_a_torn_still(tmp_path, form):
             read_image(path)
 
 
+@pytest.mark.parametrize("tags", [{"Columns": 63}, {"Rows": 40}, {"Rows": 47}])
+def test_pixels_that_are_left_over(tmp_path, tags):
+    bright = np.maximum(GREY, 1)
+    path = write_dicom(tmp_path / "o.dcm", bright, "MONOCHROME2", **tags)
+    with pytest.raises(ImageFileError, match=r"o\.dcm: .*bytes longer than 1 frames"):
+        read_image(path)
+
+
+def test_zeros_behind_the_pixels_are_noted(tmp_path):
+    for excess, noted in ((1, False), (128, True)):
+        array = GREY[:, :63] if excess == 1 else GREY
+        array = array[:47] if excess == 1 else array
+        path = write_dicom(
+            tmp_path / "z.dcm",
+            array,
+            "MONOCHROME2",
+            data=array.tobytes() + bytes(excess),
+        )
+        picture = read_image(path)
+        np.testing.assert_allclose(picture.pixels, array / 255, atol=1e-6)
+        assert bool(picture.notes) == noted
+
+
 STREAMS = {
     JPEGBaseline8Bit: jpeg,
     JPEGLossless: lossless,

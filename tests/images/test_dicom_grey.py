@@ -135,6 +135,7 @@ def test_windows_that_are_none(pixels, tags):
         ({"RescaleSlope": 0, "RescaleIntercept": 0}, "RescaleSlope is 0"),
         ({"RescaleSlope": [1, 2], "RescaleIntercept": 0}, "RescaleSlope has 2 values"),
         ({"PresentationLUTShape": "ROUND"}, "PresentationLUTShape is 'ROUND'"),
+        ({"RescaleIntercept": "1e300"}, "leave no range"),
         ({"BitsStored": 9}, "BitsStored 9"),
         ({"HighBit": 3}, "HighBit 3"),
     ],

@@ -65,6 +65,7 @@ def frames(
                 dataset, torn = read_torn(file)
             notes = check_object(dataset)
             stored = StoredFrames(dataset, torn)
+            notes += stored.notes
         decoded, display = iter(stored), _Displays(dataset, value_range)
         for index in range(stored.count):
             clip = stored.said > 1

@@ -157,6 +157,13 @@ class Greyscale:
 
     def _transform(self, values: Values) -> FloatArray:
         """Return outputs in 0..1 of stored values."""
+        with np.errstate(all="ignore"):
+            outputs = self._shown(values)
+        if not np.isfinite(outputs).all():
+            raise ImageFileError("its rescale and window leave no range of values")
+        return outputs.astype(np.float32)
+
+    def _shown(self, values: Values) -> Values:
         outputs = self._modality(values)
         if isinstance(self._voi, LookupTable):
             outputs = self._voi(outputs) / self._voi.white
@@ -172,7 +179,7 @@ class Greyscale:
         if self._padding is not None:
             low, high = self._padding
             outputs = np.where((values >= low) & (values <= high), 0, outputs)
-        return outputs.astype(np.float32)
+        return outputs
 
 
 def _modality(dataset: Dataset, index: int, stored: Stored) -> _Rescale | LookupTable:

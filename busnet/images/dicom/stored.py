@@ -97,6 +97,8 @@ class StoredFrames:
         Number of frames that the file says it has.
     count
         Number of frames that are there; fewer where the file is torn.
+    notes
+        What of the pixel data is not read.
 
     Raises
     ------
@@ -108,13 +110,14 @@ class StoredFrames:
         self._dataset = dataset
         self._syntax = _syntax(dataset)
         self.said = _number_of_frames(dataset)
+        self.notes: tuple[str, ...] = ()
         self._fragments: list[bytes] = []
         keyword = next((k for k in PIXELS if k in dataset), None)
         if keyword is None and torn is None:
             raise ImageFileError("it holds no image, or ends before it")
         _check(dataset, floating=keyword in PIXELS[1:])
         if not self._syntax.is_encapsulated:
-            self.count = _native_frames(dataset, str(keyword), self.said)
+            self.count, self.notes = _native_frames(dataset, str(keyword), self.said)
         else:
             self.count = self._divide(torn)
 
@@ -284,8 +287,10 @@ def _number_of_frames(dataset: Dataset) -> int:
     return count
 
 
-def _native_frames(dataset: Dataset, keyword: str, said: int) -> int:
-    """Return how many whole frames uncompressed pixel data hold, of those said."""
+def _native_frames(
+    dataset: Dataset, keyword: str, said: int
+) -> tuple[int, tuple[str, ...]]:
+    """Return how many whole frames uncompressed pixel data hold, and notes."""
     pixels = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel)
     bits = pixels * int(dataset.BitsAllocated)
     if str(dataset.get("PhotometricInterpretation")) in (
@@ -295,13 +300,22 @@ def _native_frames(dataset: Dataset, keyword: str, said: int) -> int:
         bits = bits * 2 // 3
     if bits <= 0:
         raise ImageFileError("its frames have no pixels")
-    size, needed = len(dataset[keyword].value or b""), -(-bits * said // 8)
+    data: bytes = dataset[keyword].value or b""
+    size, needed = len(data), -(-bits * said // 8)
     if size >= needed + max(2, -(-bits // 8)):
         raise ImageFileError(
             f"its pixel data hold {size * 8 // bits} frames, but NumberOfFrames is "
             f"{said}: its description does not fit"
         )
-    return min(said, size * 8 // bits)
+    if size <= needed + needed % 2:
+        return min(said, size * 8 // bits), ()
+    excess = size - needed
+    if any(data[needed:]):
+        raise ImageFileError(
+            f"its pixel data are {excess} bytes longer than {said} frames of "
+            f"{dataset.Rows} x {dataset.Columns}: its description does not fit"
+        )
+    return said, (f"{excess} zero bytes behind its pixels are not read",)
 
 
 def _check(dataset: Dataset, *, floating: bool) -> None:
