@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
+from busnet.cli.cases import printable
 from busnet.cli.common import ThreadsOption, app, messages, progress, use
 from busnet.data import Fold, parse_sources
 from busnet.engine.threads import get_threads
@@ -158,6 +159,11 @@ def train(
             report=_reporter(bar, "training"),
             log=lambda line: messages.print(
                 f"draws: {escape(line)}", highlight=False, soft_wrap=True
+            ),
+            warn=lambda line: messages.print(
+                f"[yellow]warning:[/] {printable(line)}",
+                highlight=False,
+                soft_wrap=True,
             ),
             allow_leak=allow_leak,
             eight_bit=eight_bit,

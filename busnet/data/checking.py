@@ -18,7 +18,7 @@ from busnet.data.cases import CLASSES, Case
 from busnet.data.custom import list_custom
 from busnet.data.findings import Finding, Listing, collect_findings
 from busnet.data.protocols import get_protocol
-from busnet.data.screening import describe, screen_labels, screen_masks
+from busnet.data.screening import describe, screen_groups, screen_labels, screen_masks
 from busnet.data.sources import list_source, merge_listings, parse_sources
 from busnet.errors import BusnetError, DataError
 
@@ -137,7 +137,7 @@ def check(
     )
     if protocol is not None and cases:
         cases = get_protocol(protocol).use(cases)
-    findings += screen_labels(cases)
+    findings += [*screen_groups(cases), *screen_labels(cases)]
     findings += screen_masks(track(cases, len(cases), "reading masks"))
     spacings: dict[str, int] = {}
     if thorough and cases:

@@ -14,7 +14,14 @@ from busnet.data.cases import CLASSES, Case
 from busnet.data.findings import Finding, collect_findings, raise_errors
 from busnet.errors import BusnetError
 
-__all__ = ["describe", "screen", "screen_files", "screen_labels", "screen_masks"]
+__all__ = [
+    "describe",
+    "screen",
+    "screen_files",
+    "screen_groups",
+    "screen_labels",
+    "screen_masks",
+]
 
 #: Share of the image from which a mask is probably of the background.
 _MOST_OF_IMAGE = 0.9
@@ -28,8 +35,8 @@ def describe(case: Case) -> str:
 def screen(cases: Sequence[Case]) -> list[Finding]:
     """Look for what would make results of these cases wrong, without much work.
 
-    Masks are read; of images at most the headers. ``train`` and ``evaluate`` call this
-    on the cases that they use.
+    Masks are read; of images at most the headers. Training calls this on the cases
+    that it uses; whether a group is divided is the split's to say.
 
     Returns
     -------
@@ -69,25 +76,29 @@ def screen_files(cases: Sequence[Case]) -> list[Finding]:
     )
 
 
-def screen_labels(cases: Sequence[Case]) -> list[Finding]:
-    """Look at what the tables and folders say: classes, groups and folds."""
-    groups = {
+def screen_groups(cases: Sequence[Case]) -> list[Finding]:
+    """Look at the groups: their folds and, of copies of one scene, their classes."""
+    subjects = {
         "group-folds": _divided_groups(cases),
         "contradictory-group": _contradictory_groups(cases),
     }
+    return collect_findings(
+        subjects,
+        (
+            ("group-folds", "error", "{} in several folds"),
+            ("contradictory-group", "warning", "{} of copies of several classes"),
+        ),
+        "group",
+    )
+
+
+def screen_labels(cases: Sequence[Case]) -> list[Finding]:
+    """Look for what is not known of the cases: classes and masks."""
     images = {
         "class-only": [describe(case) for case in cases if not case.has_mask],
         "mask-only": [describe(case) for case in cases if case.label is None],
     }
     return [
-        *collect_findings(
-            groups,
-            (
-                ("group-folds", "error", "{} in several folds"),
-                ("contradictory-group", "warning", "{} of copies of several classes"),
-            ),
-            "group",
-        ),
         *collect_findings(
             images,
             (

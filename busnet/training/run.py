@@ -6,7 +6,15 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from busnet.data import Fold, default_protocol, get_protocol, read_sources, split
+from busnet.data import (
+    Fold,
+    default_protocol,
+    get_protocol,
+    list_sources,
+    screen,
+    split,
+)
+from busnet.data.findings import raise_errors
 from busnet.model_info import ModelInfo
 from busnet.networks import Network
 from busnet.training.export import export
@@ -57,6 +65,7 @@ def run(
     checkpoint: Path,
     report: Callable[[Progress], None] = lambda progress: None,
     log: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda line: None,
     allow_leak: bool = False,
     eight_bit: bool = False,
 ) -> ModelInfo:
@@ -77,6 +86,8 @@ def run(
     log
         Called with what is worth a line: what share of the draws each source and class
         has.
+    warn
+        Called with what may be wrong with the data.
     allow_leak
         Whether a group may stand in two parts of the split.
     eight_bit
@@ -87,10 +98,15 @@ def run(
     DataError, LeakError
         If a source, the protocol, the fold, the split or the checkpoint cannot be used.
     """
-    cases = read_sources(job.data)
+    listing = list_sources(job.data)
+    raise_errors(listing.findings)
+    cases = listing.cases
     name = job.protocol if job.protocol is not None else default_protocol(cases)
     protocol = get_protocol(name)
     parts = split(cases, name, job.fold, seed=job.recipe.seed, allow_leak=allow_leak)
+    for finding in (*listing.findings, *screen([*parts.train, *parts.validation])):
+        if finding.severity == "warning":
+            warn(str(finding))
     trainer = Trainer(
         job.network,
         parts,

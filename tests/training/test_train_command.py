@@ -8,9 +8,11 @@ import time
 import numpy as np
 import pytest
 from helpers import run
+from PIL import Image
 from random_weights import save_random
 
 from busnet import weights
+from busnet.data.phantom import phantom
 from busnet.networks import get_network
 
 
@@ -133,3 +135,27 @@ def test_errors_are_told(phantoms, tmp_path):
     assert "none of" in run(*wrong, "--recipe", "magic", check=2).stderr
     none = arguments(tmp_path / "none", tmp_path)
     assert "none" in run(*none, check=1).stderr
+
+
+def test_spoiled_data_are_refused_or_said(tmp_path):
+    data = tmp_path / "data"
+    for i, label in enumerate(("normal", "benign", "malignant") * 3):
+        image, mask = phantom(48, 56, seed=i)
+        (data / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(data / label / f"{i}.png")
+        drawn = mask & (label != "normal") & (i != 1)
+        Image.fromarray(drawn.astype(np.uint8)).save(data / label / f"{i}_mask.png")
+    (data / "cyst").mkdir()
+    Image.fromarray(image).save(data / "cyst" / "x.png")
+    command = ["train", "--network", "resnet18", "--data", data, "--epochs", "1"]
+    done = run(*command, "--work", tmp_path / "work")
+    said = " ".join(done.stderr.split())
+    assert "warning: 1 file not used" in said
+    assert "cyst/x.png" in said
+    assert "1 image of lesions with an empty mask: custom: benign/1.png" in said
+    Image.fromarray(mask).save(data / "normal" / "0_mask.png")
+    refused = run(*command, "--work", tmp_path / "other", check=1)
+    assert "normal with a lesion in the mask: custom: normal/0.png" in " ".join(
+        refused.stderr.split()
+    )
+    assert not (tmp_path / "other").exists()
