@@ -247,6 +247,22 @@ def test_a_voi_table_of_negative_inputs(pixels, explicit):
     np.testing.assert_allclose(got, (1023 - inputs) * 32 / 65535, atol=1e-6)
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_table_in_implicit_representation(pixels, signed):
+    # There the file does not tell which values are signed.
+    first = -128 if signed else 0
+    array = (GREY.astype(int) + first).astype("i1" if signed else "u1")
+    item = table(256, first, 16, np.arange(255, -1, -1) * 257)
+    for name in ("VOILUTSequence", "ModalityLUTSequence"):
+        got = pixels(
+            array,
+            syntax=ImplicitVRLittleEndian,
+            PixelRepresentation=int(signed),
+            **{name: item},
+        )
+        np.testing.assert_allclose(got, 1 - UNIT, atol=1e-6)
+
+
 def test_a_table_counts_more_than_a_window(pixels):
     item = table(256, 0, 8, range(255, -1, -1))
     got = pixels(VOILUTSequence=item, WindowCenter=10, WindowWidth=2)
