@@ -50,13 +50,6 @@ def jpeg2000(array, **options):
     return buffer.getvalue()
 
 
-def lossless(array, bits=8, predictor=1):
-    imagecodecs = pytest.importorskip("imagecodecs", reason="needs busnet[dicom]")
-    return imagecodecs.jpeg8_encode(
-        array, lossless=True, predictor=predictor, bitspersample=bits
-    )
-
-
 def collect(path):
     """Return the frames that can be read, and the error that ends them, or None."""
     pictures = []
