@@ -22,7 +22,7 @@ def main() -> None:
 
     import busnet
     from busnet.data.phantom import phantom
-    from busnet.inference import CHUNK
+    from busnet.engine.session import BATCH_SIZE
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("models", nargs="*", default=["resnet18", "mod_resnet101"])
@@ -37,7 +37,8 @@ def main() -> None:
                 image = Image.fromarray(phantom(500, 600, seed=i)[0]).convert("RGB")
                 image.save(folder / f"{i}.png")
         paths = sorted(folder.glob("*.png"))
-        paths = paths[: len(paths) // CHUNK * CHUNK]
+        count = BATCH_SIZE[options.precision]
+        paths = paths[: len(paths) // count * count]
         print(
             f"{cpu_name()}, {busnet.get_threads()} threads, {options.precision}, "
             f"{len(paths)} files"
@@ -45,10 +46,10 @@ def main() -> None:
         for name in options.models:
             model = busnet.load(name, precision=options.precision)
             size, channels = model.info.image_size, model.info.network.channels
-            batch = np.zeros((CHUNK, size, size, channels), np.float32)
+            batch = np.zeros((count, size, size, channels), np.float32)
 
             def bare(model=model, batch=batch) -> None:
-                for _ in range(len(paths) // CHUNK):
+                for _ in range(len(paths) // count):
                     model.run(batch)
 
             taken = times(

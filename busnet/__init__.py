@@ -9,6 +9,7 @@ from busnet.batch.predict import predict_many
 from busnet.engine.threads import get_threads, set_threads
 from busnet.errors import (
     BusnetError,
+    CacheMissError,
     DataError,
     EngineError,
     ImageError,
@@ -33,6 +34,7 @@ from busnet.version import __version__
 
 __all__ = [
     "BusnetError",
+    "CacheMissError",
     "Classification",
     "DataError",
     "EngineError",

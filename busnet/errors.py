@@ -5,8 +5,12 @@ All derive from :class:`BusnetError` and from the builtin that a caller would ex
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 __all__ = [
     "BusnetError",
+    "CacheMissError",
     "DataError",
     "EngineError",
     "ImageError",
@@ -23,6 +27,7 @@ __all__ = [
     "UnknownNetworkError",
     "WeightsError",
     "WorkerError",
+    "requires_extra",
 ]
 
 
@@ -70,7 +75,7 @@ class ModelError(BusnetError, ValueError):
 
 
 class UnknownNetworkError(BusnetError, ValueError):
-    """There is no network of that name, or it has no such field."""
+    """There is no network of that name, or none can have such fields."""
 
 
 class DataError(BusnetError, ValueError):
@@ -89,8 +94,36 @@ class MissingExtraError(BusnetError, ImportError):
     """The call needs an optional dependency that is not installed."""
 
 
+@contextlib.contextmanager
+def requires_extra(extra: str) -> Iterator[None]:
+    """Say which extra of busnet installs what the block imports.
+
+    Parameters
+    ----------
+    extra
+        Name of the extra, such as ``"onnx"``.
+
+    Raises
+    ------
+    MissingExtraError
+        If an import fails in the block.
+    """
+    try:
+        yield
+    except MissingExtraError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(
+            f"this needs the extra {extra}: pip install 'busnet[{extra}]' ({error})"
+        ) from None
+
+
 class EngineError(BusnetError, RuntimeError):
     """oneDNN refused an operation."""
+
+
+class CacheMissError(EngineError, LookupError):
+    """The cache of packed weights lacks a layout that a plan needs."""
 
 
 class WorkerError(BusnetError, RuntimeError):

@@ -15,6 +15,9 @@ __all__ = ["ModelInfo"]
 
 FORMAT = 1
 
+#: How far from 1 class shares may add up.
+TOLERANCE = 1e-6
+
 #: What the metadata must say; everything else has a default.
 _REQUIRED = frozenset(("network", "classes", "image_size", "mean", "std"))
 
@@ -44,6 +47,9 @@ class ModelInfo:
         Thresholds on the malignancy score by name, such as ``"sensitivity 0.90"``.
     abstain_below
         Probability of the most probable class below which the model abstains.
+    class_shares
+        Share of each class, by name, that the probabilities assume. All the same where
+        none are given, since training weights the classes so that each counts alike.
     provenance
         Where the weights came from: data, split, seed, recipe, version.
     """
@@ -58,6 +64,7 @@ class ModelInfo:
     lesion_peak: float = 0.0
     operating_points: Mapping[str, float] = dataclasses.field(default_factory=dict)
     abstain_below: float = 0.0
+    class_shares: Mapping[str, float] = dataclasses.field(default_factory=dict)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -87,6 +94,23 @@ class ModelInfo:
         }.items():
             if not 0 <= point <= 1:
                 raise WeightsError(f"{name}: the threshold {point} is not in 0..1")
+        self._check_class_shares()
+
+    def _check_class_shares(self) -> None:
+        if not self.class_shares:
+            shares = dict.fromkeys(self.classes, 1 / len(self.classes))
+            object.__setattr__(self, "class_shares", shares)
+        if set(self.class_shares) != set(self.classes):
+            raise WeightsError(
+                f"class shares are of {', '.join(self.class_shares)}, classes are "
+                f"{', '.join(self.classes)}"
+            )
+        numbers = self.class_shares.values()
+        if not (min(numbers) > 0 and abs(math.fsum(numbers) - 1) < TOLERANCE):
+            raise WeightsError(
+                f"class shares {dict(self.class_shares)} are not positive numbers that "
+                f"add up to 1"
+            )
 
     def to_json(self) -> str:
         """Return the text that the file's metadata holds."""
@@ -130,11 +154,9 @@ class ModelInfo:
                 temperature=float(document.get("temperature", 1.0)),
                 mask_threshold=float(document.get("mask_threshold", 0.5)),
                 lesion_peak=float(document.get("lesion_peak", 0.0)),
-                operating_points={
-                    str(k): float(v)
-                    for k, v in document.get("operating_points", {}).items()
-                },
+                operating_points=_numbers(document.get("operating_points", {})),
                 abstain_below=float(document.get("abstain_below", 0.0)),
+                class_shares=_numbers(document.get("class_shares", {})),
                 provenance=dict(document.get("provenance", {})),
             )
         except (WeightsError, UnknownNetworkError):
@@ -151,16 +173,20 @@ def _strings(values: Any) -> list[str]:
     return values
 
 
+def _numbers(values: Any) -> dict[str, float]:
+    return {str(name): float(number) for name, number in values.items()}
+
+
 def _network(row: dict[str, Any]) -> Network:
     """Make a row of the table with the changes that the metadata states."""
     name = row.pop("name")
     if not isinstance(name, str):
         raise WeightsError(f"the network's name is {name!r}")
-    made = get_network(name)
-    depths = tuple(int(depth) for depth in row.pop("depths", made.depths))
-    block = row.pop("block", made.block)
-    if depths != made.depths or block != made.block:
+    known = get_network(name)
+    depths = tuple(int(depth) for depth in row.pop("depths", known.depths))
+    block = row.pop("block", known.block)
+    if depths != known.depths or block != known.block:
         raise WeightsError(
-            f"{name} has {made.block} blocks {made.depths}, not {block} {depths}"
+            f"{name} has {known.block} blocks {known.depths}, not {block} {depths}"
         )
     return get_network(name, **row)

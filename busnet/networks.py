@@ -3,8 +3,9 @@
 A row says what a network is; :func:`build` says how such a row becomes layers. The
 builder never learns which graph it drives: the C graph (``busnet._core.Graph``)
 records nodes for the engine, the PyTorch graph of ``busnet.training`` becomes a
-trainable module, :class:`busnet.counter.Counter` adds up parameters and multiplications, and the
-tests compute with NumPy. Whatever one of them runs, the others run too.
+trainable module, :class:`busnet.counter.Counter` adds up parameters and
+multiplications, and the tests compute with NumPy. Whatever one of them runs, the others
+run too.
 
 Layer and parameter names are torchvision's state-dict keys.
 """

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import functools
-import html
-import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +12,18 @@ import numpy.typing as npt
 from PIL import Image
 
 from busnet.lesions import Lesion, Spacing, find_lesions
-from busnet.outline import outline
+from busnet.rendering import draw, to_html, to_png
 
-__all__ = ["NOTICE", "Classification", "Prediction", "Segmentation"]
+__all__ = [
+    "BENIGN",
+    "MALIGNANT",
+    "NORMAL",
+    "NOTICE",
+    "Classification",
+    "Prediction",
+    "Result",
+    "Segmentation",
+]
 
 #: What every output of busnet says of its use.
 NOTICE = (
@@ -25,15 +31,12 @@ NOTICE = (
     "regulator; not for diagnosis or any clinical decision."
 )
 
-MALIGNANT = "malignant"
-NORMAL = "normal"
-
-#: Colour of a lesion's outline: orange stands out from grey for every kind of sight.
-OUTLINE = (255, 160, 0)
+#: Names of classes that have a meaning here; a model's own names are in its file.
+NORMAL, BENIGN, MALIGNANT = "normal", "benign", "malignant"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class _Result:
+class Result:
     """What all results have.
 
     Attributes
@@ -73,34 +76,20 @@ class _Result:
         facts = ", ".join(f"{key}={text}" for key, text in self._facts().items())
         return f"{type(self).__name__}({facts})"
 
-    def picture(self) -> Image.Image:
+    def render(self) -> Image.Image:
         """Draw the result as an RGB image of the input's size."""
-        pixels = np.rint(self.image * np.float32(255)).astype(np.uint8)
-        return Image.fromarray(pixels).convert("RGB")
+        return draw(self.image)
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.picture().save(buffer, "PNG")
-        return buffer.getvalue()
+        return to_png(self.render())
 
     def _repr_html_(self) -> str:
-        data = base64.b64encode(self._repr_png_()).decode()
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(key)}</th>"
-            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
-            for key, text in self._facts().items()
-        )
-        return (
-            "<div style='display:flex;gap:1em;align-items:flex-start'>"
-            f"<img alt='{type(self).__name__}' style='max-width:20em;max-height:20em' "
-            f"src='data:image/png;base64,{data}'>"
-            f"<div><table>{rows}</table><small>{html.escape(NOTICE)}</small></div>"
-            "</div>"
-        )
+        name = type(self).__name__
+        return to_html(name, self._repr_png_(), self._facts(), NOTICE)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Classification(_Result):
+class Classification(Result):
     """The class of an image.
 
     Attributes
@@ -108,13 +97,16 @@ class Classification(_Result):
     label
         Name of the most probable class.
     probabilities
-        Probability by class name, temperature-calibrated; they add up to 1.
+        Probability by class name, temperature-calibrated; they add up to 1. They assume
+        the class shares of the model's training, or those of ``prior`` where it was
+        given.
     abstains
         Whether the label is too improbable to be relied on, by the threshold that the
         model's validation images gave.
     exceeds
         For each of the model's operating points, such as ``"sensitivity 0.90"``,
-        whether the malignancy reaches its threshold.
+        whether the malignancy reaches its threshold. A prior does not change it: the
+        thresholds belong to probabilities under the class shares of training.
     """
 
     label: str
@@ -127,6 +119,18 @@ class Classification(_Result):
         """Probability of the class "malignant"; None if the model has no such class."""
         return self.probabilities.get(MALIGNANT)
 
+    @property
+    def malignancy_given_lesion(self) -> float | None:
+        """Probability of "malignant" given that it is "malignant" or "benign".
+
+        For images that are known to show a lesion. None if the model lacks one of these
+        classes, or both are impossible under the prior.
+        """
+        malignant, benign = map(self.probabilities.get, (MALIGNANT, BENIGN))
+        if malignant is None or benign is None or malignant + benign == 0:
+            return None
+        return malignant / (malignant + benign)
+
     def _facts(self) -> dict[str, str]:
         shares = {name: f"{p:.3f}" for name, p in self.probabilities.items()}
         label = f"{self.label} (abstains)" if self.abstains else self.label
@@ -138,13 +142,15 @@ class Classification(_Result):
             **super().as_dict(),
             "label": self.label,
             "probabilities": dict(self.probabilities),
+            "malignancy": self.malignancy,
+            "malignancy_given_lesion": self.malignancy_given_lesion,
             "abstains": self.abstains,
             "exceeds": dict(self.exceeds),
         }
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Segmentation(_Result):
+class Segmentation(Result):
     """The lesions of an image.
 
     Attributes
@@ -183,13 +189,9 @@ class Segmentation(_Result):
             "lesions": [lesion.as_dict() for lesion in self.lesions],
         }
 
-    def picture(self) -> Image.Image:
+    def render(self) -> Image.Image:
         """Draw the image with the lesions outlined, RGB of the input's size."""
-        picture = super().picture()
-        width = max(1, round(max(picture.size) / 200))
-        edge = Image.fromarray(outline(self.mask, width))
-        picture.paste(OUTLINE, mask=edge)
-        return picture
+        return draw(self.image, self.mask)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,13 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from busnet import _core
 from busnet._io import atomic_write
 from busnet.counter import Counter
-from busnet.engine import cache
 from busnet.errors import MissingWeightsError, UnknownNetworkError, WeightsError
 from busnet.model_info import ModelInfo
 from busnet.networks import build
 
-__all__ = ["calibrate", "load", "read_arrays", "read_info", "save"]
+__all__ = ["calibrate", "read_arrays", "read_info", "read_stored", "save"]
 
 KEY = "busnet"
 SCALE = ".scale"
@@ -130,7 +127,7 @@ def calibrate(
     expected = _calibration_arrays(info)
     _check_names(set(calibration), expected)
     stored: dict[str, npt.NDArray[Any]] = {}
-    for key, array, scale in _stored(os.fspath(source), info):
+    for key, array, scale in read_stored(source, info):
         stored[key] = array
         if scale is not None:
             stored[key + SCALE] = scale
@@ -173,62 +170,6 @@ def read_info(path: str | os.PathLike[str]) -> ModelInfo:
         raise type(error)(f"{name}: {error}") from None
 
 
-def load(
-    path: str | os.PathLike[str],
-    *,
-    threads: int = 1,
-    precision: str = "f32",
-    kept: bool = True,
-) -> tuple[ModelInfo, _core.Weights]:
-    """Read a weights file into the engine, with so many threads.
-
-    ``precision`` is ``"f32"``, ``"exact"``, ``"bf16"`` or ``"int8"``; see
-    ``_core.Weights``. Where the cache has packed weights of the file, these are taken
-    instead, unless ``kept`` is false; a plan that needs others is a LookupError then.
-
-    Raises
-    ------
-    MissingWeightsError
-        If there is no such file.
-    WeightsError
-        If the file is truncated, or an array is missing, extra, mis-shaped, of an
-        unknown type or not finite, or for int8 the model was not calibrated.
-    UnknownNetworkError
-        If its network is unknown.
-    """
-    name = os.fspath(path)
-    info = read_info(name)
-    calibrated = precision == "int8"
-    graph = _core.Graph()
-    build(
-        info.network,
-        graph,
-        classes=len(info.classes),
-        mean=info.mean,
-        std=info.std,
-        features=True,
-    )
-    own = cache.model_folder(Path(name), precision)
-    weights = _core.Weights(
-        graph, threads=threads, precision=precision, cache=own, kept=kept
-    )
-    if weights.finished:
-        return info, weights
-    cache.prune()
-    try:
-        for key, array, scale in _stored(name, info, calibrated=calibrated):
-            if scale is None:
-                weights.set(key, np.ascontiguousarray(array, np.float32))
-            else:
-                weights.set(key, array, scale)
-        weights.finish()
-    except WeightsError:
-        raise
-    except ValueError as error:
-        raise WeightsError(f"{name}: {error}") from None
-    return info, weights
-
-
 def read_arrays(
     path: str | os.PathLike[str], names: Collection[str] | None = None
 ) -> dict[str, npt.NDArray[np.float32]]:
@@ -238,7 +179,7 @@ def read_arrays(
     """
     name = os.fspath(path)
     arrays = {}
-    for key, array, scale in _stored(name, read_info(name), names):
+    for key, array, scale in read_stored(name, read_info(name), names):
         expanded = np.array(array, np.float32)
         if scale is not None:
             expanded *= scale.reshape(-1, *[1] * (array.ndim - 1))
@@ -257,17 +198,39 @@ def _check_names(names: set[str], expected: Mapping[str, Any], where: str = "") 
             raise WeightsError(f"{where}array {first} {verb}{others}")
 
 
-def _stored(
-    name: str,
+def read_stored(
+    path: str | os.PathLike[str],
     info: ModelInfo,
     names: Collection[str] | None = None,
     *,
     calibrated: bool = False,
 ) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[np.float32] | None]]:
-    """Yield each array of the network as stored, with its scales if it is 8-bit.
+    """Yield name and array of each that the network needs, as the file stores them.
 
-    Those of the calibration follow where they are asked for.
+    Parameters
+    ----------
+    path
+        The file.
+    info
+        What :func:`read_info` read of it.
+    names
+        Those to read; by default all.
+    calibrated
+        Whether the arrays of the calibration for int8 follow.
+
+    Yields
+    ------
+    tuple
+        Name; array of float32, float16 or int8; scales (rows,) of an int8 array, else
+        None.
+
+    Raises
+    ------
+    WeightsError
+        If the file is truncated, an array is missing, extra or of another type, or
+        ``calibrated`` is asked for and the model was not calibrated.
     """
+    name = os.fspath(path)
     expected = _graph_arrays(info)
     calibration = _calibration_arrays(info)
     with _opened(name) as file:

@@ -281,14 +281,14 @@ def test_int8_is_near(calibrated):
     narrow = busnet.load(target, precision="int8")
     assert narrow.precision == "int8"
     image, _ = phantom(seed=7)
-    exact = busnet.load(source, exact=True).predict(image)
+    exact = busnet.load(source, precision="exact").predict(image)
     got = narrow.predict(image)
     assert got.probabilities != exact.probabilities
     assert got.probabilities == pytest.approx(exact.probabilities, abs=0.05)
     drawn = [phantom(64, 96, seed=seed)[0] for seed in (7, 8, 9)]
     batch = np.stack(drawn)[..., None] / np.float32(255)
     stages = ("class", "mask", "layer1", "layer2", "layer3", "layer4")
-    expected = busnet.load(source, exact=True).run(batch, outputs=stages)
+    expected = busnet.load(source, precision="exact").run(batch, outputs=stages)
     computed = narrow.run(batch, outputs=stages)
     for name in stages:
         error = np.linalg.norm(computed[name] - expected[name])

@@ -16,7 +16,7 @@ from busnet.evaluation.leakage import (
 from busnet.evaluation.metrics import compute_figures
 from busnet.evaluation.scores import Scores
 from busnet.evaluation.scoring import score_cases
-from busnet.model import DEFAULT, shipped
+from busnet.models import DEFAULT, shipped
 from busnet.weights import read_info
 
 RESULTS = ROOT / "benchmarks" / "results"

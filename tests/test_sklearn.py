@@ -119,7 +119,7 @@ def test_wrong_input(images, small):
 
 
 def test_models_are_pickled_by_where_they_came_from(small):
-    model = busnet.load(small, exact=True)
+    model = busnet.load(small, precision="exact")
     again = pickle.loads(pickle.dumps(model))
     assert (again.path, again.precision) == (model.path, "exact")
     image, _ = phantom()

@@ -86,7 +86,7 @@ class Outputs:
         if self.nifti:
             writers["nifti"] = lambda path: _save_nifti(prediction, path)
         if self.overlay:
-            writers["overlay"] = lambda path: save_png(path, prediction.picture())
+            writers["overlay"] = lambda path: save_png(path, prediction.render())
         still = outcome.frame is None
         if self.dicom_seg and still and is_dicom(outcome.source.path):
             writers["dicom_seg"] = lambda path: self._save_segmentation(

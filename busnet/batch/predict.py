@@ -10,7 +10,8 @@ from busnet.batch import Outcome, collect, predict_files
 from busnet.images.arrays import check_value_range
 from busnet.inference import Options
 from busnet.lesions import Spacing
-from busnet.model import DEFAULT, Model, load
+from busnet.model import Model, load
+from busnet.models import DEFAULT
 
 __all__ = ["predict_many"]
 

@@ -21,9 +21,10 @@ from busnet.cli.common import (
     app,
     use,
 )
+from busnet.engine.session import BATCH_SIZE
 from busnet.engine.threads import get_threads
-from busnet.inference import CHUNK
-from busnet.model import DEFAULT, load
+from busnet.model import load
+from busnet.models import DEFAULT
 
 
 @app.command()
@@ -40,7 +41,8 @@ def benchmark(
     loaded = load(model, precision=precision.value)
     size = loaded.info.image_size
     generator = np.random.default_rng(0)
-    images = list(generator.random((CHUNK, size, size), np.float32))
+    batch_size = BATCH_SIZE[loaded.precision]
+    images = list(generator.random((batch_size, size, size), np.float32))
     calls: dict[str, Callable[..., Any]] = {"predict": loaded.predict}
     if "class" in loaded.info.network.heads:
         calls["classify"] = loaded.classify
@@ -59,7 +61,7 @@ def benchmark(
         f"{get_threads()} threads, oneDNN {engine['version']}, {engine['isa']}",
     )
     for name, call in calls.items():
-        for count in (1, CHUNK):
+        for count in (1, batch_size):
             batch = images[:count]
             call(batch)
             taken = []

@@ -36,7 +36,8 @@ from busnet.cli.evaluation import (
     report_failures,
     write_text,
 )
-from busnet.model import DEFAULT, load
+from busnet.model import load
+from busnet.models import DEFAULT
 
 if TYPE_CHECKING:
     from busnet.evaluation.comparison import Comparison

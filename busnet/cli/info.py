@@ -16,8 +16,9 @@ from busnet.cli.common import Precision, PrecisionOption, app
 from busnet.counter import Counter
 from busnet.engine import cache
 from busnet.engine.threads import get_threads
-from busnet.model import DEFAULT, Model, load, shipped
+from busnet.model import Model, load
 from busnet.model_info import ModelInfo
+from busnet.models import DEFAULT, shipped
 from busnet.networks import NETWORKS, build, get_network
 from busnet.results import NOTICE
 from busnet.version import __version__
@@ -141,7 +142,7 @@ def _print_model(console: Console, model: Model) -> None:
 def _print_plan(console: Console, model: Model) -> None:
     """Print each step with its kernel and the shortest of its times."""
     size, channels = model.info.image_size, model.info.network.channels
-    plan = model.plan(1, (size, size), model.info.network.heads)
+    plan = model.session.plan(1, (size, size), model.info.network.heads)
     image = np.zeros((1, size, size, channels), np.float32)
     times = np.min([plan.time(image) for _ in range(10)], axis=0)
     table = Table("layer", "kernel", "us", "%")

@@ -37,7 +37,8 @@ from busnet.cli.common import (
     use,
 )
 from busnet.inference import Options
-from busnet.model import DEFAULT, Model, load
+from busnet.model import Model, load
+from busnet.models import DEFAULT
 from busnet.results import NOTICE
 
 

@@ -27,8 +27,8 @@ from busnet.cli.common import (
 from busnet.data import get_protocol, parse_sources, read_sources
 from busnet.errors import DataError
 from busnet.images import Picture
-from busnet.model import DEFAULT, find
 from busnet.model_info import ModelInfo
+from busnet.models import DEFAULT, find_model
 from busnet.weights import read_info
 
 #: Reads one image.
@@ -63,7 +63,7 @@ def quantize(
     from busnet import quantization
 
     use(threads)
-    path = find(model)
+    path = find_model(model)
     if out.suffix != ".safetensors":
         fail(f"{out}: a model's file ends in .safetensors", USAGE)
     readers, data = (

@@ -35,7 +35,8 @@ from busnet.cli.evaluation import (
     report_failures,
     write_text,
 )
-from busnet.model import DEFAULT, load
+from busnet.model import load
+from busnet.models import DEFAULT
 from busnet.results import NOTICE
 
 if TYPE_CHECKING:

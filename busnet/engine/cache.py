@@ -1,4 +1,4 @@
-"""Where packed weights are kept, so that a later process need not pack them again."""
+"""The cache of packed weights: a later process need not pack them again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import os
 import shutil
 from pathlib import Path
 
+import platformdirs
+
 from busnet import _core
 
 __all__ = ["LIMIT", "folder", "model_folder", "prune", "size"]
@@ -16,39 +18,37 @@ __all__ = ["LIMIT", "folder", "model_folder", "prune", "size"]
 #: Environment variable: the cache's folder, or "off".
 VARIABLE = "BUSNET_CACHE"
 
-#: Bytes that the folder holds at most when a model is added.
+#: Maximum size of the folder in bytes when a model is added.
 LIMIT = 2 << 30
 
 
 def folder() -> Path | None:
-    """Return the folder, or None where nothing is to be kept.
+    """Return the cache's folder, or None where the cache is off.
 
-    By default ``busnet`` in ``$XDG_CACHE_HOME`` or ``~/.cache`` (XDG Base Directory
-    Specification); the environment variable ``BUSNET_CACHE`` names another one, or is
-    ``off``.
+    By default the user's cache folder of this platform, ``~/.cache/busnet`` on Linux;
+    the environment variable ``BUSNET_CACHE`` names another one, or is ``off``.
     """
-    named = os.environ.get(VARIABLE, "")
-    if named.lower() in ("off", "0"):
+    name = os.environ.get(VARIABLE, "")
+    if name.lower() in ("off", "0"):
         return None
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        home = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
-    except RuntimeError:  # there is no home
-        return None
-    return home / "busnet"
+    if name:
+        return Path(name)
+    default = platformdirs.user_cache_path("busnet")
+    # Without a home folder, or with a relative one, it would be a part of wherever the
+    # process runs.
+    return default if default.is_absolute() else None
 
 
 def model_folder(weights: Path, precision: str) -> str | None:
-    """Return the folder of a model's files, and make it; or None.
+    """Return the folder of a model's files, and make it; None where there can be none.
 
-    In its name is all that decides the numbers: the weights file by place, size and
-    time of change, since to hash all of it would take the time that is to be saved;
-    precision, oneDNN, instruction set, and this package's own code in the same way.
+    Its name depends on all that decides the numbers: place, size and time of change of
+    the weights file, since to hash all of it would take the time that the cache is to
+    save; precision, oneDNN, instruction set, and this package's own code in the same
+    way.
     """
-    kept = folder()
-    if kept is None:
+    root = folder()
+    if root is None:
         return None
     try:
         facts = [
@@ -59,11 +59,11 @@ def model_folder(weights: Path, precision: str) -> str | None:
         ]
         text = json.dumps(facts, sort_keys=True)
         digest = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
-        own = kept / f"{weights.stem[:40]}-{digest[:32]}"
-        own.mkdir(parents=True, exist_ok=True)
+        path = root / f"{weights.stem[:40]}-{digest[:32]}"
+        path.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
-    return os.fspath(own)
+    return os.fspath(path)
 
 
 def _facts(path: Path) -> list[str | int]:
@@ -71,36 +71,41 @@ def _facts(path: Path) -> list[str | int]:
     return [os.fspath(path), status.st_size, status.st_mtime_ns, status.st_ino]
 
 
-def _models(kept: Path) -> list[tuple[int, int, Path]]:
+def _models(root: Path) -> list[tuple[int, int, Path]]:
     """Return time of last use, bytes and folder of each model."""
-    found = []
+    models = []
     with contextlib.suppress(OSError):
-        for own in kept.iterdir():
+        for path in root.iterdir():
             with contextlib.suppress(OSError):
-                states = [path.stat() for path in own.iterdir()] or [own.stat()]
+                states = [file.stat() for file in path.iterdir()] or [path.stat()]
                 used = max(state.st_mtime_ns for state in states)
-                found.append((used, sum(state.st_size for state in states), own))
-    return found
+                models.append((used, sum(state.st_size for state in states), path))
+    return models
 
 
 def size() -> int:
-    """Return the bytes that are kept."""
-    kept = folder()
-    return 0 if kept is None else sum(bytes_ for _, bytes_, _ in _models(kept))
+    """Return the size of the cache in bytes."""
+    root = folder()
+    return 0 if root is None else sum(bytes_ for _, bytes_, _ in _models(root))
 
 
 def prune(limit: int = LIMIT) -> None:
-    """Remove models that were not used for the longest time, until limit is kept.
+    """Remove the models that were not used for the longest time, down to a size.
 
     Processes that use a removed file keep what they have mapped.
+
+    Parameters
+    ----------
+    limit
+        Maximum size of what remains, bytes.
     """
-    kept = folder()
-    if kept is None:
+    root = folder()
+    if root is None:
         return
-    models = sorted(_models(kept))
+    models = sorted(_models(root))
     total = sum(bytes_ for _, bytes_, _ in models)
-    for _, bytes_, own in models:
+    for _, bytes_, path in models:
         if total <= limit:
             break
-        shutil.rmtree(own, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
         total -= bytes_

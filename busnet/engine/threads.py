@@ -1,4 +1,4 @@
-"""How many threads the engine uses, and what becomes of them in a forked process.
+"""How many threads the engine uses, and what a forked process has of them.
 
 The engine's threads are OpenMP's (libgomp): one pool inside the process. A child that
 is forked after the pool was used inherits the pool's book-keeping without its threads,
@@ -13,7 +13,7 @@ import warnings
 
 __all__ = ["get_threads", "set_threads"]
 
-MOST = 1024
+MAX_THREADS = 1024
 
 
 class _Pool:
@@ -34,7 +34,7 @@ def _default() -> int:
     limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if limit.isdecimal() and int(limit) > 0:
         cpus = min(cpus, int(limit))
-    return min(cpus, MOST)
+    return min(cpus, MAX_THREADS)
 
 
 _pool = _Pool()
@@ -51,8 +51,8 @@ def set_threads(count: int) -> None:
     """
     if not isinstance(count, int) or isinstance(count, bool):
         raise TypeError(f"the number of threads is an int, not {type(count).__name__}")
-    if not 1 <= count <= MOST:
-        raise ValueError(f"{count} threads are out of range 1..{MOST}")
+    if not 1 <= count <= MAX_THREADS:
+        raise ValueError(f"{count} threads are out of range 1..{MAX_THREADS}")
     _pool.wanted = count
 
 
@@ -65,8 +65,12 @@ def get_threads() -> int:
     return 1 if _pool.lost else _pool.wanted
 
 
-def take_threads() -> int:
-    """Return how many threads to use now; for callers that are about to use them."""
+def claim_threads() -> int:
+    """Return how many threads to use now, and note that they are used.
+
+    For callers that are about to use them. In a child that was forked after its parent
+    had used several it is 1, with one RuntimeWarning.
+    """
     count = get_threads()
     if _pool.lost and _pool.wanted > 1:
         _pool.wanted = 1

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from busnet import weights
 from busnet._io import atomic_write
-from busnet.errors import MissingExtraError
 from busnet.counter import Counter
+from busnet.errors import MissingExtraError
 from busnet.networks import LESION_EPSILON, Network, build
 
 try:

@@ -6,33 +6,24 @@ picture's own geometry.
 """
 
 from busnet.images.files import SUFFIXES, FileLike, is_dicom, read_frames, read_image
-from busnet.images.inputs import ImageLike, is_single, read
+from busnet.images.inputs import is_single, read
 from busnet.images.letterbox import Letterbox
 from busnet.images.masks import read_mask
 from busnet.images.picture import Picture, Region
-
-#: The former names of :func:`read`.
-iterate = read
-
-
-def pictures(
-    images: ImageLike, *, value_range: tuple[float, float] | None = None
-) -> list[Picture]:
-    """Return what :func:`read` yields."""
-    return list(read(images, value_range=value_range))
-
+from busnet.images.types import ImageArray, ImageLike, ImageSequence, OneImage
 
 __all__ = [
     "SUFFIXES",
     "FileLike",
+    "ImageArray",
     "ImageLike",
+    "ImageSequence",
     "Letterbox",
+    "OneImage",
     "Picture",
     "Region",
     "is_dicom",
     "is_single",
-    "iterate",
-    "pictures",
     "read",
     "read_frames",
     "read_image",

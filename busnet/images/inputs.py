@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any
 
-import numpy.typing as npt
 from PIL import Image
 
 from busnet.errors import (
@@ -26,14 +25,9 @@ from busnet.images.arrays import (
 from busnet.images.files import read_image
 from busnet.images.picture import Picture
 from busnet.images.pil import from_pil
+from busnet.images.types import ImageLike
 
-__all__ = ["ImageLike", "is_single", "read"]
-
-#: One image, or several, in any form that busnet takes.
-ImageLike: TypeAlias = (
-    "str | os.PathLike[str] | BinaryIO | Image.Image | Picture | npt.NDArray[Any] "
-    "| Sequence[Any]"
-)
+__all__ = ["is_single", "read"]
 
 
 def read(

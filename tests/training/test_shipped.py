@@ -9,7 +9,7 @@ from busnet.data import read_busi
 from busnet.evaluation.overlap import compare_masks
 from busnet.images import Letterbox
 from busnet.lesions import lesion_mask
-from busnet.model import shipped
+from busnet.models import shipped
 from busnet.results import Prediction
 
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from busnet.outline import outline
+from busnet.rendering import outline
 
 
 def by_definition(mask, width):

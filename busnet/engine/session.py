@@ -1,0 +1,244 @@
+"""A session: a model's weights in the engine, and the plans that run on them."""
+
+from __future__ import annotations
+
+import collections
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from busnet import _core
+from busnet.engine import cache
+from busnet.engine.buffers import Buffers
+from busnet.engine.description import describe_engine
+from busnet.engine.slots import Slots
+from busnet.engine.threads import claim_threads, get_threads
+from busnet.errors import CacheMissError, ImageValueError, ModelError, WeightsError
+from busnet.model_info import ModelInfo
+from busnet.networks import build
+from busnet.weights import read_info, read_stored
+
+__all__ = ["BATCH_SIZE", "MAX_PLANS", "PRECISIONS", "Session"]
+
+#: Images that go through the network together, by precision: of more, the activations
+#: would not stay in the CPU's cache, and of fewer, weights are read more often.
+BATCH_SIZE = {"f32": 4, "exact": 4, "bf16": 4, "int8": 4}
+
+#: How a session may compute; see :func:`busnet.load`.
+PRECISIONS = tuple(BATCH_SIZE)
+
+#: Plans that a session keeps, each with its arena, beside those of the slots.
+MAX_PLANS = 4
+
+#: Axes of length 1 that outputs lose: logits are (N, classes) and (N, H, W).
+_FLAT_AXES = {"class": (1, 2), "mask": (3,)}
+
+FloatArray = npt.NDArray[np.float32]
+
+#: What a plan is made for: batch, size, outputs, threads, slot.
+_Key = tuple[int, tuple[int, int], tuple[str, ...], int, "int | None"]
+
+
+class Session:
+    """A model's weights in the engine, and the plans that run on them.
+
+    Safe to use from several threads; two that want the same plan take turns.
+
+    Parameters
+    ----------
+    path
+        A weights file.
+    precision
+        One of :data:`PRECISIONS`; see :func:`busnet.load`.
+
+    Attributes
+    ----------
+    info
+        What the file says of the model.
+    buffers
+        Memory for batches.
+
+    Raises
+    ------
+    MissingWeightsError
+        If there is no such file.
+    WeightsError
+        If it is not a whole weights file of a known network, or was not calibrated
+        for int8.
+    ModelError
+        If there is no such precision, or this CPU lacks it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, precision: str = "f32") -> None:
+        self.path = Path(path)
+        self.precision = _check_precision(precision)
+        self.info = read_info(self.path)
+        self.buffers = Buffers()
+        self._slots = Slots()
+        self._lock = threading.Lock()
+        self._plans: collections.OrderedDict[_Key, _core.Plan] = (
+            collections.OrderedDict()
+        )
+        self._weights = _load_weights(self.path, self.info, precision)
+
+    def run(
+        self, batch: FloatArray, outputs: Sequence[str], *, alone: bool = False
+    ) -> dict[str, FloatArray]:
+        """Compute outputs of a batch, :data:`BATCH_SIZE` images at a time.
+
+        Parameters
+        ----------
+        batch
+            float32 (N, H, W, C) in 0..1, or (N, H, W) for one channel; C-contiguous;
+            any height and width that the network admits.
+        outputs
+            Names of those to compute: of the network's heads, of the stages, and
+            ``"coarse_mask"`` of a network that pools over the lesion.
+        alone
+            Whether to compute in the calling thread alone, so that several such calls
+            run beside each other. By default all of the engine's threads compute.
+
+        Returns
+        -------
+        dict
+            ``"class"``: logits (N, classes); ``"mask"``: lesion logits (N, H, W);
+            others as the engine has them, (N, h, w, C).
+
+        Raises
+        ------
+        ImageValueError
+            If the batch's shape is not one of a batch.
+        ValueError, TypeError
+            If the engine cannot take the batch, or has no such output.
+        """
+        if batch.ndim not in (3, 4):
+            raise ImageValueError(
+                f"got an array of shape {batch.shape}; expected (N, H, W, C)"
+            )
+        if not alone:
+            return self._run(batch, outputs, None)
+        with self._slots.take() as slot:
+            return self._run(batch, outputs, slot)
+
+    def _run(
+        self, batch: FloatArray, outputs: Sequence[str], slot: int | None
+    ) -> dict[str, FloatArray]:
+        count = len(batch)
+        pieces = max(1, -(-count // BATCH_SIZE[self.precision]))
+        ends = [count * (i + 1) // pieces for i in range(pieces)]
+        size = batch.shape[1], batch.shape[2]
+        computed = [
+            self.plan(end - start, size, outputs, slot=slot).run(batch[start:end])
+            for start, end in zip([0, *ends], ends, strict=False)
+        ]
+        return {
+            name: np.concatenate([piece[name] for piece in computed]).squeeze(
+                _FLAT_AXES.get(name, ())
+            )
+            if pieces > 1
+            else computed[0][name].squeeze(_FLAT_AXES.get(name, ()))
+            for name in computed[0]
+        }
+
+    def plan(
+        self,
+        batch: int,
+        size: tuple[int, int],
+        outputs: Sequence[str],
+        *,
+        slot: int | None = None,
+    ) -> _core.Plan:
+        """Return the plan for a batch of images of (height, width).
+
+        The last :data:`MAX_PLANS` are kept, and those of the slots. A slot's plan
+        computes on one thread, any other on all of the engine's.
+        """
+        threads = claim_threads() if slot is None else 1
+        key = (batch, size, tuple(outputs), threads, slot)
+        with self._lock:
+            plan = self._plans.pop(key, None) or self._new_plan(key)
+            self._plans[key] = plan
+            limit = MAX_PLANS + (0 if slot is None else get_threads())
+            while len(self._plans) > limit:
+                self._plans.popitem(last=False)
+        return plan
+
+    def _new_plan(self, key: _Key) -> _core.Plan:
+        try:
+            return _compile(self._weights, key)
+        except CacheMissError:
+            # The cache has the weights in other layouts: pack them anew.
+            if read_info(self.path) != self.info:
+                raise WeightsError(f"{self.path}: it was changed meanwhile") from None
+            self._weights = _load_weights(
+                self.path, self.info, self.precision, use_cache=False
+            )
+            return _compile(self._weights, key)
+
+
+def _compile(weights: _core.Weights, key: _Key) -> _core.Plan:
+    batch, (height, width), outputs, threads, _ = key
+    try:
+        return _core.Plan(
+            weights, batch, height, width, threads=threads, outputs=outputs
+        )
+    except LookupError as error:
+        raise CacheMissError(str(error)) from error
+
+
+def _check_precision(precision: str) -> str:
+    if precision not in PRECISIONS:
+        raise ModelError(
+            f"there is no precision {precision!r}; there are {', '.join(PRECISIONS)}"
+        )
+    if precision == "bf16" and not describe_engine().bf16:
+        raise ModelError("this CPU does not compute in bfloat16; use precision='f32'")
+    return precision
+
+
+def _load_weights(
+    path: Path, info: ModelInfo, precision: str, *, use_cache: bool = True
+) -> _core.Weights:
+    """Read a weights file into the engine.
+
+    Packed weights from the cache are taken where it has the file's, unless
+    ``use_cache`` is false. Those that it lacks are a CacheMissError later, when a plan
+    needs them.
+    """
+    graph = _core.Graph()
+    build(
+        info.network,
+        graph,
+        classes=len(info.classes),
+        mean=info.mean,
+        std=info.std,
+        features=True,
+    )
+    weights = _core.Weights(
+        graph,
+        threads=claim_threads(),
+        precision=precision,
+        cache=cache.model_folder(path, precision),
+        kept=use_cache,
+    )
+    if weights.finished:
+        return weights
+    cache.prune()
+    try:
+        for key, array, scale in read_stored(
+            path, info, calibrated=precision == "int8"
+        ):
+            if scale is None:
+                weights.set(key, np.ascontiguousarray(array, np.float32))
+            else:
+                weights.set(key, array, scale)
+        weights.finish()
+    except WeightsError:
+        raise
+    except ValueError as error:
+        raise WeightsError(f"{path}: {error}") from None
+    return weights

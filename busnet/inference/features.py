@@ -1,0 +1,52 @@
+"""What a network's layers hold of an image: features and activation maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from busnet.engine.session import Session
+from busnet.images import Picture
+from busnet.inference.activation import class_activation
+from busnet.inference.pipeline import pipeline
+from busnet.networks import COARSE_MASK, STAGES
+from busnet.weights import read_arrays
+
+__all__ = ["activation_map", "stage_features"]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def stage_features(
+    session: Session, pictures: Iterable[Picture], stage: str, *, pool: bool
+) -> FloatArray:
+    """Return the activations of a stage, (N, C) pooled or (N, h, w, C)."""
+    computed = (
+        outputs[stage] for _, _, outputs in pipeline(session, pictures, (stage,))
+    )
+    return np.stack([array.mean((0, 1)) if pool else array for array in computed])
+
+
+def activation_map(session: Session, picture: Picture, label: str | None) -> FloatArray:
+    """Return what each place of a picture adds to a class's logit, (H, W).
+
+    ``label`` is the class's name; None for the most probable one.
+    """
+    lesion = session.info.network.pooling == "lesion"
+    names = ("class", STAGES[-1], *((COARSE_MASK,) if lesion else ()))
+    ((_, letterbox, outputs),) = pipeline(session, [picture], names)
+    index = (
+        int(outputs["class"].argmax())
+        if label is None
+        else session.info.classes.index(label)
+    )
+    heads = read_arrays(session.path, ["fc.weight", "lesion_fc.weight"])
+    places = class_activation(
+        outputs[STAGES[-1]],
+        heads["fc.weight"][index],
+        lesion_head=heads["lesion_fc.weight"][index] if lesion else None,
+        coarse_mask=outputs[COARSE_MASK][:, :, 0] if lesion else None,
+    )
+    return letterbox.restore(places)

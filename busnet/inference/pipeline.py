@@ -1,0 +1,104 @@
+"""The way of pictures through the network: batches, overlap, order."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from busnet._parallel import ordered_map
+from busnet.engine.session import BATCH_SIZE, Session
+from busnet.engine.threads import get_threads
+from busnet.images import Letterbox, Picture
+
+__all__ = ["Computed", "Outputs", "groups", "letterbox_all", "pipeline"]
+
+#: Arrays by the name of an output.
+Outputs: TypeAlias = dict[str, npt.NDArray[np.float32]]
+
+
+class Computed(NamedTuple):
+    """What the network made of a picture.
+
+    Attributes
+    ----------
+    picture
+        The picture.
+    letterbox
+        Where it lay in the square that the network saw.
+    outputs
+        Outputs by name, without the axis of the batch.
+    """
+
+    picture: Picture
+    letterbox: Letterbox
+    outputs: Outputs
+
+
+def pipeline(
+    session: Session, pictures: Iterable[Picture], outputs: Sequence[str]
+) -> Iterator[Computed]:
+    """Yield what the network makes of each picture, in their order.
+
+    One batch has all threads to itself. Of several batches each thread computes some,
+    from letterbox to outputs: none waits for another at the end of a layer, and the
+    caller's thread, which draws the pictures, takes its share of the cores.
+
+    Parameters
+    ----------
+    session
+        What computes.
+    pictures
+        Drawn in the caller's thread, as many early as keep the threads busy.
+    outputs
+        Names of the outputs; see :meth:`busnet.engine.session.Session.run`.
+    """
+    batches = groups(pictures, BATCH_SIZE[session.precision])
+    first = list(itertools.islice(batches, 2))
+    batches = itertools.chain(first, batches)
+    threads = get_threads()
+    if len(first) < 2 or threads < 2:
+        for group in batches:
+            yield from _compute(session, outputs, False, group)
+        return
+    compute = functools.partial(_compute, session, outputs, True)
+    for _, computed in ordered_map(
+        compute, batches, threads=threads, prefetch=2 * threads
+    ):
+        yield from computed
+
+
+def _compute(
+    session: Session, outputs: Sequence[str], alone: bool, pictures: Sequence[Picture]
+) -> list[Computed]:
+    size, channels = session.info.image_size, session.info.network.channels
+    with session.buffers.zeros((len(pictures), size, size, channels)) as batch:
+        letterboxes = letterbox_all(pictures, batch)
+        computed = session.run(batch, outputs, alone=alone)
+    return [
+        Computed(picture, box, {name: array[i] for name, array in computed.items()})
+        for i, (picture, box) in enumerate(zip(pictures, letterboxes, strict=True))
+    ]
+
+
+def groups(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+    """Yield the pictures in lists of ``size``; the last may be shorter."""
+    remaining = iter(pictures)
+    while group := list(itertools.islice(remaining, size)):
+        yield group
+
+
+def letterbox_all(
+    pictures: Sequence[Picture], batch: npt.NDArray[np.float32]
+) -> list[Letterbox]:
+    """Draw pictures into a batch (N, size, size, C) of zeros, each letterboxed."""
+    size, channels = batch.shape[2:]
+    letterboxes = [Letterbox(*picture.shape, size) for picture in pictures]
+    for square, box, picture in zip(batch, letterboxes, pictures, strict=True):
+        pixels = picture.channels(1) if channels == 1 else picture.pixels
+        box.apply(pixels, square)
+    return letterboxes
