@@ -158,7 +158,9 @@ def _print_plan(console: Console, model: Model) -> None:
     )
 
 
-def _flatten(document: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def _flatten(
+    document: Mapping[str, Any], prefix: str = ""
+) -> Iterable[tuple[str, Any]]:
     for key, value in document.items():
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{key}.")
