@@ -52,6 +52,9 @@ class ModelInfo:
         none are given, since training weights the classes so that each counts alike.
     provenance
         Where the weights came from: data, split, seed, recipe, version.
+    content_hashes
+        What :class:`busnet.data.ContentHashes` encodes of all images that trainings
+        saw; empty where the file does not say.
     """
 
     network: Network
@@ -66,6 +69,7 @@ class ModelInfo:
     abstain_below: float = 0.0
     class_shares: Mapping[str, float] = dataclasses.field(default_factory=dict)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    content_hashes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no model can be."""
@@ -158,6 +162,10 @@ class ModelInfo:
                 abstain_below=float(document.get("abstain_below", 0.0)),
                 class_shares=_numbers(document.get("class_shares", {})),
                 provenance=dict(document.get("provenance", {})),
+                content_hashes={
+                    str(name): str(text)
+                    for name, text in document.get("content_hashes", {}).items()
+                },
             )
         except (WeightsError, UnknownNetworkError):
             raise

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from busnet.cli.cases import read_cases
 from busnet.cli.common import (
     FAILED,
     JsonOption,
@@ -36,6 +35,7 @@ from busnet.cli.evaluation import (
     report_failures,
     write_text,
 )
+from busnet.data import parse_sources
 from busnet.model import load
 from busnet.models import DEFAULT
 
@@ -84,24 +84,26 @@ def evaluate(
         from busnet.evaluation.documents import read_evaluation
         from busnet.evaluation.evaluation import evaluate as measure
         from busnet.evaluation.report import render_report
+        from busnet.evaluation.selection import read_data
     other = None if against is None else read_evaluation(against)
     use(threads)
     loaded = load(model, precision=precision.value)
-    cases = read_cases(data)
+    sources = parse_sources(data)
     result = measure(
         loaded,
-        cases,
+        sources,
         protocol=name,
         fold=part,
         allow_leak=allow_leak,
         bootstrap=bootstrap,
         name=Path(model).name
         + ("" if precision == "f32" else f" in {precision.value}"),
-        track=lambda scores, total: track(scores, total, "evaluating"),
+        track=track,
     )
     _print_evaluation(result)
     _write_evaluation(result, json_file, csv_file, figures_file)
     if report is not None:
+        cases = read_data(sources).cases
         write_text(report, render_report(result, loaded, cases))
     if other is not None:
         _print_comparison(compare_evaluations(other, result, bootstrap=bootstrap))

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from busnet.cli.cases import read_cases
 from busnet.cli.common import (
     FAILED,
     JsonOption,
@@ -35,6 +34,7 @@ from busnet.cli.evaluation import (
     report_failures,
     write_text,
 )
+from busnet.data import parse_sources
 from busnet.model import load
 from busnet.models import DEFAULT
 from busnet.results import NOTICE
@@ -67,15 +67,17 @@ def robustness(
         from busnet.evaluation.robustness import measure_robustness
         from busnet.evaluation.scores import Scores
         from busnet.evaluation.scoring import score_cases
-        from busnet.evaluation.selection import select_cases
+        from busnet.evaluation.selection import read_data, select_cases
     use(threads)
     loaded = load(model)
+    listing = read_data(parse_sources(data))
     selection = select_cases(
         loaded.info,
-        read_cases(data),
+        listing.cases,
         protocol=name,
         fold=part,
         allow_leak=allow_leak,
+        track=track,
     )
     failures: list[CaseFailure] = []
     plain = Scores(score_cases(loaded, selection.cases, on_failure=failures.append))
@@ -83,7 +85,7 @@ def robustness(
     cases = [c for c in selection.cases if (c.source, c.name) not in failed]
     measured = measure_robustness(loaded, cases, plain, bootstrap=bootstrap)
     rows = list(track(measured, len(PERTURBATIONS), "perturbing"))
-    print_leak(selection.leak, selection.notes)
+    print_leak(selection.leak, [*map(str, listing.findings), *selection.notes])
     _print_rows(rows)
     print_notice()
     if json_file is not None:

@@ -127,6 +127,14 @@ class ContentHashes:
             np.array(groups, np.uint8).reshape(len(cases), _GROUP_BYTES),
         )
 
+    @classmethod
+    def join(cls, parts: Sequence[ContentHashes]) -> ContentHashes:
+        """Put the hashes of several trainings together."""
+        return cls(
+            np.concatenate([part.images for part in parts]),
+            np.concatenate([part.groups for part in parts]),
+        )
+
     def __len__(self) -> int:
         return len(self.images)
 

@@ -5,24 +5,30 @@ from __future__ import annotations
 import collections
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from busnet.data import CLASSES, Case, Fold
+from busnet.data.findings import plural
 from busnet.errors import DataError
 from busnet.evaluation.intervals import Interval, intervals
-from busnet.evaluation.scores import CaseScore, Scores
+from busnet.evaluation.scores import Scores
 from busnet.evaluation.scoring import CaseFailure, score_cases
-from busnet.evaluation.selection import DataLike, read_data, select_cases
+from busnet.evaluation.selection import (
+    DataLike,
+    Track,
+    no_track,
+    read_data,
+    select_cases,
+)
 from busnet.evaluation.strata import Stratum, compute_strata
 from busnet.model import Model, load
 
-__all__ = ["Evaluation", "Track", "evaluate"]
+__all__ = ["Evaluation", "evaluate"]
 
-#: What shows progress: takes the scores and their number, and passes them on.
-Track: TypeAlias = Callable[[Iterable[CaseScore], int], Iterable[CaseScore]]
+#: Share of the image from which a mask is probably of the background.
+MOST_OF_IMAGE = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +122,7 @@ def evaluate(
     bootstrap: int = 1000,
     seed: int = 0,
     name: str = "",
-    track: Track | None = None,
+    track: Track = no_track,
 ) -> Evaluation:
     """Measure a model on labelled images.
 
@@ -141,7 +147,7 @@ def evaluate(
     name
         What the model is called; by default its file's name.
     track
-        What the scores pass through with their number, to show progress.
+        Shows progress: called with items, their number and what is done.
 
     Raises
     ------
@@ -151,20 +157,18 @@ def evaluate(
         If the model was trained on some of the cases and that is not allowed.
     """
     loaded = model if isinstance(model, Model) else load(model)
+    listing = read_data(data)
     selection = select_cases(
         loaded.info,
-        read_data(data),
+        listing.cases,
         protocol=protocol,
         fold=fold,
         allow_leak=allow_leak,
+        track=track,
     )
     failures: list[CaseFailure] = []
-    scored: Iterable[CaseScore] = score_cases(
-        loaded, selection.cases, on_failure=failures.append
-    )
-    if track is not None:
-        scored = track(scored, len(selection.cases))
-    listed = list(scored)
+    scored = score_cases(loaded, selection.cases, on_failure=failures.append)
+    listed = list(track(scored, len(selection.cases), "evaluating"))
     if not listed:
         raise DataError(
             f"none of the {len(failures)} cases can be read; the first: "
@@ -182,33 +186,34 @@ def evaluate(
         figures=intervals(scores, count=bootstrap, seed=seed),
         strata=compute_strata(scores, count=bootstrap, seed=seed),
         failures=tuple(failures),
-        notes=(*selection.notes, *_notes(selection.cases, scores)),
+        notes=(
+            *(str(finding) for finding in listing.findings),
+            *selection.notes,
+            *_mask_notes(selection.cases, scores),
+        ),
     )
 
 
-def _notes(cases: Sequence[Case], scores: Scores) -> list[str]:
-    """Return what is odd about the labels of the cases that were scored."""
-    with_mask = {(case.source, case.name) for case in cases if case.has_mask}
-    empty, outlined = [], []
-    for score in scores:
-        if score.label == "normal" and score.lesion:
-            outlined.append(score.full_name)
-        elif (
-            score.label not in (None, "normal")
-            and score.predicted is not None
-            and score.lesion is None
-            and (score.source, score.name) in with_mask
-        ):
-            empty.append(score.full_name)
+def _mask_notes(cases: Sequence[Case], scores: Scores) -> list[str]:
+    """Return what is odd about the masks of the cases that were scored."""
+    masked = {(case.source, case.name) for case in cases if case.has_mask}
+    empty = [
+        score.full_name
+        for score in scores
+        if score.predicted is not None
+        and score.lesion is None
+        and (score.source, score.name) in masked
+    ]
+    full = [score.full_name for score in scores if score.area > MOST_OF_IMAGE]
     notes = []
     if empty:
         notes.append(
-            f"the mask of {len(empty)} lesions is empty, such as {empty[0]}: they are "
-            f"scored by their class alone"
+            f"the mask of {plural(len(empty), 'lesion')} is empty, such as {empty[0]}: "
+            f"scored by the class alone"
         )
-    if outlined:
+    if full:
         notes.append(
-            f"the mask of {len(outlined)} normal images shows a lesion, such as "
-            f"{outlined[0]}"
+            f"the mask of {plural(len(full), 'image')} covers nearly all of it, such "
+            f"as {full[0]}"
         )
     return notes

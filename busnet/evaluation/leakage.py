@@ -7,15 +7,26 @@ from collections.abc import Collection, Iterator, Mapping
 
 from busnet.data import PROTOCOLS, Fold, Protocol, get_protocol
 from busnet.errors import LeakError
+from busnet.evaluation.content import has_all_hashes
 from busnet.model_info import ModelInfo
 
-__all__ = ["TrainedSource", "check_leakage", "default_fold", "trained_sources"]
+__all__ = [
+    "PUBLISHED",
+    "TrainedSource",
+    "check_leakage",
+    "default_fold",
+    "report_leak",
+    "trained_sources",
+]
 
 #: Data sets that are the same wherever they lie, so that their name says what was seen.
 PUBLISHED = frozenset(("busi", "busbra", "busuclm", "brest"))
 
+#: The source of data that nobody named.
+CUSTOM = "custom"
+
 #: What protocols were called in earlier files.
-_FORMER_NAMES = {"own": "custom"}
+_FORMER_NAMES = {"own": CUSTOM}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +75,7 @@ def _of_one_training(step: Mapping[str, object]) -> Iterator[TrainedSource]:
     name = _FORMER_NAMES.get(str(name), name)
     if isinstance(name, str) and name in PROTOCOLS:
         protocol, fold = PROTOCOLS[name], step.get("fold")
-        for source in protocol.sources or ("custom",):
+        for source in protocol.sources or (CUSTOM,):
             division = None if fold is None else protocol.division(source)
             yield TrainedSource(source, division, fold)  # type: ignore[arg-type]
 
@@ -112,6 +123,9 @@ def check_leakage(
 ) -> str:
     """Return what is leaky about evaluating a model on a fold of a protocol, or "".
 
+    This goes by what the file says of the sources that were trained on; see
+    :mod:`busnet.evaluation.content` for what the images show.
+
     Parameters
     ----------
     info
@@ -135,13 +149,18 @@ def check_leakage(
             for source in chosen.sources
             if fold is None or chosen.division(source) is not None
         ]
-    asked = set(sources)
+    # Another data set may have the name of one that was trained on, unless it is a
+    # published one: then the hashes decide, where there are any.
+    decisive = {
+        source
+        for source in sources
+        if source in PUBLISHED or (source != CUSTOM and not has_all_hashes(info))
+    }
     reasons = [chosen.description] if chosen.leaky else []
     for entry in trained_sources(info.provenance):
-        if entry.source in asked & PUBLISHED and not _is_held_out(entry, chosen, fold):
-            part = "all" if fold is None else f"fold {fold}"
-            if chosen.leaves_out_source:
-                part = "all"
+        if entry.source in decisive and not _is_held_out(entry, chosen, fold):
+            is_whole = fold is None or chosen.leaves_out_source
+            part = "all" if is_whole else f"fold {fold}"
             reasons.append(
                 f"the model was trained on {entry}, and {part} of {protocol} holds "
                 f"images of it"

@@ -115,6 +115,8 @@ def _read(case: Case) -> tuple[Picture, Mask | None]:
         raise DataError(
             f"{case.image}: the image is {picture.shape}, its mask {mask.shape}"
         )
+    if mask is not None and mask.any() and case.label == "normal":
+        raise DataError(f"{case.image}: the image is normal, but its mask has a lesion")
     return picture, mask
 
 

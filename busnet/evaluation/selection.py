@@ -4,23 +4,45 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import typing
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from busnet.data import (
     PROTOCOLS,
     Case,
     Fold,
+    Listing,
+    Protocol,
     default_protocol,
     get_protocol,
+    list_sources,
     parse_sources,
-    read_sources,
 )
+from busnet.data.findings import raise_errors
+from busnet.data.screening import screen_labels
 from busnet.errors import DataError
-from busnet.evaluation.leakage import check_leakage, default_fold, trained_sources
+from busnet.evaluation.content import compare_content, has_all_hashes
+from busnet.evaluation.leakage import (
+    PUBLISHED,
+    check_leakage,
+    default_fold,
+    report_leak,
+    trained_sources,
+)
 from busnet.model_info import ModelInfo
 
-__all__ = ["DataLike", "Selection", "read_data", "select_cases"]
+__all__ = ["DataLike", "Selection", "Track", "no_track", "read_data", "select_cases"]
+
+T = TypeVar("T")
+
+#: The kind of the finding that a group stands in several folds.
+DIVIDED_GROUPS = "group-folds"
+
+NOT_COMPARED = (
+    "the model's file lacks hashes of images that it was trained on, so it could not "
+    "be checked whether these images are among them"
+)
 
 #: A data set's folder or table, several of them by the name of the source, or cases.
 DataLike: TypeAlias = (
@@ -51,19 +73,34 @@ class Selection:
     notes: tuple[str, ...] = ()
 
 
-def read_data(data: DataLike) -> list[Case]:
-    """Return the cases of data sets.
+class Track(typing.Protocol):
+    """Shows progress over items: called with them, their number and what is done."""
+
+    def __call__(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
+        """Pass the items on."""
+
+
+def no_track(items: Iterable[T], total: int, what: str) -> Iterable[T]:
+    """Pass the items on and show nothing."""
+    del total, what
+    return items
+
+
+def read_data(data: DataLike) -> Listing:
+    """Return the cases of data sets, and what their readers found.
 
     Raises
     ------
     DataError
-        If one cannot be read.
+        If one cannot be read, or cases of it are missing.
     """
-    if isinstance(data, Mapping):
-        return read_sources(data)
     if isinstance(data, str | os.PathLike):
-        return read_sources(parse_sources([os.fspath(data)]))
-    return list(data)
+        data = parse_sources([os.fspath(data)])
+    if not isinstance(data, Mapping):
+        return Listing(tuple(data))
+    listing = list_sources(data)
+    raise_errors(listing.findings)
+    return listing
 
 
 def select_cases(
@@ -73,6 +110,7 @@ def select_cases(
     protocol: str | None = None,
     fold: Fold = None,
     allow_leak: bool = False,
+    track: Track = no_track,
 ) -> Selection:
     """Choose the cases that a protocol holds out.
 
@@ -90,11 +128,14 @@ def select_cases(
         model's training held out, or all.
     allow_leak
         Whether cases that the model was trained on may be among them.
+    track
+        Shows progress where images are read.
 
     Raises
     ------
     DataError
-        If the protocol does not fit the data, or there is no such fold.
+        If the protocol does not fit the data, there is no such fold, or the labels of
+        the cases contradict each other.
     LeakError
         If the model was trained on some of the cases and that is not allowed.
     """
@@ -104,10 +145,10 @@ def select_cases(
     name = protocol or _protocol_for(info, listed)
     chosen = get_protocol(name)
     used = chosen.use(listed)
-    sources = {case.source for case in used}
     if fold is None:
-        fold = default_fold(info, name, sources)
+        fold = _default_fold(info, chosen, used)
     selected = chosen.test_cases(used, fold)
+    notes = _screen(chosen, fold, used, selected)
     leak = check_leakage(
         info,
         name,
@@ -115,7 +156,45 @@ def select_cases(
         sources={case.source for case in selected},
         allow_leak=allow_leak,
     )
-    return Selection(tuple(selected), name, fold, leak)
+    reasons = [leak] if leak else []
+    if info.content_hashes:
+        read = track(selected, len(selected), "comparing with training images")
+        reasons += compare_content(info, read).reasons
+    if not has_all_hashes(info) and {case.source for case in selected} - PUBLISHED:
+        notes.append(NOT_COMPARED)
+    leak = report_leak("; ".join(reasons), allow_leak=allow_leak)
+    return Selection(tuple(selected), name, fold, leak, tuple(notes))
+
+
+def _default_fold(info: ModelInfo, protocol: Protocol, used: Sequence[Case]) -> Fold:
+    """Return what the model's training held out of these cases."""
+    sources = {case.source for case in used}
+    fold = default_fold(info, protocol.name, sources)
+    if fold is None or protocol.leaves_out_source or sources <= PUBLISHED:
+        return fold
+    # The fold is one of a user's own table, and this may be another table.
+    if has_all_hashes(info) and not compare_content(info, used).images:
+        return None
+    return fold if fold in protocol.folds(used) else None
+
+
+def _screen(
+    protocol: Protocol, fold: Fold, used: Sequence[Case], selected: Sequence[Case]
+) -> list[str]:
+    """Look at the labels of the cases, and return what must be known of them.
+
+    Raises
+    ------
+    DataError
+        If a figure would be wrong.
+    """
+    findings = screen_labels(selected)
+    if isinstance(fold, int) and not (protocol.leaky or protocol.leaves_out_source):
+        # A group that is divided between folds shows only where all of them are seen.
+        folds = [f for f in screen_labels(used) if f.kind == DIVIDED_GROUPS]
+        raise_errors(folds)
+    raise_errors(f for f in findings if f.kind != DIVIDED_GROUPS)
+    return [str(finding) for finding in findings if finding.severity == "warning"]
 
 
 def _protocol_for(info: ModelInfo, cases: Sequence[Case]) -> str:

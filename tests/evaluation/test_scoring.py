@@ -56,10 +56,10 @@ def test_changes_reach_the_network_and_the_mask(model, cases):
     )
     assert not np.allclose(inverted.probabilities, plain.probabilities)
 
-    def erase_every_other(pixels, mask, index):
+    def fill_every_other(pixels, mask, index):
         return pixels, mask if index % 2 else np.ones_like(mask)
 
-    filled = Scores(score_cases(model, cases, change=erase_every_other))
+    filled = Scores(score_cases(model, cases, change=fill_every_other))
     assert [case.area == 1 for case in filled] == [i % 2 == 0 for i in range(9)]
 
 
@@ -117,6 +117,15 @@ def test_failures_concern_their_case_alone(model, spoiled):
             expected = model.predict(case.image).probabilities
             got = by_name[case.name].probabilities
             assert got == pytest.approx(tuple(expected.values()))
+
+
+def test_a_normal_image_with_a_lesion_is_a_failure(model, cases):
+    normal = next(case for case in cases if case.label == "normal")
+    lesion = next(case for case in cases if case.label == "benign")
+    odd = dataclasses.replace(normal, image=lesion.image, masks=lesion.masks)
+    failures = []
+    assert list(score_cases(model, [odd], on_failure=failures.append)) == []
+    assert "is normal, but its mask has a lesion" in failures[0].message
 
 
 def test_without_anyone_to_take_it_a_failure_is_raised(model, spoiled):

@@ -1,5 +1,6 @@
 """Protocol and fold follow from the data and the model, or are refused with a fact."""
 
+import dataclasses
 import shutil
 
 import pytest
@@ -22,7 +23,7 @@ def make_cases(tmp_path, source, folds, divisions=None):
     return [
         Case(
             f"{source} {i}",
-            tmp_path / f"{i}.png",
+            tmp_path / f"{source} {i}.png",
             label="benign",
             group=f"{i}",
             fold=fold,
@@ -112,14 +113,26 @@ def test_protocols_that_do_not_fit_are_refused(tmp_path, busi_cases):
         select_cases(info(), [])
 
 
+def test_labels_that_contradict_each_other_are_refused(tmp_path, busi_cases):
+    same = dataclasses.replace(busi_cases[1], name="again", group="9")
+    with pytest.raises(DataError, match=r"a file that is another's.*again"):
+        select_cases(info(), [*busi_cases, same])
+    divided = make_cases(tmp_path, "custom", [0, 1, 1])
+    divided = [dataclasses.replace(case, group="patient") for case in divided]
+    with pytest.raises(DataError, match=r"1 group in several folds: custom/patient"):
+        select_cases(info(), divided, fold=1)
+    # All folds together divide no group.
+    assert len(select_cases(info(), divided).cases) == 3
+
+
 def test_data_is_a_path_several_or_cases(phantom_data, tmp_path):
     by_path = read_data(phantom_data)
-    assert len(by_path) == 9
-    assert read_data(by_path) == by_path
-    assert read_data(str(phantom_data)) == by_path
+    assert len(by_path.cases) == 9
+    assert read_data(by_path.cases).cases == by_path.cases
+    assert read_data(str(phantom_data)).cases == by_path.cases
     copy = shutil.copytree(phantom_data, tmp_path / "b")
     named = read_data({"a": phantom_data, "b": copy})
-    assert [case.source for case in named] == ["a"] * 9 + ["b"] * 9
+    assert [case.source for case in named.cases] == ["a"] * 9 + ["b"] * 9
     with pytest.raises(DataError, match="18 images of a file that is another's, too"):
         read_data({"a": phantom_data, "b": phantom_data})
     with pytest.raises(DataError, match="no such file"):
@@ -137,17 +150,17 @@ def test_acceptance_on_the_published_data(busi, busbra):
             "busuclm": {"folds": None, "fold": None},
         },
     )
-    on_busi = select_cases(model, read_data(busi))
+    on_busi = select_cases(model, read_data(busi).cases)
     assert (on_busi.protocol, on_busi.fold, len(on_busi.cases)) == (
         "busi-group5",
         0,
         154,
     )
-    on_busbra = select_cases(model, read_data(busbra))
+    on_busbra = select_cases(model, read_data(busbra).cases)
     assert (on_busbra.protocol, on_busbra.fold) == ("busbra-patient10", 0)
     assert 150 < len(on_busbra.cases) < 230
     for data, protocol in ((busi, "busi-group5"), (busbra, "busbra-patient10")):
         with pytest.raises(LeakError):
-            select_cases(model, read_data(data), protocol=protocol, fold=1)
+            select_cases(model, read_data(data).cases, protocol=protocol, fold=1)
     with pytest.raises(LeakError):
-        select_cases(model, read_data(busbra), protocol="busbra-patient5", fold=0)
+        select_cases(model, read_data(busbra).cases, protocol="busbra-patient5", fold=0)
