@@ -20,7 +20,7 @@ from busnet.data import (
     parse_sources,
 )
 from busnet.data.findings import raise_errors
-from busnet.data.screening import screen_labels
+from busnet.data.screening import screen_files, screen_labels
 from busnet.errors import DataError
 from busnet.evaluation.content import compare_content, has_all_hashes
 from busnet.evaluation.leakage import (
@@ -188,7 +188,7 @@ def _screen(
     DataError
         If a figure would be wrong.
     """
-    findings = screen_labels(selected)
+    findings = [*screen_files(selected), *screen_labels(selected)]
     if isinstance(fold, int) and not (protocol.leaky or protocol.leaves_out_source):
         # A group that is divided between folds shows only where all of them are seen.
         folds = [f for f in screen_labels(used) if f.kind == DIVIDED_GROUPS]

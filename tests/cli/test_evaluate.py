@@ -149,7 +149,8 @@ def test_what_cannot_be_is_said_in_a_sentence(invoke, common, options, status, f
 
 def test_hospitals_are_left_out_and_pooled(invoke, phantom_data, tmp_path):
     """Each of two models saw one of two hospitals, and is evaluated on the other."""
-    data = ("--data", f"a={phantom_data}", "--data", f"b={phantom_data}")
+    other = shutil.copytree(phantom_data, tmp_path / "other")
+    data = ("--data", f"a={phantom_data}", "--data", f"b={other}")
     files = []
     for seed, (left_out, seen) in enumerate((("a", "b"), ("b", "a"))):
         model = save_random(
