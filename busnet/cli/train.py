@@ -158,7 +158,7 @@ def train(
             checkpoint=work / f"{tag}.ckpt",
             report=_reporter(bar, "training"),
             log=lambda line: messages.print(
-                f"draws: {escape(line)}", highlight=False, soft_wrap=True
+                printable(line), highlight=False, soft_wrap=True
             ),
             warn=lambda line: messages.print(
                 f"[yellow]warning:[/] {printable(line)}",

@@ -12,7 +12,7 @@ import torch
 from scipy.special import expit
 
 from busnet import weights
-from busnet.data import CLASSES
+from busnet.data import CLASSES, ContentHashes
 from busnet.model_info import ModelInfo
 from busnet.training.calibration import calibrated, case_weights, fit_lesion_peak
 from busnet.training.examples import UNKNOWN, Examples
@@ -37,6 +37,27 @@ def start_provenance(trainer: Trainer) -> str | dict[str, object]:
     if trainer.start.is_dir():
         return "ImageNet, partial"
     return dict(weights.read_info(trainer.start).provenance)
+
+
+def hash_training(trainer: Trainer) -> tuple[dict[str, str], int]:
+    """Return the encoded content hashes of all images that trainings saw.
+
+    Returns
+    -------
+    hashes
+        See :attr:`busnet.model_info.ModelInfo.content_hashes`: of the training and the
+        validation images, and of those of the trainings behind the start.
+    count
+        Number of images of this training among them.
+    """
+    split = trainer.split
+    own = ContentHashes.of((*split.train, *split.validation))
+    parts = [own]
+    if trainer.start is not None and trainer.start.is_file():
+        earlier = weights.read_info(trainer.start).content_hashes
+        if earlier:
+            parts.append(ContentHashes.decode(earlier))
+    return ContentHashes.join(parts).encode(), len(own)
 
 
 def module_arrays(graph: torch.nn.Module) -> dict[str, npt.NDArray[np.float32]]:
@@ -93,12 +114,14 @@ def export(
     trainer
         One that has run to its end.
     provenance
-        What the caller knows of the data; recipe, split sizes and version are added.
+        What the caller knows of the data; recipe, split sizes, version and content
+        hashes of the images are added.
     eight_bit
         See :func:`busnet.weights.save`.
     """
     network, split = trainer.network, trainer.split
     mean, std = network.statistics
+    hashes, hashed = hash_training(trainer)
     info = ModelInfo(
         network=network,
         classes=CLASSES,
@@ -110,6 +133,7 @@ def export(
             "train_images": len(split.train),
             "validation_images": len(split.validation),
             "test_images": len(split.test),
+            "hashed_images": hashed,
             "leaks": len(split.leaks),
             "start": start_provenance(trainer),
             "device": device_title(trainer.device),
@@ -119,6 +143,7 @@ def export(
             "busnet": __version__,
             "torch": torch.__version__,
         },
+        content_hashes=hashes,
     )
     if split.validation:
         examples = trainer.validation_examples()

@@ -338,7 +338,7 @@ class Trainer:
         if sampler.describe() != self.sampling:
             self.sampling = sampler.describe()
             for line in self.sampling:
-                self._log(line)
+                self._log(f"draws: {line}")
         step = Step(
             self.graph,
             self.average,

@@ -12,6 +12,7 @@ from PIL import Image
 from random_weights import save_random
 
 from busnet import weights
+from busnet.data import ContentHashes
 from busnet.data.phantom import phantom
 from busnet.networks import get_network
 
@@ -121,11 +122,18 @@ def test_a_start_is_part_of_the_provenance(phantoms, tmp_path):
         tmp_path / "start.safetensors",
         get_network("resnet18", channels=1),
         provenance={"protocol": "busbra-patient5", "fold": None},
+        content_hashes=ContentHashes(
+            np.full((3, 32), 7, np.uint8), np.zeros((3, 8), np.uint8)
+        ).encode(),
     )
     work = tmp_path / "work"
     run(*arguments(phantoms, work, "--start", start, "--eight-bit"))
     info, _ = arrays(work)
     assert info.provenance["start"]["protocol"] == "busbra-patient5"
+    seen = ContentHashes.decode(info.content_hashes)
+    earlier = np.full((3, 32), 7, np.uint8)
+    assert (seen.images[-3:] == earlier).all()
+    assert len(seen) == info.provenance["hashed_images"] + 3
     assert next(work.glob("*.safetensors")).stat().st_size < 15e6
 
 

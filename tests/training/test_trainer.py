@@ -10,7 +10,7 @@ from random_weights import save_random
 
 import busnet
 from busnet import errors
-from busnet.data import CLASSES, read_busi, read_sources, split
+from busnet.data import CLASSES, ContentHashes, read_busi, read_sources, split
 from busnet.networks import get_network
 from busnet.training import calibration
 from busnet.training import export as exporting
@@ -168,7 +168,7 @@ def test_all_levers_train_on_two_hospitals(hospitals):
     assert seen[-1].step == seen[-1].steps == trainer.steps
     assert {"accuracy", "Dice", "score"} <= seen[-1].validation.keys()
     assert any("north: lesion-free crops" in line for line in lines)
-    assert trainer.sampling == lines
+    assert [f"draws: {line}" for line in trainer.sampling] == lines
     assert all(torch.isfinite(v).all() for v in weights_of(trainer).values())
 
 
@@ -320,6 +320,10 @@ def test_exported_weights_compute_what_the_module_does(parts, tmp_path, eight_bi
     assert info.provenance["recipe"]["seed"] == 0
     assert info.provenance["device"] == "cpu"
     assert info.lesion_peak in calibration.PEAKS
+    assert info.content_hashes == (
+        ContentHashes.of((*parts.train, *parts.validation)).encode()
+    )
+    assert info.provenance["hashed_images"] == len(parts.train) + len(parts.validation)
     images = np.random.RandomState(0).uniform(0, 1, (2, 48, 48)).astype(np.float32)
     with torch.no_grad():
         expected = trainer.average.eval()(torch.from_numpy(images[:, None]))
