@@ -20,7 +20,7 @@ static int larger_first(const void *left, const void *right)
     return a < b ? -1 : a > b; /* the order of qsort would depend on the C library */
 }
 
-/* Keeps placed sorted by offset. */
+/* Inserts a span into placed, which is sorted by offset. */
 static void insert(struct bus_span **placed, size_t count, struct bus_span *span)
 {
     size_t i = count;
@@ -29,7 +29,8 @@ static void insert(struct bus_span **placed, size_t count, struct bus_span *span
     placed[i] = span;
 }
 
-/* Lowest offset at which span meets none of the placed ones that live with it. */
+/* Lowest offset at which a span overlaps none of the placed ones that are needed at the
+ * same time. */
 static size_t lowest_gap(struct bus_span *const *placed, size_t count,
                          const struct bus_span *span)
 {

@@ -1,5 +1,5 @@
-/* Where in one block of memory each buffer lies, so that buffers that never live at the
- * same time share it. */
+/* Where in one block of memory each buffer lies. Buffers that are never needed at the
+ * same time share memory. */
 #ifndef BUS_ARENA_H
 #define BUS_ARENA_H
 
@@ -15,8 +15,8 @@ struct bus_span {
     size_t offset;      /* written by bus_arena_layout; a multiple of BUS_ALIGNMENT */
 };
 
-/* Places the largest span first, each in the lowest gap that is free all its life.
- * Writes the offsets and the size of the whole. */
+/* Places the largest span first, each in the lowest gap that is free while it is
+ * needed. Writes the offsets and the size of the whole. */
 int bus_arena_layout(size_t *size, struct bus_span *spans, size_t count,
                      struct bus_error *error);
 

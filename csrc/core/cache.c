@@ -9,10 +9,11 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* A file is kept where so many would find room. */
-#define ROOM 4
+/* A file is written where there is room for this many of its size. */
+#define ROOM_FACTOR 4
 
-/* What a file begins with, in a page of its own: so that what follows can be mapped. */
+/* The first page of a file begins with it; the data, which is mapped, starts at the
+ * second. */
 struct header {
     char magic[16];
     uint64_t size;
@@ -61,8 +62,9 @@ static size_t total(const struct bus_cache_part *parts, size_t count)
     return size;
 }
 
-/* Opens a file with so much in it, or returns -1. That it is used shows in its time. */
-static int open_whole(const char *name, size_t size)
+/* Opens a file with size bytes of data, or returns -1. Sets its time, which shows when
+ * it was last used. */
+static int open_complete(const char *name, size_t size)
 {
     struct header header;
     struct stat status;
@@ -82,7 +84,7 @@ static int open_whole(const char *name, size_t size)
 bool bus_cache_read(const char *name, const struct bus_cache_part *parts, size_t count)
 {
     off_t offset = BUS_PAGE;
-    const int file = open_whole(name, total(parts, count));
+    const int file = open_complete(name, total(parts, count));
     if (file < 0)
         return false;
     bool read = true;
@@ -97,7 +99,7 @@ bool bus_cache_read(const char *name, const struct bus_cache_part *parts, size_t
 bool bus_cache_map(struct bus_pages *pages, size_t offset, const char *name,
                    size_t size)
 {
-    const int file = open_whole(name, size);
+    const int file = open_complete(name, size);
     if (file < 0)
         return false;
     const bool mapped = bus_pages_map(pages, offset, file, size);
@@ -105,12 +107,12 @@ bool bus_cache_map(struct bus_pages *pages, size_t offset, const char *name,
     return mapped;
 }
 
-/* Whether the file system has room for it several times over. */
+/* Whether the file system has room for several files of a size. */
 static bool has_room(int file, uint64_t size)
 {
     struct statvfs status;
     return fstatvfs(file, &status) == 0 &&
-           (uint64_t)status.f_bavail * status.f_frsize / ROOM > size;
+           (uint64_t)status.f_bavail * status.f_frsize / ROOM_FACTOR > size;
 }
 
 void bus_cache_write(const char *name, const struct bus_cache_part *parts, size_t count)

@@ -1,7 +1,7 @@
-/* Weights as they were packed once, kept in files and mapped by later processes.
+/* Files of packed weights, which later processes map.
  *
  * Files are written whole or not at all, under names that the caller makes unique for
- * what decides the numbers; what cannot be written is not kept, and that is no error.
+ * all that decides the numbers. A file that cannot be written is no error.
  */
 #ifndef BUS_CACHE_H
 #define BUS_CACHE_H
@@ -34,7 +34,7 @@ void bus_cache_write(const char *name, const struct bus_cache_part *parts,
 bool bus_cache_map(struct bus_pages *pages, size_t offset, const char *name,
                    size_t size);
 
-/* A hash of bytes, begun with 0 and continued with what came of the last (FNV-1a). */
+/* A hash of bytes (FNV-1a). hash: 0, or the hash of the bytes before. */
 uint64_t bus_cache_hash(uint64_t hash, const void *data, size_t size);
 
 #endif

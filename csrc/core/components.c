@@ -44,13 +44,13 @@ static int32_t provisional(const int32_t *row, const int32_t *above, size_t x,
 int bus_components_label(int32_t *labels, int32_t *count, const unsigned char *mask,
                          size_t height, size_t width, struct bus_error *error)
 {
-    /* No two new components start in pixels that touch: one in four at most. */
-    size_t most = ((height + 1) / 2) * ((width + 1) / 2) + 1;
-    int32_t next = 1, found = 0;
-    if (most > INT32_MAX)
+    /* No two new components start in pixels that touch: at most one in four. */
+    size_t max_labels = ((height + 1) / 2) * ((width + 1) / 2) + 1;
+    int32_t next = 1, components = 0;
+    if (max_labels > INT32_MAX)
         return bus_error_set(error, BUS_ERROR_VALUE,
                              "a mask of %zu x %zu pixels is too large", height, width);
-    int32_t *parent = malloc(most * sizeof *parent);
+    int32_t *parent = malloc(max_labels * sizeof *parent);
     if (parent == NULL)
         return bus_error_memory(error, "component labels");
     parent[0] = 0;
@@ -62,12 +62,12 @@ int bus_components_label(int32_t *labels, int32_t *count, const unsigned char *m
                          ? provisional(row, above, x, width, parent, &next)
                          : 0;
     }
-    /* Roots are smaller than what hangs on them, so one pass makes all final. */
+    /* A root is smaller than the rest of its tree, so one pass makes all final. */
     for (int32_t i = 1; i < next; i++)
-        parent[i] = parent[i] == i ? ++found : parent[parent[i]];
+        parent[i] = parent[i] == i ? ++components : parent[parent[i]];
     for (size_t i = 0; i < height * width; i++)
         labels[i] = parent[labels[i]];
     free(parent);
-    *count = found;
+    *count = components;
     return 0;
 }

@@ -11,8 +11,8 @@
 struct bus_engine_info {
     int major, minor, patch; /* version of oneDNN */
     const char *isa;         /* instruction set that it will use of this CPU */
-    bool bf16;               /* whether that has bfloat16 */
-    bool int8;               /* whether that sums products of 8 bits into 32 at once */
+    bool bf16;               /* whether it has bfloat16 */
+    bool int8; /* whether one instruction sums 8-bit products in 32 bits */
 };
 
 struct bus_engine_info bus_engine_info(void);
@@ -20,8 +20,8 @@ struct bus_engine_info bus_engine_info(void);
 /* BUS_ERROR_VALUE if threads are not 1 to BUS_MAX_THREADS. */
 int bus_engine_check_threads(int threads, struct bus_error *error);
 
-/* Makes the calling thread's parallel regions use so many threads; returns how many it
- * used before. */
+/* Sets the number of threads of the calling thread's parallel regions; returns the
+ * number before. */
 int bus_engine_set_threads(int threads);
 
 #endif

@@ -1,4 +1,4 @@
-/* What went wrong, told once, by the function that found it.
+/* What went wrong, described once, by the function that noticed it.
  *
  * A function that can fail returns 0 or -1 and fills the struct bus_error that its
  * caller gives. On failure nothing else that the caller owns has changed. */

@@ -8,10 +8,10 @@
 
 int bus_graph_new(struct bus_graph **graph, struct bus_error *error)
 {
-    struct bus_graph *made = calloc(1, sizeof *made);
-    if (made == NULL)
+    struct bus_graph *created = calloc(1, sizeof *created);
+    if (created == NULL)
         return bus_error_memory(error, "a graph");
-    *graph = made;
+    *graph = created;
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* What the operators have in common: a row of functions each, in one table. */
+/* The operators: a row of functions each, in one table. */
 #ifndef BUS_LAYER_H
 #define BUS_LAYER_H
 

@@ -1,5 +1,5 @@
-/* Convolution; its batch norm is folded into weights and bias when those are set, the
- * sum and the ReLU are post-operations of the primitive. */
+/* Convolution. Its batch norm is folded into weights and bias when weights are
+ * finished; the sum and the ReLU are post-operations of the primitive. */
 #include "layer.h"
 #include "onednn.h"
 
@@ -24,9 +24,10 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *desc,
     const dnnl_dims_t strides = {node->stride, node->stride};
     const dnnl_dims_t dilates = {0, 0};
     const dnnl_dims_t padding = {node->padding, node->padding};
-    const bool narrow = bus_onednn_type(request->src_desc) == dnnl_u8;
-    const dnnl_data_type_t type = narrow ? dnnl_s8 : bus_onednn_type(request->src_desc);
-    /* Where a ReLU made a map of eight bits, it holds nothing below zero anyway. */
+    const bool quantized = bus_onednn_type(request->src_desc) == dnnl_u8;
+    const dnnl_data_type_t type =
+        quantized ? dnnl_s8 : bus_onednn_type(request->src_desc);
+    /* An 8-bit activation after a ReLU cannot store a number below zero anyway. */
     const bool relu = node->relu && bus_onednn_type(request->dst_desc) != dnnl_u8;
     dnnl_memory_desc_t weights = NULL, bias = NULL;
     dnnl_primitive_attr_t attributes = NULL;
@@ -44,7 +45,7 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *desc,
         (status = dnnl_post_ops_append_sum(post_ops, request->add_scale, 0,
                                            dnnl_data_type_undef)))
         goto done;
-    if (narrow &&
+    if (quantized &&
         (status = dnnl_primitive_attr_set_scales_mask(attributes, DNNL_ARG_WEIGHTS, 1)))
         goto done;
     if (relu && (status = dnnl_post_ops_append_eltwise(post_ops, dnnl_eltwise_relu,

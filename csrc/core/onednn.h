@@ -1,4 +1,4 @@
-/* The little that every user of oneDNN here needs of it. */
+/* Helpers of all files that call oneDNN. */
 #ifndef BUS_ONEDNN_H
 #define BUS_ONEDNN_H
 

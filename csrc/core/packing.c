@@ -133,7 +133,7 @@ done:
 static int fill(struct bus_weights *weights, const struct bus_layer_arrays *layer,
                 const struct bus_packed *packed, struct bus_error *error)
 {
-    if (layer->packed_count != 0 && !layer->keeps)
+    if (layer->packed_count != 0 && !layer->retained)
         return reorder(weights, layer->packed[0].memory, packed->memory,
                        layer->node->name, error);
     return reorder_plain(weights, layer, packed->memory, error);
@@ -180,7 +180,7 @@ static int add_packed(struct bus_weights *weights, const struct bus_packing *pac
         return -1;
     }
     layer->packed[layer->packed_count++] = packed;
-    if (!layer->keeps)
+    if (!layer->retained)
         bus_pages_release(&weights->plain, layer->parts[BUS_WEIGHT],
                           layer->count * sizeof(float));
     return 0;

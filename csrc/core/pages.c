@@ -9,22 +9,22 @@
 int bus_pages_new(struct bus_pages *pages, size_t size, const char *what,
                   struct bus_error *error)
 {
-    struct bus_pages made = {0};
+    struct bus_pages created = {0};
     size_t alignment = size >= BUS_HUGE_PAGE ? BUS_HUGE_PAGE : BUS_PAGE;
     if (size == 0) {
-        *pages = made;
+        *pages = created;
         return 0;
     }
     if (size > PTRDIFF_MAX - 2 * BUS_HUGE_PAGE)
         return bus_error_memory(error, what);
-    made.size = size;
-    made.mapping_size = size + (alignment > BUS_PAGE ? alignment : 0);
-    made.mapping = mmap(NULL, made.mapping_size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (made.mapping == MAP_FAILED)
+    created.size = size;
+    created.mapping_size = size + (alignment > BUS_PAGE ? alignment : 0);
+    created.mapping = mmap(NULL, created.mapping_size, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (created.mapping == MAP_FAILED)
         return bus_error_memory(error, what);
-    made.data = (char *)bus_round_up((uintptr_t)made.mapping, alignment);
-    *pages = made;
+    created.data = (char *)bus_round_up((uintptr_t)created.mapping, alignment);
+    *pages = created;
     return 0;
 }
 

@@ -1,6 +1,7 @@
-/* Large zeroed memory straight from the system, so that giving it back is certain.
+/* Large zeroed memory directly from the system, so that it is really given back.
  *
- * malloc keeps freed blocks for later; a network's weights are too large for that. */
+ * malloc may hold freed blocks for later use; a network's weights are too large for it.
+ */
 #ifndef BUS_PAGES_H
 #define BUS_PAGES_H
 
@@ -13,9 +14,9 @@
 #define BUS_HUGE_PAGE ((size_t)2 << 20)
 
 struct bus_pages {
-    char *data; /* aligned to 2 MB where size is at least that, else to a page */
+    char *data; /* aligned to 2 MB from that size on, else to a page */
     size_t size;
-    void *mapping; /* what the system gave, data lies in it */
+    void *mapping; /* of the system; data lies in it */
     size_t mapping_size;
 };
 
@@ -23,7 +24,7 @@ struct bus_pages {
 int bus_pages_new(struct bus_pages *pages, size_t size, const char *what,
                   struct bus_error *error);
 
-/* Puts size bytes of a file, those behind its first page, to offset, a multiple of
+/* Maps size bytes of a file, from its second page on, to offset, a multiple of
  * BUS_PAGE. False if that fails; nothing has changed then. */
 bool bus_pages_map(struct bus_pages *pages, size_t offset, int file, size_t size);
 

@@ -59,35 +59,35 @@ int bus_plan_new(struct bus_plan **plan, const struct bus_graph *graph,
                  struct bus_weights *weights, const struct bus_plan_options *options,
                  struct bus_error *error)
 {
-    struct bus_plan *made;
+    struct bus_plan *created;
     if (check_options(weights, options, error) < 0)
         return -1;
-    made = calloc(1, sizeof *made);
-    if (made == NULL)
+    created = calloc(1, sizeof *created);
+    if (created == NULL)
         return bus_error_memory(error, "a plan");
-    made->graph = graph;
-    made->engine = bus_weights_engine(weights);
-    made->threads = options->threads;
-    made->weights = weights;
-    if (allocate_arrays(made, error) < 0)
+    created->graph = graph;
+    created->engine = bus_weights_engine(weights);
+    created->threads = options->threads;
+    created->weights = weights;
+    if (allocate_arrays(created, error) < 0)
         goto error;
-    if (pthread_mutex_init(&made->lock, NULL) != 0) {
+    if (pthread_mutex_init(&created->lock, NULL) != 0) {
         bus_error_memory(error, "a lock");
         goto error;
     }
-    made->has_lock = true;
-    if (create_stream(made, error) < 0)
+    created->has_lock = true;
+    if (create_stream(created, error) < 0)
         goto error;
     int before = bus_engine_set_threads(options->threads);
-    int result = bus_plan_compile(made, options, error);
+    int result = bus_plan_compile(created, options, error);
     bus_engine_set_threads(before);
     if (result < 0)
         goto error;
-    *plan = made;
+    *plan = created;
     return 0;
 
 error:
-    bus_plan_free(made);
+    bus_plan_free(created);
     return -1;
 }
 

@@ -81,7 +81,7 @@ struct bus_plan {
 /* compile.c */
 
 /* Makes graph, weights and options into the steps of a plan whose arrays are empty.
- * What is made belongs to the plan, also on failure. */
+ * What it creates belongs to the plan, also on failure. */
 int bus_plan_compile(struct bus_plan *plan, const struct bus_plan_options *options,
                      struct bus_error *error);
 

@@ -96,7 +96,7 @@ static void begin_layer(struct bus_layer_arrays *layer, const struct bus_node *n
     layer->count = 1; /* at most 2^16 * 2^16 * 2^12 by the checks of append */
     for (size_t d = 0; d < rank; d++)
         layer->count *= (size_t)shape[d];
-    layer->keeps = bus_kernel_any(node, precision);
+    layer->retained = bus_kernel_any(node, precision);
     layer->kernel = bus_kernel_adapting(node, precision);
     layer->needed[BUS_WEIGHT] = true;
     layer->needed[BUS_BIAS] = node->bias;
@@ -138,25 +138,25 @@ int bus_weights_new(struct bus_weights **weights, const struct bus_graph *graph,
     if (precision == BUS_BF16 && !bus_engine_info().bf16)
         return bus_error_set(error, BUS_ERROR_VALUE,
                              "this CPU does not compute in bfloat16");
-    struct bus_weights *made = calloc(1, sizeof *made);
-    if (made == NULL)
+    struct bus_weights *created = calloc(1, sizeof *created);
+    if (created == NULL)
         return bus_error_memory(error, "weights");
-    made->graph = graph;
-    made->threads = threads;
-    made->precision = precision;
-    made->layer_count = graph->count;
-    if (pthread_mutex_init(&made->lock, NULL) != 0) {
+    created->graph = graph;
+    created->threads = threads;
+    created->precision = precision;
+    created->layer_count = graph->count;
+    if (pthread_mutex_init(&created->lock, NULL) != 0) {
         bus_error_memory(error, "a lock");
         goto error;
     }
-    made->has_lock = true;
-    if (allocate_layers(made, error) < 0 || create_engine(made, error) < 0)
+    created->has_lock = true;
+    if (allocate_layers(created, error) < 0 || create_engine(created, error) < 0)
         goto error;
-    *weights = made;
+    *weights = created;
     return 0;
 
 error:
-    bus_weights_free(made);
+    bus_weights_free(created);
     return -1;
 }
 

@@ -1,5 +1,5 @@
 /* The inside of weights: weights.c fills it, weights_int8.c rounds it, packing.c makes
- * what plans ask for, packed_cache.c keeps that in files. */
+ * what plans ask for, packed_cache.c stores that in files. */
 #ifndef BUS_WEIGHTS_INTERNAL_H
 #define BUS_WEIGHTS_INTERNAL_H
 
@@ -36,7 +36,7 @@ struct bus_layer_arrays {
     float *parts[BUS_PART_COUNT];
     bool needed[BUS_PART_COUNT], set[BUS_PART_COUNT];
     size_t count;   /* numbers of the weight array */
-    bool keeps;     /* its weight array stays, for kernels that plans may choose */
+    bool retained;  /* its weight array is not freed: kernels of plans may need it */
     bool quantized; /* its weights are in 8 bits: */
     float *scales;  /* what the sums are multiplied by, one a row */
     const struct bus_kernel *kernel; /* that its numbers are adapted for, or NULL */

@@ -1,4 +1,4 @@
-/* The only file that speaks to NumPy's C API is arrays.c; others see PyObject. */
+/* Only arrays.c uses NumPy's C API; other files see PyObject. */
 #ifndef BUS_PYTHON_ARRAYS_H
 #define BUS_PYTHON_ARRAYS_H
 
@@ -25,10 +25,11 @@ struct array_view {
     int64_t shape[ARRAY_MAX_RANK];
 };
 
-/* Loads NumPy's C API; once, when the module is made. Returns -1 with an exception. */
+/* Loads NumPy's C API, once, when the module is created. Returns -1 with an exception.
+ */
 int arrays_import(void);
 
-/* Tells whether object is a NumPy array of that kind of number. */
+/* Whether object is a NumPy array of that kind of number. */
 int array_is(PyObject *object, enum array_kind kind);
 
 /* Views an array without a copy. TypeError or ValueError, naming what, if it is not of

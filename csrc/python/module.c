@@ -33,7 +33,7 @@ void free_object(PyObject *object)
 
 PyDoc_STRVAR(engine_doc,
              "engine($module)\n--\n\n"
-             "Tell the oneDNN in use.\n\n"
+             "Return what is known of the oneDNN in use.\n\n"
              "Returns\n-------\n"
              "dict\n    'version' and 'isa', both str, 'bf16' and 'int8', bool.");
 

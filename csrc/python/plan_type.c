@@ -310,13 +310,13 @@ static PyGetSetDef plan_properties[] = {
 
 PyDoc_STRVAR(plan_doc,
              "Plan(weights, batch, height, width, *, threads=1, outputs=None)\n--\n\n"
-             "A network made ready for one input shape.\n\n"
+             "A network, ready to run on one input shape.\n\n"
              "Parameters\n----------\n"
              "weights : Weights\n    Finished weights; several plans may share them.\n"
              "batch, height, width : int\n    The input's shape.\n"
              "threads : int\n    Threads that each run uses.\n"
-             "outputs : sequence of str, optional\n    Outputs to compute; all where "
-             "not given.\n\n"
+             "outputs : sequence of str, optional\n    Outputs to compute; by "
+             "default all.\n\n"
              "Raises\n------\n"
              "ValueError\n    If the network does not admit the shape.\n"
              "MemoryError\n    If there is no memory for it.");

@@ -125,7 +125,7 @@ static PyObject *weights_finish(PyObject *object, PyObject *unused)
     struct weights_object *self = (struct weights_object *)object;
     struct bus_error error;
     (void)unused;
-    /* With the GIL: it keeps other threads from setting arrays meanwhile. */
+    /* With the GIL, so that no other thread sets arrays meanwhile. */
     if (bus_weights_finish(self->weights, &error) < 0)
         return raise_error(state_of(object), &error);
     Py_RETURN_NONE;

@@ -47,7 +47,7 @@ struct bus_kernel_numbers {
 struct bus_kernel {
     const char *name;    /* "winograd 4 avx2" */
     enum bus_isa isa;    /* instruction set that it needs */
-    const void *variant; /* what tells kernels with the same functions apart */
+    const void *variant; /* what differs between kernels of the same functions */
 
     /* Whether it computes such a node in that precision. */
     bool (*admits)(const struct bus_node *node, enum bus_precision precision);

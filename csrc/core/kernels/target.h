@@ -1,6 +1,6 @@
-/* What the kernels tell the compiler. BUS_TARGET_BEGIN is the instruction set of all
- * functions that follow in a file; clang ignores gcc's pragma. Headers with functions
- * of their own come before it. */
+/* Macros for the compiler. BUS_TARGET_BEGIN sets the instruction set of all functions
+ * that follow in a file, for clang in another way since it ignores gcc's pragma.
+ * Headers that define functions are included before it. */
 #ifndef BUS_TARGET_H
 #define BUS_TARGET_H
 

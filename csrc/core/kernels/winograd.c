@@ -36,9 +36,9 @@ static size_t tile_count(const struct bus_shape *src, size_t tile)
 size_t bus_winograd_cost(const struct bus_kernel *kernel,
                          const struct bus_kernel_call *call)
 {
-    const struct bus_winograd_variant *variant = variant_of(kernel);
-    return variant->cost_factor * point_count(variant->tile) *
-           (tile_count(&call->src.shape, variant->tile) + BUS_WEIGHT_LOAD_COST);
+    const size_t tile = variant_of(kernel)->tile;
+    return point_count(tile) *
+           (tile_count(&call->src.shape, tile) + BUS_WEIGHT_LOAD_COST);
 }
 
 /* Floats of the transformed weights. */

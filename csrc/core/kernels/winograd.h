@@ -5,8 +5,8 @@
  * With tiles of 4x4 result pixels, 6x6 source pixels become 36 numbers a channel, 36
  * small matrix products combine the channels, and each result becomes 4x4 pixels; with
  * tiles of 2x2, source pixels are 4x4 and products 16. Weights take 4 or 1.8 times as
- * much memory. Rounding is about ten times that of the direct form with tiles of 4x4,
- * and like that with 2x2. */
+ * much memory. With tiles of 4x4, rounding errors are about ten times those of the
+ * direct form; with 2x2 they are about the same. */
 #ifndef BUS_WINOGRAD_H
 #define BUS_WINOGRAD_H
 
@@ -41,7 +41,6 @@ struct bus_winograd_block {
 /* What differs between the rows. */
 struct bus_winograd_variant {
     size_t tile;
-    size_t cost_factor; /* how much longer a multiplication takes than oneDNN's */
     /* Transforms the block's tiles from to to - 1. */
     void (*transform)(const struct bus_winograd_block *block, size_t from, size_t to);
     /* Computes panels of all tiles; products is scratch memory of the thread's own. */
@@ -74,12 +73,12 @@ void bus_winograd_run(const struct bus_kernel *kernel,
                       const struct bus_kernel_call *call);
 
 /* The row of a tile's side m and the instruction set of the file that it stands in. */
-#define BUS_WINOGRAD_KERNEL(m, set, isa_, cost_factor_)                                \
+#define BUS_WINOGRAD_KERNEL(m, set, isa_)                                              \
     {                                                                                  \
         .name = "winograd " #m " " set,                                                \
         .isa = isa_,                                                                   \
-        .variant = &(const struct bus_winograd_variant){m, cost_factor_,               \
-                                                        transform_##m, combine_##m},   \
+        .variant =                                                                     \
+            &(const struct bus_winograd_variant){m, transform_##m, combine_##m},       \
         .admits = bus_winograd_admits,                                                 \
         .cost = bus_winograd_cost,                                                     \
         .layout = "winograd " #m,                                                      \

@@ -167,7 +167,7 @@ static ALWAYS_INLINE void transform_output(const struct bus_winograd *plan, floa
     }
 }
 
-/* Names of the rows of a product that are kept in registers at a time. */
+/* The rows of a product that stay in registers together. */
 #define EACH_ROW(DO)                                                                   \
     DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 
@@ -200,8 +200,8 @@ static ALWAYS_INLINE void multiply(float *dst, const float *a, size_t inputs,
 #undef STORE
 }
 
-/* A whole product, in pieces of at most ROWS rows that are nearly the same: a last one
- * of few rows would read all of b for little. */
+/* A whole product, in pieces of nearly equal size of at most ROWS rows: a small last
+ * piece would read all of b for little. */
 static void multiply_rows(float *dst, const float *a, size_t rows, size_t inputs,
                           const float *b)
 {
