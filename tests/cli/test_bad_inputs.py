@@ -38,6 +38,7 @@ GOOD = {
     "retired.dcm": 1,
     "private.dcm": 1,
     "no uids.dcm": 1,
+    "one spacing.dcm": 1,
     "inner/sub.png": 1,
     "linked/other.png": 1,
 }
@@ -114,6 +115,7 @@ def write_dicoms(root):
             tags["NumberOfFrames"] = 1
         write_dicom(root / name, GREY, "MONOCHROME2", **tags)
     write_dicom(root / "no uids.dcm", GREY, "MONOCHROME2")
+    write_dicom(root / "one spacing.dcm", GREY, "MONOCHROME2", PixelSpacing=0.1, **UIDS)
     write_dicom(
         root / "beyond.dcm",
         np.zeros((400, 480), np.uint8),
@@ -131,6 +133,14 @@ def write_dicoms(root):
     dataset = dcmread(bare)
     del dataset.PixelData
     dataset.save_as(bare)
+    for name, modality, uid in (
+        ("ct.dcm", "CT", "1.2.840.10008.5.1.4.1.1.2"),
+        ("report.dcm", "SR", "1.2.840.10008.5.1.4.1.1.88.33"),
+    ):
+        write_dicom(
+            root / name, GREY, "MONOCHROME2", Modality=modality,
+            **{**UIDS, "SOPClassUID": uid},
+        )  # fmt: skip
 
 
 def write_what_is_no_image(root):
@@ -196,6 +206,7 @@ def test_everything_good_is_done_and_everything_bad_is_named(folder, weights_fil
     (row,) = by_file.pop("beyond.dcm")
     assert row["error"] or row["mask"]
     assert by_file == {}
+    assert "2 not ultrasound images" in done.stderr
     assert "2 hidden" in done.stderr
     assert "1 masks by their name" in done.stderr
     assert "no uids.dcm: no dicom_seg" in done.stderr
@@ -223,3 +234,16 @@ def test_messages_are_one_line_each(folder, weights_file):
     done = call("predict", folder, "--model", weights_file, check=1)
     assert "\x1b" not in done.stderr
     assert r"bell\x07\x1b[31m\nred.png" in done.stderr
+
+
+def test_a_file_that_is_named_is_an_error_where_a_folder_skips_it(folder, weights_file):
+    report = folder / "report.dcm"
+    done = call("predict", report, "--model", weights_file, check=1)
+    (row,) = rows(done.stdout)
+    assert "report.dcm" in row["error"]
+    alone = folder / "only"
+    alone.mkdir()
+    report.rename(alone / "report.dcm")
+    done = call("predict", alone, "--model", weights_file)
+    assert "1 file skipped: 1 not ultrasound images" in done.stderr
+    assert rows(done.stdout) == []
