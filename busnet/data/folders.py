@@ -32,7 +32,9 @@ from busnet.images import SUFFIXES
 __all__ = ["GROUPS_FILE", "list_folder"]
 
 #: Names of folders that hold images, and of those that hold masks.
-_IMAGE_FOLDERS = frozenset(("images", "image", "imgs", "img", "imagestr"))
+_IMAGE_FOLDERS = frozenset(
+    ("images", "image", "imgs", "img", "imagestr", "original", "originals", "raw")
+)
 _MASK_FOLDERS = frozenset(
     (
         "masks",
@@ -73,6 +75,8 @@ _APART = re.compile(
     r"([ _-]?\d+)?$",
     re.IGNORECASE,
 )
+
+_BEFORE = re.compile(r"^(mask|seg|label|gt)s?[ _.-]", re.IGNORECASE)
 
 _CHANNEL = re.compile(r"_(\d{4})$")
 
@@ -324,7 +328,7 @@ def _match(
     matched: dict[str, list[Path]] = {image.relative: [] for image in images}
     orphans = []
     for mask in masks:
-        stems = [mask.stem, _APART.sub("", mask.stem), _BESIDE.sub("", mask.stem)]
+        stems = [mask.stem, _APART.sub("", mask.stem), _BEFORE.sub("", mask.stem)]
         owners: list[_File] = []
         for stem in dict.fromkeys(stems):
             folded = stem.casefold()

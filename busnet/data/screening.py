@@ -35,8 +35,8 @@ def describe(case: Case) -> str:
 def screen(cases: Sequence[Case]) -> list[Finding]:
     """Look for what would make results of these cases wrong, without much work.
 
-    Masks are read; of images at most the headers. Training calls this on the cases
-    that it uses; whether a group is divided is the split's to say.
+    Masks are read; of images at most the headers, except of DICOM. Training calls this
+    on the cases that it uses; whether a group is divided is the split's to say.
 
     Returns
     -------
@@ -108,6 +108,7 @@ def screen_labels(cases: Sequence[Case]) -> list[Finding]:
             "image",
         ),
         *_missing_classes(cases),
+        *_one_group(cases),
     ]
 
 
@@ -139,7 +140,7 @@ def _mask_fault(case: Case) -> tuple[str, str] | None:
         mask = case.read_mask()
     except BusnetError as error:
         return "unreadable-mask", f" ({error})"
-    size = _header_size(case.image)
+    size = _image_size(case)
     if size is not None and size != mask.shape:
         return "mask-size", f" (image {size}, mask {mask.shape})"
     return _content_fault(case, mask)
@@ -155,15 +156,20 @@ def _content_fault(case: Case, mask: npt.NDArray[np.bool_]) -> tuple[str, str] |
     return ("full-mask", f" ({share:.0%})") if share > _MOST_OF_IMAGE else None
 
 
-def _header_size(path: Path) -> tuple[int, int] | None:
-    """Return height and width as the header of an image has them, None if it has not.
+def _image_size(case: Case) -> tuple[int, int] | None:
+    """Return height and width of an image, None if it cannot be read.
 
-    What cannot be read is found when the image is.
+    Pillow reads them from the header alone; DICOM is read as a whole. What cannot be
+    read is found when the image is used.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(case.image) as image:
             return image.height, image.width
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        pass
+    try:
+        return case.read_image().shape
+    except BusnetError:
         return None
 
 
@@ -202,6 +208,15 @@ def _contradictory_groups(cases: Iterable[Case]) -> list[str]:
         for key, names in labels.items()
         if len(names) > 1
     ]
+
+
+def _one_group(cases: Sequence[Case]) -> list[Finding]:
+    """Warn where no case can be set aside without dividing the only group."""
+    keys = {case.key for case in cases}
+    if len(cases) < 2 or len(keys) > 1:
+        return []
+    message = f"all {len(cases)} images are in one group"
+    return [Finding("one-group", "warning", message, tuple(keys))]
 
 
 def _missing_classes(cases: Sequence[Case]) -> list[Finding]:

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import run
+from helpers import run, write_dicom
 from PIL import Image
 
 from busnet import errors
@@ -233,3 +233,19 @@ def test_commands_say_what_they_do_not_use(tmp_path, capsys):
         errors.DataError, match="2 images with a mask that is another's"
     ):
         read_cases([f"{table}"])
+
+
+def test_a_folder_that_is_no_patient_is_noticed(tmp_path):
+    for label in ("benign", "normal"):
+        save(tmp_path / label / "scans" / "a.png", scene(len(label)))
+    named = kinds(check(tmp_path, thorough=False))
+    assert named["one-group"].subjects == ("custom/scans",)
+
+
+def test_sizes_of_dicom_are_compared(tmp_path):
+    pytest.importorskip("pydicom")
+    write_dicom(tmp_path / "a.dcm", scene(1), "MONOCHROME2")
+    save(tmp_path / "m.png", lesion()[:90])
+    (tmp_path / "t.csv").write_text("image,label,mask\na.dcm,benign,m.png\n")
+    named = kinds(check(tmp_path / "t.csv", thorough=False))
+    assert "mask (90, 150)" in named["mask-size"].subjects[0]

@@ -76,6 +76,7 @@ def test_a_folder_around_the_data_set_is_no_patient(tmp_path):
         ("images/p1/a.png", "labels/p1/a_label.png"),
         ("train/images/a.png", "train/masks/a.png"),
         ("imagesTr/a_0000.png", "labelsTr/a.png"),
+        ("original/a.png", "GT/mask_a.png"),
     ],
 )
 def test_masks_in_a_folder_of_their_own(tmp_path, image, mask):
