@@ -134,7 +134,8 @@ def test_without_anyone_to_take_it_a_failure_is_raised(model, spoiled):
 
 
 def test_other_classes_are_refused(model, cases):
-    info = dataclasses.replace(model.info, classes=("a", "b", "c"))
+    classes = ("a", "b", "c")
+    info = dataclasses.replace(model.info, classes=classes, class_shares={})
     other = type("Other", (), {"info": info})()
     with pytest.raises(DataError, match="a, b, c, not normal, benign, malignant"):
         list(score_cases(other, cases))
