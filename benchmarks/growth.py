@@ -45,7 +45,7 @@ def disc(pixels: int, shift: float = 0.0) -> np.ndarray:
 
 def time_outline(pixels: int, folder: Path) -> Callable[[], object]:
     """Outline a disc, as wide as an overlay of the size has it."""
-    from busnet.outline import outline
+    from busnet.rendering import outline
 
     mask = disc(pixels)
     return lambda: outline(mask, max(1, round(max(mask.shape) / 200)))
@@ -61,7 +61,7 @@ def time_overlay(pixels: int, folder: Path) -> Callable[[], object]:
     result = Segmentation(
         name="", image=image, mask=mask, lesion_probability=mask.astype(np.float32)
     )
-    return lambda: save_png(folder / "overlay.png", result.picture())
+    return lambda: save_png(folder / "overlay.png", result.render())
 
 
 def time_lesions(pixels: int, folder: Path) -> Callable[[], object]:

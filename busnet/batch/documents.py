@@ -10,7 +10,7 @@ from busnet._parallel import ordered_map
 from busnet.batch.outcomes import PREFETCH, Outcome
 from busnet.batch.sources import Source
 from busnet.batch.text import encodable
-from busnet.results import MALIGNANT
+from busnet.results import BENIGN, MALIGNANT
 
 __all__ = ["KINDS", "Document", "describe", "files_of", "record_all", "summarise"]
 
@@ -110,6 +110,9 @@ def summarise(documents: Sequence[Mapping[str, Any]]) -> Document | None:
         "label": max(means, key=lambda name: means[name]),
         "probabilities": means,
     }
+    lesion = means.get(BENIGN, 0.0) + means.get(MALIGNANT, 0.0)
+    if {BENIGN, MALIGNANT} <= means.keys() and lesion > 0:
+        summary["malignancy_given_lesion"] = means[MALIGNANT] / lesion
     if MALIGNANT in means:
         worst = max(frames, key=lambda d: d["probabilities"][MALIGNANT])
         summary["most_malignant_frame"] = worst["frame"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from busnet.batch import Outcome, collect, predict_files
@@ -24,6 +24,7 @@ def predict_many(
     spacing: Spacing | None = None,
     value_range: tuple[float, float] | None = None,
     crop: bool = True,
+    prior: Mapping[str, float] | None = None,
     jobs: int = 2,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each image file, or of each of its frames, in order.
@@ -41,7 +42,7 @@ def predict_many(
     client
         A ``distributed.Client``: its cluster's workers predict. They need busnet, and
         must find the files under the same paths.
-    spacing, value_range, crop
+    spacing, value_range, crop, prior
         See :meth:`Model.predict`.
     jobs
         Threads that read files while the network computes, without a client.
@@ -52,11 +53,13 @@ def predict_many(
         If none of the paths exists.
     DataError
         If a manifest cannot be read.
+    ModelError
+        If the prior's numbers are no probabilities that add up to 1.
     ImageValueError
         If the spacing is not two positive numbers, or the value range not two numbers
         of which the lower is the first.
     """
-    options = Options(spacing=spacing, crop=crop)
+    options = Options(spacing=spacing, crop=crop, prior=prior)
     value_range = check_value_range(value_range)
     several = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     selection = collect(several)

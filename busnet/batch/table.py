@@ -76,6 +76,7 @@ class Table:
         """
         names = ["file", "frame", "label"]
         names += [f"p_{name}" for name in self.info.classes]
+        names.append("malignancy_given_lesion")
         names += ["abstains", "consistent", "lesions", *_SIDES, *_PIXELS]
         lesions = [x for d in self.documents for x in d.get("lesions", ())]
         if any("area_mm2" in lesion for lesion in lesions):
@@ -96,6 +97,8 @@ def _row(document: Document) -> dict[str, Any]:
     cells["label"] = document["label"]
     for name, probability in document["probabilities"].items():
         cells[f"p_{name}"] = f"{probability:.6f}"
+    if (share := document.get("malignancy_given_lesion")) is not None:
+        cells["malignancy_given_lesion"] = f"{share:.6f}"
     for name in ("abstains", "consistent"):
         if name in document:
             cells[name] = str(document[name]).lower()

@@ -52,6 +52,21 @@ def _checked_range(limits: tuple[float, float] | None) -> tuple[float, float] | 
     return limits
 
 
+def parse_prior(text: str) -> dict[str, float]:
+    """Return the numbers of ``CLASS=P,...`` by class name."""
+    prior: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, share = part.partition("=")
+        try:
+            number = float(share)
+        except ValueError:
+            equals = ""
+        if not equals or name.strip() in prior:
+            raise typer.BadParameter(f"{part!r} is not CLASS=P, or is given twice")
+        prior[name.strip()] = number
+    return prior
+
+
 PathsArgument = Annotated[
     list[Path],
     typer.Argument(
@@ -83,6 +98,16 @@ SpacingOption = Annotated[
         callback=_checked_spacing,
         help="Millimetres a pixel, for measures in millimetres, where a file does not "
         "say.",
+    ),
+]
+PriorOption = Annotated[
+    dict[str, float] | None,
+    typer.Option(
+        "--prior",
+        parser=parse_prior,
+        metavar="CLASS=P,...",
+        help="Class shares of the cohort, such as normal=0,benign=0.6,malignant=0.4, "
+        "where they differ from those that training assumed.",
     ),
 ]
 ModelOption = Annotated[

@@ -25,6 +25,7 @@ from busnet.cli.common import (
     PathsArgument,
     Precision,
     PrecisionOption,
+    PriorOption,
     SpacingOption,
     ThreadsOption,
     ValueRangeOption,
@@ -79,6 +80,7 @@ def predict(
     pattern: GlobOption = None,
     spacing: SpacingOption = None,
     value_range: ValueRangeOption = None,
+    prior: PriorOption = None,
     crop: Annotated[
         bool,
         typer.Option(help="Look at the tissue regions alone that DICOM files name."),
@@ -121,7 +123,7 @@ def predict(
         fail(f"no image files in {', '.join(map(str, paths))}{skipped}", USAGE)
     loaded = load(model, precision=precision.value)
     side = None if spacing is None else (spacing, spacing)
-    options = Options(spacing=side, crop=crop)
+    options = Options(spacing=side, crop=crop, prior=prior)
     outputs = Outputs(
         out, loaded.info, overlay=overlay or gallery, nifti=nifti, dicom_seg=dicom_seg
     )
@@ -137,6 +139,7 @@ def predict(
             loaded,
             spacing=spacing,
             value_range=value_range,
+            prior=prior,
             crop=crop,
             outputs=outputs.kinds(),
         )

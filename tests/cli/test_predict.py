@@ -377,3 +377,30 @@ def test_segmentations_of_what_is_no_dicom(folder, tmp_path, weights_file):
     )  # fmt: skip
     assert "3 predictions are not of DICOM files" in done.stderr
     assert (tmp_path / "out" / "segmentations" / "x_seg.dcm").is_file()
+
+
+def test_a_prior_weighs_the_classes_again(folder, weights_file):
+    arguments = ["predict", folder, "--model", weights_file]
+    plain = rows(call(*arguments).stdout)
+    prior = "normal=0, benign=0.6,malignant=0.4"
+    weighed = rows(call(*arguments, "--prior", prior).stdout)
+    for before, after in zip(plain, weighed, strict=True):
+        benign, malignant = (float(before[f"p_{c}"]) for c in ("benign", "malignant"))
+        given = float(before["malignancy_given_lesion"])
+        assert given == pytest.approx(malignant / (benign + malignant), abs=1e-5)
+        expected = 0.4 * malignant / (0.6 * benign + 0.4 * malignant)
+        assert float(after["p_normal"]) == 0
+        assert float(after["p_malignant"]) == pytest.approx(expected, abs=1e-5)
+        assert after["p_malignant"] == after["malignancy_given_lesion"]
+
+
+def test_a_prior_that_is_none_is_refused(folder, weights_file):
+    arguments = ["predict", folder, "--model", weights_file, "--prior"]
+    for text in ("benign", "benign=x", "benign=0.5,benign=0.5", ""):
+        call(*arguments, text, check=2)
+    for text, reason in (
+        ("benign=0.5", "add up"),
+        ("benign=-1,malignant=2", "not in 0..1"),
+        ("cyst=1", "cyst"),
+    ):
+        assert reason in call(*arguments, text, check=1).stderr
