@@ -102,6 +102,10 @@ static void test_choice(void)
     struct bus_kernel_call call = call_of(&samples[0], 1, 56);
     CHECK(bus_kernel_choose(&call, BUS_F32, 1) == NULL); /* nothing costs less */
     CHECK(bus_kernel_choose(&call, BUS_EXACT, BUS_COST_MAX) == NULL);
+    /* Other operators' kernels are whatever the caller left there. */
+    const struct bus_node mean = {.op = BUS_MEAN_POOL, .kernel = INT64_MIN};
+    call = call_of(&mean, 1, 56);
+    CHECK(bus_kernel_direct_cost(&call) == 0);
     CHECK(bus_kernel_any(&samples[0], BUS_F32));
     CHECK(!bus_kernel_any(&samples[0], BUS_EXACT));
     CHECK(!bus_kernel_any(&samples[1], BUS_F32));

@@ -89,7 +89,7 @@ BUS_ROWS(BUS_DECLARE_ROW)
 extern const struct bus_kernel *const bus_kernels[];
 extern const size_t bus_kernel_count;
 
-/* Cost of a convolution computed directly, as oneDNN does. */
+/* Cost of a convolution computed directly, as oneDNN does; 0 for other operators. */
 size_t bus_kernel_direct_cost(const struct bus_kernel_call *call);
 
 /* The cheapest kernel that admits a layer and costs less than max_cost, the first of

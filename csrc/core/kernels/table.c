@@ -15,6 +15,8 @@ static bool admits(const struct bus_kernel *kernel, const struct bus_node *node,
 size_t bus_kernel_direct_cost(const struct bus_kernel_call *call)
 {
     const struct bus_shape *dst = &call->dst.shape;
+    if (call->node->op != BUS_CONV)
+        return 0;
     /* A weight is multiplied once a pixel, and loaded once. */
     return (size_t)(call->node->kernel * call->node->kernel) *
            ((size_t)(dst->n * dst->h * dst->w) + BUS_WEIGHT_LOAD_COST);
