@@ -15,10 +15,14 @@ from pathlib import Path
 
 #: Names that are not used, as regular expressions, and what is used instead.
 NAMES = {
+    r"TOGETHER|CHUNK": "BATCH_SIZE",
     r"in_order": "ordered_map",
     r"whole_file": "atomic_write",
     r"sweep": "remove_partial_files",
     r"check_unseen": "check_leakage",
+    r"take_threads": "claim_threads",
+    r"lanes?": "slot",
+    r"_several": "_predict_as",
     r"bus_map\w*|BUS_NARROW|BUS_WIDEN": "bus_quant, BUS_QUANTIZE, BUS_DEQUANTIZE",
     r"bus_own\w*|is_own": "bus_kernel_step, is_native",
     r"\w*settle\w*|READING": "promote_pages, WEIGHT_LOAD_COST",
@@ -26,12 +30,15 @@ NAMES = {
 
 #: Phrases that are not written, as regular expressions, and what is written instead.
 PHRASES = {
+    r"to be had\b": "available",
     r"\bby turns\b": "alternating",
     r"as soon as the next one": "times faster than",
     r"\ball maps are, but": "every activation except",
     r"\bthere to stay\b": "what it is for",
     r"many multiplications reading": "one weight load costs about 15 multiply-adds",
     r"--protocol own\b|protocol ``?own": "custom",
+    r"\.picture\(": "render()",
+    r"exact=True": 'precision="exact"',
     r"def (protocol|network)\(|\bnetwork\(\"|import .*\bnetwork$": "get_...",
     r"\b(many|seen|own|ahead|initial)\.py": "the module of the new layout",
 }
