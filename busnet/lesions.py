@@ -104,9 +104,9 @@ def lesion_mask(
     mask = probability >= threshold
     if peak > threshold and mask.any():
         inner, labels, count = components(mask)
-        kept = np.zeros(count + 1, np.bool_)
-        kept[labels[probability[inner] >= peak]] = True
-        mask[inner] = kept[labels]
+        strong = np.zeros(count + 1, np.bool_)
+        strong[labels[probability[inner] >= peak]] = True
+        mask[inner] = strong[labels]
     return mask
 
 

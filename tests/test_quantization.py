@@ -17,17 +17,17 @@ from busnet.data.phantom import phantom
 from busnet.networks import get_network
 from busnet.quantization import Calibration, best_step, quantize
 
-MOST = 127 if _core.engine()["int8"] else 64
+MAX_WEIGHT = 127 if _core.engine()["int8"] else 64
 
 
 def int8_weights(describe, arrays):
     graph = _core.Graph()
     describe(graph)
-    made = _core.Weights(graph, threads=2, precision="int8")
+    core_weights = _core.Weights(graph, threads=2, precision="int8")
     for name, array in arrays.items():
-        made.set(name, np.ascontiguousarray(array, np.float32))
-    made.finish()
-    return made
+        core_weights.set(name, np.ascontiguousarray(array, np.float32))
+    core_weights.finish()
+    return core_weights
 
 
 def conv_arrays(name, weight, bias, step=1.0):
@@ -40,9 +40,9 @@ def conv_arrays(name, weight, bias, step=1.0):
 
 
 def integers(generator, shape):
-    """Draw weights that 8 bits represent exactly: the maximum of each row is MOST."""
-    drawn = generator.randint(-MOST, MOST + 1, shape)
-    drawn.reshape(shape[0], -1)[:, 0] = MOST
+    """Draw weights that 8 bits represent exactly: each row has MAX_WEIGHT."""
+    drawn = generator.randint(-MAX_WEIGHT, MAX_WEIGHT + 1, shape)
+    drawn.reshape(shape[0], -1)[:, 0] = MAX_WEIGHT
     return drawn
 
 
@@ -89,9 +89,9 @@ def test_sums_are_exact(size, channels):
         graph.output(both, "both")
         graph.output(graph.conv(both, "last", 5, 1, bias=True), "last")
 
-    made = int8_weights(describe, arrays)
+    core_weights = int8_weights(describe, arrays)
     images = (pixels / 255).astype(np.float32)
-    outputs = _core.Plan(made, 2, height, width, threads=2).run(images)
+    outputs = _core.Plan(core_weights, 2, height, width, threads=2).run(images)
 
     lifted = np.repeat(pixels[:, None], channels, 1)
     left = codes(conv(lifted, w["a"], b["a"], 1), steps["left"], 128) - 128
@@ -111,7 +111,7 @@ def test_sums_are_exact(size, channels):
 def test_the_largest_numbers_do_not_overflow():
     """Sums that would overflow 16 bits: every pixel 255, every weight the maximum."""
     channels = 64
-    largest = np.full((32, channels, 3, 3), MOST)
+    largest = np.full((32, channels, 3, 3), MAX_WEIGHT)
     arrays = conv_arrays("lift", np.full((channels, 1, 1, 1), 255), np.zeros(channels))
     arrays |= conv_arrays("sum", largest, np.zeros(32))
 
@@ -123,7 +123,7 @@ def test_the_largest_numbers_do_not_overflow():
 
     plan = _core.Plan(int8_weights(describe, arrays), 1, 5, 6)
     got = plan.run(np.ones((1, 5, 6), np.float32))["sum"]
-    np.testing.assert_allclose(got, 255 * MOST * 9 * channels, rtol=1e-6)
+    np.testing.assert_allclose(got, 255 * MAX_WEIGHT * 9 * channels, rtol=1e-6)
 
 
 @pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE"])
@@ -132,7 +132,7 @@ def test_other_cpus(isa):
     tests = "sums_are_exact or do_not_overflow"
     command = [sys.executable, "-m", "pytest", "-q", "-k", tests, __file__]
     environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": isa}
-    found = subprocess.run(
+    done = subprocess.run(
         [*command, "-p", "no:cacheprovider"],
         check=False,
         env=environment,
@@ -140,8 +140,8 @@ def test_other_cpus(isa):
         text=True,
         timeout=300,
     )
-    assert found.returncode == 0, found.stdout[-3000:]
-    assert " passed" in found.stdout
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout
 
 
 def test_graphs_that_eight_bits_do_not_do():
@@ -239,11 +239,11 @@ def test_observations():
 
     graph = _core.Graph()
     describe(graph)
-    made = _core.Weights(graph, precision="exact")
+    core_weights = _core.Weights(graph, precision="exact")
     for name, array in arrays.items():
-        made.set(name, array.astype(np.float32))
-    made.finish()
-    plan = _core.Plan(made, 2, 9, 11)
+        core_weights.set(name, array.astype(np.float32))
+    core_weights.finish()
+    plan = _core.Plan(core_weights, 2, 9, 11)
     images = random_images((2, 9, 11))
     outputs = plan.run(images)
     seen = plan.observe(images)
@@ -362,8 +362,8 @@ def test_the_bias_makes_up_for_rounded_weights():
     exact = pixels * weight.sum()
     errors = []
     for mean in (np.zeros(4), arrays["sum.input_mean"]):
-        made = int8_weights(describe, arrays | {"sum.input_mean": mean})
-        got = _core.Plan(made, 1, 16, 16).run(images)["sum"][..., 0]
+        core_weights = int8_weights(describe, arrays | {"sum.input_mean": mean})
+        got = _core.Plan(core_weights, 1, 16, 16).run(images)["sum"][..., 0]
         errors.append((got - exact).mean())
     assert abs(errors[0]) > 0.1
     assert abs(errors[1]) < 1e-3
@@ -373,7 +373,7 @@ def test_the_command(calibrated, tmp_path):
     source, _ = calibrated
     for seed in range(3):
         Image.fromarray(phantom(seed=seed)[0]).save(tmp_path / f"{seed}.png")
-    out = tmp_path / "made.safetensors"
+    out = tmp_path / "core_weights.safetensors"
 
     def run(*options, status=0):
         command = [sys.executable, "-m", "busnet", "quantize", str(tmp_path)]

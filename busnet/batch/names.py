@@ -101,7 +101,7 @@ def _folded(name: str) -> str:
 def folder_labels(folders: Sequence[Path]) -> list[PurePosixPath]:
     """Return a label for each of some folders: as many of its last parts as tell it.
 
-    One folder alone needs none. ``a/site`` and ``b/site`` are told apart by two parts,
+    One folder alone needs none. ``a/site`` and ``b/site`` differ by two parts,
     ``a/site`` and ``b/other`` by one.
     """
     if len(set(folders)) < 2:

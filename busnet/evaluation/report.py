@@ -99,7 +99,7 @@ def worst_cases(evaluation: Evaluation, count: int = WORST) -> list[int]:
     """Return the indices of the cases that went worst, the worst first.
 
     A case goes well as far as its true class is probable and its mask agrees: the mean
-    of both, or the one that there is. Cases with neither are left out.
+    of both, or of one if the other is missing. Cases with neither are left out.
     """
 
     def quality(case: CaseScore) -> float | None:

@@ -15,7 +15,7 @@ from busnet.images.pil import deep_colours, is_deep_colour, is_inverted, pages
 
 __all__ = ["read_mask"]
 
-#: Up to so many different values can be labels; a photograph has more.
+#: Maximum number of different values that can be labels; a photograph has more.
 MAX_LABELS = 16
 
 #: Labels are either all small, or no more than this many and at least so far apart.
@@ -41,7 +41,7 @@ def read_mask(path: FileLike) -> npt.NDArray[np.bool_]:
     Every pixel that is not background is lesion, whatever its value is: 0/1, 0/255,
     several labels, colours, 16 bits, opacity. Background is zero, black or transparent;
     in a palette without black it is the first colour. Two levels that compression or
-    smoothing has blurred are told apart at half of the upper one.
+    smoothing has blurred are divided at half of the upper one.
 
     Parameters
     ----------

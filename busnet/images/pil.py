@@ -87,14 +87,14 @@ def from_pil(
             array, white = _samples(image)
         else:
             white = None
-        pixels, found = scale(
+        pixels, notes = scale(
             array, value_range, white=white, inverted=is_inverted(image)
         )
     except (ImageTypeError, ImageValueError) as error:
         raise ImageFileError(f"{name}: mode {mode}: {error}") from None
     if _is_turned(image):
-        found += ("its EXIF orientation is not applied: the pixels are as stored",)
-    return Picture(pixels, notes=found)
+        notes += ("its EXIF orientation is not applied: the pixels are as stored",)
+    return Picture(pixels, notes=notes)
 
 
 def _samples(image: Image.Image) -> tuple[npt.NDArray[Any], float | None]:

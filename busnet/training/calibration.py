@@ -136,8 +136,8 @@ def _dice_by_peak(
     np.maximum.at(reached, labels, probability[inner])
     areas = np.bincount(labels.ravel(), minlength=count + 1)
     overlaps = np.bincount(labels[mask[inner]], minlength=count + 1)
-    kept = reached[None, 1:] >= peaks[:, None]
-    both, total = kept @ overlaps[1:], kept @ areas[1:] + size
+    selected = reached[None, 1:] >= peaks[:, None]
+    both, total = selected @ overlaps[1:], selected @ areas[1:] + size
     return np.where(total == 0, 1.0, 2 * both / np.maximum(total, 1))
 
 

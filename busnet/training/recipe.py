@@ -98,7 +98,7 @@ class Recipe:
         return max(phase.size, min(round(phase.size * self.oversize), 256))
 
     def shortened(self, epochs: int) -> Recipe:
-        """Return the recipe with so many epochs, spread over the phases alike.
+        """Return the recipe with this number of epochs, spread over the phases alike.
 
         The last phase keeps at least one; earlier ones may vanish.
         """

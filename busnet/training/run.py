@@ -133,7 +133,7 @@ def run(
 
 
 def file_name(network: Network) -> str:
-    """Return what files of a row are called, its ablations told apart."""
+    """Return the name of a network's files, with what it has switched off."""
     kind = "-shortcuts" if network.stage_shortcuts else ""
     pooling = "" if network.pooling == "mean" else f"-{network.pooling}"
     return f"{network.name}{kind}-{'-'.join(network.heads)}{pooling}"

@@ -171,12 +171,12 @@ class Sampler:
     def sources_with_normals(self) -> Flags:
         """Whether a source contributes normal images or crops, (sources,)."""
         examples = self._examples
-        found = np.zeros(len(examples.names), np.bool_)
-        found[examples.sources[examples.labels == NORMAL]] = True
+        has_normals = np.zeros(len(examples.names), np.bool_)
+        has_normals[examples.sources[examples.labels == NORMAL]] = True
         for stratum in self._strata:
             if stratum.lesion_free:
-                found[stratum.source] = True
-        return found
+                has_normals[stratum.source] = True
+        return has_normals
 
     def describe(self) -> list[str]:
         """Say in a line each what share of the draws a source and class has."""

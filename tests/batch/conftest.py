@@ -17,7 +17,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def many(tmp_path):
-    """Return a function that makes a folder of so many images."""
+    """Return a function that makes a folder of n images."""
 
     def make(count, name="in", side=200):
         root = tmp_path / name

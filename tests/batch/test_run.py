@@ -159,11 +159,11 @@ def test_a_damaged_record_is_an_error(folder, model, tmp_path, text):
         predict(model, [folder], out)
 
 
-def hold(folder, held, release):
+def hold(folder, locked, release):
     from busnet.batch.run import _locked
 
     with _locked(folder):
-        held.set()
+        locked.set()
         release.wait(60)
 
 
@@ -171,10 +171,10 @@ def test_two_runs_into_one_folder_are_refused(folder, model, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    process = context.Process(target=hold, args=(out, held, release))
+    locked, release = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(out, locked, release))
     process.start()
-    assert held.wait(60)
+    assert locked.wait(60)
     try:
         with pytest.raises(busnet.OutputError, match="another run"):
             predict(model, [folder], out)

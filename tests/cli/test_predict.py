@@ -158,7 +158,7 @@ def test_a_table_that_cannot_be_written_leaves_nothing(folder, tmp_path, weights
 
 @pytest.fixture
 def many(tmp_path):
-    """Return a function that makes a folder of so many images."""
+    """Return a function that makes a folder of n images."""
 
     def make(count):
         root = tmp_path / "many"

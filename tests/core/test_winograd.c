@@ -145,7 +145,7 @@ static void test_shared(void)
             bus_winograd_plan(&bus_winograd_2_plain, &call);
         CHECK(plan.shared);
         CHECK((plan.block_tiles < plan.tiles) == (sides[i] == 40));
-        /* Tiles of 4x4 round too much for so many channels. */
+        /* Tiles of 4x4 round too much for this number of channels. */
         CHECK(check_problem(&problem, "winograd 2") >= 1);
     }
 }

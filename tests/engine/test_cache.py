@@ -21,7 +21,7 @@ IMAGES = random_images((1, 64, 64, 1))
 
 
 @pytest.fixture
-def kept(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv(cache.VARIABLE, str(folder))
     return folder
@@ -34,12 +34,12 @@ def source(weights_file, tmp_path):
     return path
 
 
-def models(kept):
-    return list(kept.iterdir())
+def models(folder):
+    return list(folder.iterdir())
 
 
-def files(kept):
-    return {path: path.stat().st_size for path in kept.glob("*/*")}
+def files(folder):
+    return {path: path.stat().st_size for path in folder.glob("*/*")}
 
 
 @contextlib.contextmanager
@@ -72,13 +72,13 @@ def assert_same(got, expected):
 
 
 @pytest.mark.parametrize("precision", ["f32", "exact", "bf16", "int8"])
-def test_a_second_load_needs_no_arrays(source, kept, precision, monkeypatch):
+def test_a_second_load_needs_no_arrays(source, folder, precision, monkeypatch):
     if precision == "bf16" and not _core.engine()["bf16"]:
         pytest.skip("the CPU has no bfloat16")
     quantize(source, [IMAGES[0, ..., 0]], source)
-    shutil.rmtree(kept)
+    shutil.rmtree(folder)
     first = compute(source, precision=precision)
-    assert len(models(kept)) == 1
+    assert len(models(folder)) == 1
     with arrays_spoiled(source):
         second = busnet.load(source, precision=precision)
         for _ in range(12):  # until its memory is copied to huge pages
@@ -95,21 +95,21 @@ def test_a_second_load_needs_no_arrays(source, kept, precision, monkeypatch):
     assert_same(second.run(IMAGES), first)
 
 
-def test_other_weights_in_the_same_place_are_not_mixed_up(source, kept):
+def test_other_weights_in_the_same_place_are_not_mixed_up(source, folder):
     before = compute(source)
     save_random(source, get_network("resnet18", channels=1), seed=5)
     after = compute(source)
     assert np.abs(after["class"] - before["class"]).max() > 1e-3
-    assert len(models(kept)) == 2
+    assert len(models(folder)) == 2
     os.utime(source, ns=(1, 1))
     assert_same(compute(source), after)
-    assert len(models(kept)) == 3
+    assert len(models(folder)) == 3
 
 
 @pytest.mark.parametrize("harm", ["cut", "empty", "other"])
-def test_damaged_files_are_made_anew(source, kept, harm):
+def test_damaged_files_are_made_anew(source, folder, harm):
     expected = compute(source)
-    sizes = files(kept)
+    sizes = files(folder)
     assert len(sizes) > 20
     for path, size in sizes.items():
         if harm == "cut":
@@ -119,13 +119,13 @@ def test_damaged_files_are_made_anew(source, kept, harm):
         else:
             path.write_bytes(b"x" * size)
     assert_same(compute(source), expected)
-    assert files(kept) == sizes
+    assert files(folder) == sizes
     assert_same(compute(source), expected)
 
 
-def test_missing_blocks_are_made_anew(source, kept):
+def test_missing_blocks_are_made_anew(source, folder):
     expected = compute(source)
-    blocks = [path for path in files(kept) if path.name != "vectors"]
+    blocks = [path for path in files(folder) if path.name != "vectors"]
     for block in blocks[::3]:
         block.unlink()
     assert_same(compute(source), expected)
@@ -160,21 +160,21 @@ def test_what_cannot_be_written_is_not_kept(source, tmp_path, monkeypatch):
     assert_same(compute(source), expected)
 
 
-def test_the_oldest_go_first(kept):
+def test_the_oldest_go_first(folder):
     for age, name in enumerate(("new", "middle", "old")):
-        (kept / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True)
         for part, later in (("a", 0), ("b", 10)):
-            (kept / name / part).write_bytes(bytes(50))
+            (folder / name / part).write_bytes(bytes(50))
             stamp = 10**18 - 100 * age + later
-            os.utime(kept / name / part, ns=(stamp, stamp))
+            os.utime(folder / name / part, ns=(stamp, stamp))
     assert cache.size() == 300
     cache.prune(250)
-    assert {path.name for path in kept.iterdir()} == {"new", "middle"}
+    assert {path.name for path in folder.iterdir()} == {"new", "middle"}
     cache.prune(0)
     assert cache.size() == 0
 
 
-def test_processes_at_the_same_time(source, kept):
+def test_processes_at_the_same_time(source, folder):
     code = (
         "import sys, numpy as np, busnet; "
         "y = busnet.load(sys.argv[1]).run(np.full((1, 64, 64, 1), .5, np.float32)); "
@@ -189,14 +189,14 @@ def test_processes_at_the_same_time(source, kept):
         answers = {process.communicate(timeout=120)[0] for process in started}
         assert all(process.returncode == 0 for process in started)
         assert len(answers) == 1
-        assert len(models(kept)) == 1
-        assert not [path for path in files(kept) if path.suffix]
+        assert len(models(folder)) == 1
+        assert not [path for path in files(folder) if path.suffix]
 
 
-def test_a_changed_model_is_told(source, kept):
+def test_a_changed_model_is_reported(source, folder):
     compute(source)
     model = busnet.load(source)
-    for path in files(kept):
+    for path in files(folder):
         path.unlink()
     save_random(source, get_network("resnet18", channels=1), 96)
     with pytest.raises(busnet.WeightsError, match="changed meanwhile"):

@@ -110,11 +110,11 @@ def test_the_order_of_plans_changes_no_bit():
     images = random_images((8, 64, 64, 3))
 
     def outputs(batches):
-        weights, found = finished(row), {}
+        weights, results = finished(row), {}
         for batch in batches:
             plan = _core.Plan(weights, batch, 64, 64, threads=2)
-            found[batch] = plan.steps, plan.run(images[:batch])["class"]
-        return found
+            results[batch] = plan.steps, plan.run(images[:batch])["class"]
+        return results
 
     up, down = outputs([1, 8]), outputs([8, 1])
     # For this shape the weights of some layers are packed for another algorithm.

@@ -18,20 +18,20 @@ static inline uint8_t take_byte(struct input *input)
     return *input->data++;
 }
 
-/* A number from 0 to most, which is at most 255. */
-static inline int take_up_to(struct input *input, int most)
+/* A number from 0 to max, which is at most 255. */
+static inline int take_up_to(struct input *input, int max)
 {
-    return take_byte(input) % (most + 1);
+    return take_byte(input) % (max + 1);
 }
 
-/* Mostly a number from 1 to most; now and then one that no layer can have. */
-static inline int64_t take_size(struct input *input, int most)
+/* Mostly a number from 1 to max; now and then one that no layer can have. */
+static inline int64_t take_size(struct input *input, int max)
 {
     static const int64_t hostile[] = {0, -1, INT64_MIN, INT64_MAX, INT32_MAX, 1 << 20};
     const uint8_t byte = take_byte(input);
     if (byte >= 0xfa)
         return hostile[byte - 0xfa];
-    return byte % most + 1;
+    return byte % max + 1;
 }
 
 #endif

@@ -24,14 +24,14 @@ COLOUR = np.stack([GREY, GREY[::-1], np.full_like(GREY, 90)], 2)
 
 
 def region(delta, box, *, kind=1, form=1, unit=3):
-    made = Dataset()
-    made.RegionSpatialFormat = form
-    made.RegionDataType = kind
-    made.RegionLocationMinX0, made.RegionLocationMinY0 = box[:2]
-    made.RegionLocationMaxX1, made.RegionLocationMaxY1 = box[2:]
-    made.PhysicalUnitsXDirection = made.PhysicalUnitsYDirection = unit
-    made.PhysicalDeltaX, made.PhysicalDeltaY = delta
-    return made
+    dataset = Dataset()
+    dataset.RegionSpatialFormat = form
+    dataset.RegionDataType = kind
+    dataset.RegionLocationMinX0, dataset.RegionLocationMinY0 = box[:2]
+    dataset.RegionLocationMaxX1, dataset.RegionLocationMaxY1 = box[2:]
+    dataset.PhysicalUnitsXDirection = dataset.PhysicalUnitsYDirection = unit
+    dataset.PhysicalDeltaX, dataset.PhysicalDeltaY = delta
+    return dataset
 
 
 def test_grey_and_its_inverse(tmp_path):
@@ -196,8 +196,8 @@ def test_exports_without_endings_are_found(tmp_path):
     write_dicom(tmp_path / "1.2.840.55", GREY, "MONOCHROME2")
     write_dicom(tmp_path / "DICOMDIR", GREY, "MONOCHROME2")
     (tmp_path / "README").write_text("no image")
-    found = collect([tmp_path]).sources
-    assert sorted(s.path.name for s in found) == ["1.2.840.55", "IM0001"]
+    sources = collect([tmp_path]).sources
+    assert sorted(s.path.name for s in sources) == ["1.2.840.55", "IM0001"]
 
 
 def test_measures_are_in_millimetres_where_the_file_knows_them(tmp_path, model):
@@ -254,8 +254,8 @@ def test_predict_command_on_clips_and_stills(tmp_path, weights_file):
         "clip_frame0003_mask.png",
         "still_mask.png",
     ]
-    for told in (text, done.stdout, done.stderr):
-        assert "SECRET" not in told
+    for output in (text, done.stdout, done.stderr):
+        assert "SECRET" not in output
 
 
 def test_pictures_carry_no_tags(tmp_path):

@@ -13,8 +13,8 @@ def test_temperature_is_found():
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     labels = np.array([generator.choice(3, p=p) for p in shares])
     for temperature in (0.5, 1.0, 2.5):
-        found = calibration.fit_temperature(logits * temperature, labels)
-        assert found == pytest.approx(temperature, rel=0.08)
+        fitted = calibration.fit_temperature(logits * temperature, labels)
+        assert fitted == pytest.approx(temperature, rel=0.08)
 
 
 def test_operating_points_reach_their_sensitivity():
@@ -30,9 +30,9 @@ def test_abstention_keeps_what_is_mostly_right():
     shares = np.stack([top, 1 - top, 0 * top], 1)
     labels = np.where(top < 0.6, 1, 0)
     point = calibration.abstention(shares, labels)
-    kept = top >= point
-    assert (shares.argmax(1) == labels)[kept].mean() >= 0.95
-    assert kept.mean() >= 0.5
+    certain = top >= point
+    assert (shares.argmax(1) == labels)[certain].mean() >= 0.95
+    assert certain.mean() >= 0.5
     assert calibration.abstention(shares, shares.argmax(1)) == 0
     assert calibration.abstention(shares, np.full(100, 2)) == 0
 
@@ -69,9 +69,9 @@ def test_the_lesion_peak_is_the_best_of_all(seed):
     def agreement(peak):
         dice = []
         for probability, mask in zip(probabilities, masks, strict=True):
-            found = lesion_mask(probability, 0.5, peak)
-            total = found.sum() + mask.sum()
-            dice.append(2 * (found & mask).sum() / total if total else 1.0)
+            predicted = lesion_mask(probability, 0.5, peak)
+            total = predicted.sum() + mask.sum()
+            dice.append(2 * (predicted & mask).sum() / total if total else 1.0)
         return np.mean(dice)
 
     chosen = calibration.fit_lesion_peak(probabilities, masks, 0.5)

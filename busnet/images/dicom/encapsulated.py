@@ -130,7 +130,7 @@ def split_frames(
     Raises
     ------
     ImageFileError
-        If there are more frames than the file says, or they cannot be told apart.
+        If there are more frames than the file says, or their limits are unknown.
     """
     items = fragments.items
     if not items:

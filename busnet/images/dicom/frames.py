@@ -124,10 +124,10 @@ class _Displays:
         """Return a frame's pixels in 0..1, and notes."""
         kind = stored.photometric, stored.bits
         if self._display is None or self._own or kind != self._kind:
-            self._display, self._kind = self._made(index, stored), kind
+            self._display, self._kind = self._make_display(index, stored), kind
         return self._display(stored)
 
-    def _made(self, index: int, stored: Stored) -> _Display:
+    def _make_display(self, index: int, stored: Stored) -> _Display:
         dataset, value_range = self._dataset, self._value_range
         presentation = str(dataset.get("PixelPresentation") or "")
         if presentation in ("COLOR", "MIXED"):

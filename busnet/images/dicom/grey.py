@@ -18,7 +18,7 @@ from busnet.images.picture import FloatArray
 
 __all__ = ["Greyscale"]
 
-#: Up to so many stored values are transformed once, in a table for all pixels.
+#: Maximum number of stored values that are transformed once, in a table.
 MAX_TABLE = 65536
 
 Values = npt.NDArray[np.float64]
