@@ -60,7 +60,7 @@ def near_duplicates(
     Returns
     -------
     list of Pair
-        The most alike first.
+        Pairs of the highest correlation first.
 
     Raises
     ------

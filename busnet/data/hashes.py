@@ -4,8 +4,8 @@ A hash is 256 bits: the signs of the 16 x 16 lowest frequencies of the image's c
 transform, the image stretched to a square of 64 pixels (a perceptual hash; Zauner,
 Implementation and benchmarking of perceptual image hash functions, 2010). Rescaling,
 another file format, JPEG and changes of brightness or contrast change few of the bits,
-and two different images differ in about half of them. At the most, a hash says which
-of 16 x 16 coarse waves are bright in the middle: no image can be rebuilt from it.
+and two different images differ in about half of them. A hash tells the sign of
+each of 16 x 16 coarse waves and no more: no image can be rebuilt from it.
 
 The figures behind :data:`MATCH_DISTANCE` are in docs/pages/data.md.
 """

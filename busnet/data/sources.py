@@ -126,7 +126,7 @@ def list_sources(sources: Mapping[str, str | os.PathLike[str]]) -> Listing:
     Returns
     -------
     Listing
-        The cases that can be used, and what the readers found. Errors among the
+        The cases that can be used, and the findings of the readers. Errors among the
         findings mean that cases are missing.
 
     Raises

@@ -12,6 +12,7 @@ import dataclasses
 import io
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -270,18 +271,19 @@ def _sheet_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
             f"it as .csv ({error})"
         ) from None
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        try:
-            for line, cells in enumerate(book.worksheets[0].values, 1):
-                yield line, [_cell_text(cell) for cell in cells]
-        finally:
-            book.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and forms, which do not matter
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+            try:
+                rows = [tuple(cells) for cells in book.worksheets[0].values]
+            finally:
+                book.close()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except DataError:
-        raise
     except Exception as error:  # whatever a spoiled archive or its XML raises
         raise DataError(f"{path}: cannot be read as .xlsx: {error}") from None
+    for line, cells in enumerate(rows, 1):
+        yield line, [_cell_text(cell) for cell in cells]
 
 
 def _cell_text(cell: object) -> str:

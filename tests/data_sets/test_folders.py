@@ -23,7 +23,7 @@ def make(root, *names):
     return root
 
 
-def found(root):
+def listed(root):
     """Return label, group and names of the masks of each case by its name."""
     return {
         case.name: (case.label, case.group, [mask.name for mask in case.masks])
@@ -47,7 +47,7 @@ def test_classes_in_any_case_and_patients_below_or_above(tmp_path):
         "p1/NORMAL/c.png",
         "p2/visit 1/normal/d.png",
     )
-    assert found(tmp_path) == {
+    assert listed(tmp_path) == {
         "p1/NORMAL/c.png": ("normal", "p1", []),
         "p2/visit 1/normal/d.png": ("normal", "p2", []),
         "benign/a.png": ("benign", "benign/a.png", ["a_mask.png"]),
@@ -58,7 +58,7 @@ def test_classes_in_any_case_and_patients_below_or_above(tmp_path):
 
 def test_a_folder_around_the_data_set_is_no_patient(tmp_path):
     make(tmp_path, "data/set/benign/a.png", "data/set/normal/b.png")
-    assert {group for _, group, _ in found(tmp_path).values()} == {
+    assert {group for _, group, _ in listed(tmp_path).values()} == {
         "benign/a.png",
         "normal/b.png",
     }
@@ -81,7 +81,7 @@ def test_a_folder_around_the_data_set_is_no_patient(tmp_path):
 )
 def test_masks_in_a_folder_of_their_own(tmp_path, image, mask):
     make(tmp_path, image, mask)
-    ((label, _, masks),) = found(tmp_path).values()
+    ((label, _, masks),) = listed(tmp_path).values()
     assert masks == [mask.rpartition("/")[2]]
     assert label == ("benign" if "benign" in image else None)
 
@@ -104,7 +104,7 @@ def test_names_that_look_like_masks(tmp_path):
         "benign/b[1].png",
         "benign/b[1]_mask.png",
     )
-    assert found(tmp_path) == {
+    assert listed(tmp_path) == {
         "benign/x_masked_2.png": ("benign", "benign/x_masked_2.png", []),
         "benign/unmask.png": ("benign", "benign/unmask.png", []),
         "benign/b[1].png": ("benign", "benign/b[1].png", ["b[1]_mask.png"]),
@@ -169,7 +169,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path, names, fact):
 
 def test_nnunets_test_images_are_not_used(tmp_path):
     make(tmp_path, "imagesTr/a_0000.png", "labelsTr/a.png", "imagesTs/b_0000.png")
-    assert list(found(tmp_path)) == ["imagesTr/a_0000.png"]
+    assert list(listed(tmp_path)) == ["imagesTr/a_0000.png"]
     assert list(ignored(tmp_path).values()) == [("imagesTs/b_0000.png",)]
 
 
