@@ -7,10 +7,12 @@ had begun, another one does.
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import hashlib
 import itertools
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +27,14 @@ from busnet.inference import Options
 from busnet.model import Model, load
 
 try:
-    from distributed import Client, Future, KilledWorker, WorkerPlugin, get_worker
+    from distributed import (
+        Client,
+        Future,
+        KilledWorker,
+        WorkerPlugin,
+        get_worker,
+        wait,
+    )
 except ImportError as error:
     raise MissingExtraError(
         f"a cluster needs the extra: pip install 'busnet[dask]' ({error})"
@@ -39,6 +48,12 @@ ValueRange = tuple[float, float]
 
 #: Seconds in which a scheduler must answer.
 TIMEOUT = 10
+
+#: Seconds in which a cluster without workers must get one.
+WORKERLESS = 60
+
+#: The same error until Python 3.11 made one of the two.
+TimeoutErrors = (TimeoutError, asyncio.TimeoutError)
 
 #: Files of a task: enough to read some while others are computed.
 FILES = 16
@@ -147,6 +162,31 @@ def _record(
     return list(record_all(outcomes, outputs.record, outputs.finish))
 
 
+def _wait(client: Client, future: Future) -> None:
+    """Wait for a task, as long as there are workers that could do it.
+
+    Raises
+    ------
+    WorkerError
+        If there were none for :data:`WORKERLESS` seconds.
+    """
+    alone_since = None
+    while True:
+        try:
+            wait([future], timeout=1)
+            return
+        except TimeoutErrors:
+            now = time.monotonic()
+            if client.ncores():
+                alone_since = None
+            elif alone_since is None:
+                alone_since = now
+            elif now - alone_since > WORKERLESS:
+                raise WorkerError(
+                    f"the cluster had no workers for {WORKERLESS} seconds"
+                ) from None
+
+
 def _map(
     client: Client,
     model: Model,
@@ -158,6 +198,11 @@ def _map(
     """Yield a task's results for a few sources at a time, in order.
 
     ``failures`` stands in for the results of a task that killed worker after worker.
+
+    Raises
+    ------
+    WorkerError
+        If the cluster has lost all its workers.
     """
     plugin = ModelPlugin(model)
     client.register_plugin(plugin)
@@ -176,6 +221,7 @@ def _map(
                 return
             chunk, future = pending.popleft()
             try:
+                _wait(client, future)
                 result: list[T] = future.result()
             except KilledWorker as error:
                 names = ", ".join(str(source.path) for source in chunk)

@@ -83,6 +83,7 @@ def test_a_file_that_kills_every_worker_is_one_failure(
 
     def deadly(name, sources, *arguments):
         if any(source.name == "005" for source in sources):
+            time.sleep(1)  # a nanny gives up a process that dies while it starts
             os._exit(1)
         return original(name, sources, *arguments)
 
@@ -120,3 +121,23 @@ def test_no_scheduler_is_a_clear_error(folder, weights_file, monkeypatch):
     with pytest.raises(busnet.WorkerError, match=r"tcp://127\.0\.0\.1:9"):
         cluster.connect("tcp://127.0.0.1:9")
     assert threading.active_count() <= threads + 2
+
+
+def test_a_cluster_that_lost_its_workers_is_a_clear_error(
+    folder, weights_file, monkeypatch
+):
+    from busnet.batch import dask as cluster
+
+    monkeypatch.setattr(cluster, "WORKERLESS", 1)
+    monkeypatch.setattr(cluster, "set_threads", lambda count: None)  # this process's
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=":0", processes=False
+        ) as workers,
+        distributed.Client(workers) as client,
+    ):
+        outcomes = busnet.predict_many([folder], model=weights_file, client=client)
+        assert next(outcomes).prediction is not None
+        workers.scale(0)
+        with pytest.raises(busnet.WorkerError, match="no workers"):
+            list(outcomes)
