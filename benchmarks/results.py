@@ -177,8 +177,8 @@ def main() -> None:
         "command that trains the model again, and the scores of every image. Values",
         "have 95 % intervals by bootstrap over duplicate groups or patients. By",
         "`busi-group5`, fold 0 of the rows `mod_resnet101` and `resnet18` was computed",
-        "with the shipped files, whose masks have a lesion peak; the masks of the",
-        "others have none. For research use only.",
+        "with files that were shipped before those of HOSPITALS.md. Their masks have a",
+        "lesion peak, the masks of the others have none. For research use only.",
     ]
     if "hospitals" in tables:
         text += hospitals(tables.pop("hospitals"))
