@@ -5,7 +5,7 @@ import pytest
 from helpers import ROOT
 
 import busnet
-from busnet.data import CLASSES, PROTOCOLS, read_busi
+from busnet.data import CLASSES, PROTOCOLS, ContentHashes, read_busi
 from busnet.data.phantom import phantom
 from busnet.evaluation.documents import read_evaluation
 from busnet.evaluation.leakage import (
@@ -19,7 +19,7 @@ from busnet.evaluation.scoring import score_cases
 from busnet.models import DEFAULT, shipped
 from busnet.weights import read_info
 
-RESULTS = ROOT / "benchmarks" / "results"
+RESULTS = ROOT / "benchmarks" / "hospitals"
 
 
 def test_the_default_is_there():
@@ -36,9 +36,12 @@ def test_files_are_small_and_say_where_they_come_from(name):
     assert info.provenance["leaks"] == 0
     assert trained_sources(info.provenance) == [
         TrainedSource("busi", "busi-groups", 0),
-        TrainedSource("busbra", None, None),
+        TrainedSource("busbra", "busbra-patients10", 0),
+        TrainedSource("busuclm", None, None),
     ]
     assert check_leakage(info, "busi-group5", 0) == ""
+    assert check_leakage(info, "busbra-patient10", 0) == ""
+    assert len(ContentHashes.decode(info.content_hashes)) == 2704
     assert set(info.operating_points) == {"sensitivity 0.90", "sensitivity 0.95"}
 
 
@@ -59,7 +62,7 @@ def test_an_empty_image_has_a_result():
 
 @pytest.mark.parametrize("name", shipped())
 def test_published_scores_are_reproduced(busi, name):
-    published = read_evaluation(RESULTS / f"{name}-fold0-seed0.json")
+    published = read_evaluation(RESULTS / f"{name}-busi-fold0.json")
     assert published.leak == ""
     cases = [c for c in PROTOCOLS["busi-group5"].choose(read_busi(busi)) if c.fold == 0]
     assert [c.name for c in cases] == [c.name for c in published.scores]
@@ -72,11 +75,11 @@ def test_published_scores_are_reproduced(busi, name):
 
 @pytest.mark.parametrize("name", shipped())
 def test_eight_bits_keep_the_figures(busi, name):
-    published = read_evaluation(RESULTS / f"{name}-fold0-seed0.json")
+    published = read_evaluation(RESULTS / f"{name}-busi-fold0.json")
     cases = [c for c in PROTOCOLS["busi-group5"].choose(read_busi(busi)) if c.fold == 0]
     narrow = busnet.load(name, precision="int8")
     figures = compute_figures(Scores(score_cases(narrow, cases)))
-    assert narrow.info.provenance["calibration"]["data"] == "busi-group5 without fold 0"
+    assert narrow.info.provenance["calibration"]["data"] == "release without fold 0"
     for figure in ("malignant AUC", "Dice"):
         published_value = published.figures[figure].value
         assert abs(figures[figure][0] - published_value) <= 0.01, figure
