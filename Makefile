@@ -139,6 +139,7 @@ layers: $(VENV)/checked ## check that the layers of the code point one way
 
 types: $(VENV)/trained $(VENV)/checked ## check types, and the stub against the extension
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing/public.py
 	$(BIN)/stubtest --mypy-config-file pyproject.toml busnet._core
 
 check: lint types test sanitize fuzz test-train notebooks docs wheel ## all of the checks

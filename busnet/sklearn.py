@@ -10,27 +10,26 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from busnet.errors import ImageValueError, MissingExtraError
+from busnet.errors import ImageValueError, requires_extra
 from busnet.images import Picture
 from busnet.model import Model, load
 
-try:
+with requires_extra("evaluate"):
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
-except ImportError as error:
-    raise MissingExtraError(
-        f"scikit-learn needs the extra: pip install 'busnet[evaluate]' ({error})"
-    ) from None
 
 __all__ = ["BusnetClassifier"]
 
+#: Steps of the classifier that take sample weights.
+_WEIGHTED = ("standardscaler", "logisticregression")
+
 
 class BusnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Logistic regression on the pooled maps of a stage, standardised.
+    """Logistic regression on the pooled activations of a stage, standardised.
 
     For classes and data of one's own, where training a network is too much. A model
     that was trained on an image knows it: with the shipped models, cross-validation on
@@ -45,7 +44,7 @@ class BusnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     C
         Inverse strength of the L2 penalty.
     max_iter
-        Most iterations of the solver.
+        Maximum number of iterations of the solver.
     image_shape
         (height, width) of the images whose pixels are the rows of a two-dimensional
         ``X``; by default (1, features).
@@ -59,8 +58,8 @@ class BusnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     n_features_in_
         Numbers a row, of a two-dimensional ``X``.
     range_
-        What is black and what is white, of a two-dimensional ``X``: the least and the
-        largest number that it was fitted on.
+        What is black and what is white, of a two-dimensional ``X``: the minimum and the
+        maximum of what it was fitted on.
     """
 
     def __init__(
@@ -78,7 +77,12 @@ class BusnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.max_iter = max_iter
         self.image_shape = image_shape
 
-    def fit(self, X: Any, y: Any) -> BusnetClassifier:  # noqa: N803
+    def fit(
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> BusnetClassifier:
         """Compute features of images and fit the classifier on them.
 
         Parameters
@@ -89,6 +93,16 @@ class BusnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             are the pixels of an image each.
         y
             N labels.
+        sample_weight
+            How much each image counts, N numbers; by default all the same. An image of
+            weight 2 counts as two images, in the standardisation as well.
+
+        Raises
+        ------
+        ImageTypeError, ImageValueError, ImageFileError
+            If an image cannot be used.
+        ValueError
+            If labels or weights do not fit the images, or all labels are the same.
         """
         if _holds_images(X):
             y = np.asarray(y)
@@ -104,7 +118,11 @@ class BusnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classifier_ = make_pipeline(
             StandardScaler(), LogisticRegression(C=self.C, max_iter=self.max_iter)
         )
-        self.classifier_.fit(self._features(X), y)
+        features, weights = self._features(X), {}
+        if sample_weight is not None:
+            checked = _checked_weights(sample_weight, len(features))
+            weights = {f"{step}__sample_weight": checked for step in _WEIGHTED}
+        self.classifier_.fit(features, y, **weights)
         self.classes_ = self.classifier_.classes_
         self.n_iter_ = self.classifier_[-1].n_iter_
         return self
@@ -153,6 +171,19 @@ class BusnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.three_d_array = True
         tags.input_tags.string = True
         return tags
+
+
+def _checked_weights(weights: npt.ArrayLike, count: int) -> npt.NDArray[np.float64]:
+    array = np.asarray(weights, np.float64)
+    if array.shape != (count,):
+        raise ValueError(
+            f"sample_weight is of shape {array.shape}; {count} images need ({count},)"
+        )
+    if not (np.isfinite(array).all() and (array >= 0).all() and array.any()):
+        raise ValueError(
+            "sample_weight must be finite and not negative, and one must be positive"
+        )
+    return array
 
 
 def _holds_images(X: Any) -> bool:  # noqa: N803

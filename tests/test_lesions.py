@@ -69,6 +69,36 @@ def test_millimetres_only_where_spacing_is_known():
     assert lesion.as_dict()["area_mm2"] == lesion.area_mm2
 
 
+@pytest.mark.parametrize("spacing", [(0.05, 0.2), (0.2, 0.05), (0.1, 0.13), (3, 3)])
+def test_shapes_are_of_the_lesion_and_not_of_its_pixels(spacing):
+    """A disc is round and a bar is not, whatever the shape of the pixels."""
+    y, x = np.mgrid[0:400, 0:400] - 199.5
+    y, x = y * spacing[0], x * spacing[1]
+    radius = 180 * min(spacing)
+    (disc,) = measure(np.hypot(y, x) <= radius, spacing)
+    assert disc.circularity == pytest.approx(1, abs=0.03)
+    assert disc.axes_mm == pytest.approx((2 * radius, 2 * radius), rel=0.02)
+    (flat,) = measure((y / radius) ** 2 + (4 * x / radius) ** 2 <= 1, spacing)
+    h = (3 / 5) ** 2
+    outline = math.pi * radius * 1.25 * (1 + 3 * h / (10 + math.sqrt(4 - 3 * h)))
+    expected = 4 * math.pi * (math.pi * radius**2 / 4) / outline**2
+    assert flat.circularity == pytest.approx(expected, rel=0.15)
+    assert flat.axes_mm == pytest.approx((2 * radius, radius / 2), rel=0.05)
+
+
+def test_pixels_of_any_shape_take_no_more_memory():
+    mask = ellipse(200, 80)
+    for spacing in ((1e-4, 10.0), (10.0, 1e-4)):
+        (lesion,) = measure(mask, spacing)
+        assert 0 < lesion.circularity < 0.1
+
+
+def test_square_pixels_of_any_size_have_the_shape_of_pixels():
+    mask = ellipse(200, 80, 0.4)
+    (pixels,), (square,) = measure(mask), measure(mask, (0.07, 0.07))
+    assert square.circularity == pytest.approx(pixels.circularity)
+
+
 def test_several_come_largest_first_and_diagonals_connect():
     mask = np.zeros((60, 60), bool)
     mask[5:10, 5:10] = True

@@ -108,6 +108,40 @@ def test_clones_and_pickles(images, small):
         clone(fitted).predict(stack)
 
 
+def test_a_weight_of_two_counts_twice(images, small):
+    stack, labels = images
+    model = busnet.load(small)
+    weights = np.arange(24) % 3
+    repeated = np.repeat(np.arange(24), weights)
+    twice = BusnetClassifier(model).fit(stack[repeated], labels[repeated])
+    weighted = BusnetClassifier(model).fit(stack, labels, sample_weight=weights)
+    plain = BusnetClassifier(model).fit(stack, labels)
+    expected = twice.decision_function(stack)
+    got = weighted.decision_function(stack)
+    np.testing.assert_allclose(got, expected, atol=0.05)
+    assert np.abs(plain.decision_function(stack) - expected).max() > 0.2
+    ones = BusnetClassifier(model).fit(stack, labels, sample_weight=np.full(24, 1.0))
+    np.testing.assert_allclose(
+        ones.predict_proba(stack), plain.predict_proba(stack), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("weights", "fact"),
+    [
+        ([1.0] * 23, r"\(23,\); 24 images need \(24,\)"),
+        (np.ones((24, 1)), r"\(24, 1\)"),
+        ([-1.0] + [1.0] * 23, "not negative"),
+        ([np.nan] + [1.0] * 23, "finite"),
+        ([0.0] * 24, "positive"),
+    ],
+)
+def test_wrong_weights_are_refused(images, small, weights, fact):
+    stack, labels = images
+    with pytest.raises(ValueError, match=fact):
+        BusnetClassifier(small).fit(stack, labels, sample_weight=weights)
+
+
 def test_wrong_input(images, small):
     stack, labels = images
     with pytest.raises(ValueError, match="24 images have 3 labels"):

@@ -22,11 +22,11 @@ from busnet.batch.outcomes import Outcome, predict_files
 from busnet.batch.outputs import Outputs
 from busnet.batch.sources import Source
 from busnet.engine.threads import set_threads
-from busnet.errors import MissingExtraError, WorkerError
+from busnet.errors import WorkerError, requires_extra
 from busnet.inference import Options
 from busnet.model import Model, load
 
-try:
+with requires_extra("dask"):
     from distributed import (
         Client,
         Future,
@@ -35,10 +35,6 @@ try:
         get_worker,
         wait,
     )
-except ImportError as error:
-    raise MissingExtraError(
-        f"a cluster needs the extra: pip install 'busnet[dask]' ({error})"
-    ) from None
 
 __all__ = ["connect", "outcomes", "recorded"]
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from busnet._io import atomic_write
 from busnet.cli.common import USAGE, fail, messages
 from busnet.data import Fold
-from busnet.errors import MissingExtraError
+from busnet.errors import requires_extra
 from busnet.results import NOTICE
 
 if TYPE_CHECKING:
@@ -69,12 +69,8 @@ def evaluation_extra() -> Iterator[None]:
     MissingExtraError
         If it does.
     """
-    try:
+    with requires_extra("evaluate"):
         yield
-    except ImportError as error:
-        raise MissingExtraError(
-            f"evaluation needs the extra: pip install 'busnet[evaluate]' ({error})"
-        ) from None
 
 
 def choose_fold(

@@ -15,7 +15,7 @@ from busnet.cli.cases import printable
 from busnet.cli.common import ThreadsOption, app, messages, progress, use
 from busnet.data import Fold, parse_sources
 from busnet.engine.threads import get_threads
-from busnet.errors import MissingExtraError
+from busnet.errors import requires_extra
 from busnet.networks import get_network
 
 if TYPE_CHECKING:
@@ -114,15 +114,11 @@ def train(
 
     A training that was stopped goes on where it was when it is started again.
     """
-    try:
+    with requires_extra("train"):
         import torch
 
         from busnet.training import run as training
         from busnet.training.recipe import RECIPES
-    except ImportError as error:
-        raise MissingExtraError(
-            f"training needs the extra: pip install 'busnet[train]' ({error})"
-        ) from None
     if recipe not in RECIPES:
         raise typer.BadParameter(
             f"is none of {', '.join(RECIPES)}", param_hint="--recipe"

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet.data import CLASSES
-from busnet.errors import MissingExtraError
+from busnet.errors import requires_extra
 
-try:
+with requires_extra("evaluate"):
     from sklearn import metrics as sk
 
     from busnet.evaluation.metrics import (
@@ -25,10 +25,6 @@ try:
         confusion,
     )
     from busnet.evaluation.scores import Scores
-except ImportError as error:
-    raise MissingExtraError(
-        f"pictures need the extra: pip install 'busnet[evaluate]' ({error})"
-    ) from None
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,20 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet._io import atomic_write
-from busnet.errors import ImageFileError, MissingExtraError
+from busnet.errors import ImageFileError, requires_extra
 from busnet.model_info import ModelInfo
 from busnet.results import NOTICE
 from busnet.version import __version__
 
-try:
+with requires_extra("dicom"):
     import highdicom
     import pydicom
     from pydicom.sr.codedict import codes
     from pydicom.uid import UltrasoundImageStorage
-except ImportError as error:
-    raise MissingExtraError(
-        f"DICOM segmentations need the extra: pip install 'busnet[dicom]' ({error})"
-    ) from None
 
 __all__ = ["save_segmentation"]
 

@@ -9,15 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet._io import atomic_write
-from busnet.errors import MissingExtraError
+from busnet.errors import requires_extra
 from busnet.lesions import Spacing
 
-try:
+with requires_extra("nifti"):
     import nibabel
-except ImportError as error:
-    raise MissingExtraError(
-        f"NIfTI files need the extra: pip install 'busnet[nifti]' ({error})"
-    ) from None
 
 __all__ = ["save_mask"]
 

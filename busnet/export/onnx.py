@@ -17,16 +17,12 @@ import numpy.typing as npt
 from busnet import weights
 from busnet._io import atomic_write
 from busnet.counter import Counter
-from busnet.errors import MissingExtraError
+from busnet.errors import requires_extra
 from busnet.networks import LESION_EPSILON, Network, build
 
-try:
+with requires_extra("onnx"):
     import onnx
     from onnx import TensorProto, helper, numpy_helper
-except ImportError as error:
-    raise MissingExtraError(
-        f"export needs the extra: pip install 'busnet[onnx]' ({error})"
-    ) from None
 
 __all__ = ["export", "to_onnx"]
 

@@ -11,6 +11,7 @@ import busnet
 from busnet import weights
 from busnet.data.phantom import phantom
 from busnet.images import Letterbox
+from busnet.inference.activation import lesion_weights
 from busnet.networks import STAGES, get_network
 
 
@@ -52,19 +53,27 @@ def test_features_refuse_what_does_not_exist(model):
         model.features(None)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "lesion"])
 @pytest.mark.parametrize("eight_bit", [False, True])
-def test_activation_maps_add_up_to_the_logit(tmp_path, eight_bit):
+def test_activation_maps_add_up_to_the_logit(tmp_path, eight_bit, pooling):
     path = tmp_path / "w.safetensors"
-    model = busnet.load(
-        save_random(path, get_network("resnet18", channels=1), eight_bit=eight_bit)
-    )
+    row = get_network("resnet18", channels=1, pooling=pooling)
+    model = busnet.load(save_random(path, row, eight_bit=eight_bit))
     image, _ = phantom(64, 64)
-    logits = model.run(np.float32(image / 255)[None])["class"][0]
-    bias = weights.read_arrays(path)["fc.bias"]
+    batch = np.float32(image / 255)[None]
+    logits = model.run(batch)["class"][0]
+    arrays = weights.read_arrays(path)
+    constant = arrays["fc.bias"]
+    if pooling == "lesion":
+        coarse = model.run(batch, outputs=["coarse_mask"])["coarse_mask"]
+        w = lesion_weights(coarse[0, :, :, 0], (2, 2))
+        head = arrays["lesion_fc.weight"]
+        constant = constant + arrays["lesion_fc.bias"]
+        constant = constant + head[:, -2] * w.max() + head[:, -1] * np.sqrt(w.mean())
     for i, label in enumerate(model.info.classes):
         activation = model.activation_map(image, label)
         assert activation.shape == image.shape
-        assert activation.mean() + bias[i] == pytest.approx(logits[i], abs=1e-3)
+        assert activation.mean() + constant[i] == pytest.approx(logits[i], abs=1e-3)
     likely = model.classify(image).label
     np.testing.assert_array_equal(
         model.activation_map(image), model.activation_map(image, likely)

@@ -7,14 +7,10 @@ Grey values take the way of the standard: stored bits, modality transform, VOI,
 presentation (PS3.3 C.7.6.3, C.11.1, C.11.2, C.11.6).
 """
 
-from busnet.errors import MissingExtraError
+from busnet.errors import requires_extra
 
-try:
+with requires_extra("dicom"):
     import pydicom  # noqa: F401
-except ImportError as error:
-    raise MissingExtraError(
-        f"DICOM files need the extra: pip install 'busnet[dicom]' ({error})"
-    ) from None
 
 from busnet.images.dicom.frames import frames
 from busnet.images.dicom.geometry import pixel_spacing, regions_of

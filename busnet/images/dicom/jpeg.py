@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from busnet.errors import ImageFileError, MissingExtraError
+from busnet.errors import ImageFileError, requires_extra
 
 __all__ = ["JpegHeader", "decode_jpeg", "read_header"]
 
@@ -197,13 +197,8 @@ def _with_transform(data: bytes, header: JpegHeader, transform: int) -> bytes:
 
 def _decode_deep(data: bytes, *, colour: bool) -> npt.NDArray[Any]:
     """Return samples of more than 8 bits or of lossless JPEG, colours as they are."""
-    try:
+    with requires_extra("dicom"):
         import imagecodecs
-    except ImportError as error:
-        raise MissingExtraError(
-            f"lossless JPEG and JPEG of 12 bits need the extra: "
-            f"pip install 'busnet[dicom]' ({error})"
-        ) from None
     if not colour:
         return np.asarray(imagecodecs.jpeg8_decode(data))
     return np.asarray(
