@@ -7,8 +7,8 @@
 #include "input.h"
 #include "plan.h"
 
-#define MOST_NODES 12
-#define MOST_NUMBERS (1 << 16)
+#define MAX_NODES 12
+#define MAX_NUMBERS (1 << 16)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -60,10 +60,10 @@ static void set(struct input *input, struct bus_weights *weights, const char *la
     char name[32];
     size_t count = 1;
     for (size_t i = 0; i < rank; i++) {
-        if (shape[i] < 1 || shape[i] > MOST_NUMBERS)
+        if (shape[i] < 1 || shape[i] > MAX_NUMBERS)
             return;
         count *= (size_t)shape[i];
-        if (count > MOST_NUMBERS)
+        if (count > MAX_NUMBERS)
             return;
     }
     const uint8_t start = take_byte(input), how = take_byte(input);
@@ -83,9 +83,9 @@ static void set(struct input *input, struct bus_weights *weights, const char *la
         floats[count - 1] = NAN;
     if (how == 0xfe)
         scales[0] = INFINITY;
-    const bool eight_bit = (how & 1) != 0 && rank > 1;
+    const bool quantized = (how & 1) != 0 && rank > 1;
     struct bus_array array = {.name = name, .rank = rank, .shape = shape};
-    if (eight_bit) {
+    if (quantized) {
         array.bytes = bytes;
         array.scales = scales;
     } else {
@@ -156,7 +156,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bus_weights *weights = NULL;
     struct bus_plan *plan = NULL;
     require(bus_graph_new(&graph, &error) == 0);
-    const int nodes = 1 + take_up_to(&input, MOST_NODES - 1);
+    const int nodes = 1 + take_up_to(&input, MAX_NODES - 1);
     for (int i = 0; i < nodes; i++)
         append(&input, graph, i);
     const int outputs = take_up_to(&input, 3);

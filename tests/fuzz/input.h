@@ -24,7 +24,7 @@ static inline int take_up_to(struct input *input, int max)
     return take_byte(input) % (max + 1);
 }
 
-/* Mostly a number from 1 to max; now and then one that no layer can have. */
+/* A number from 1 to max; for a few bytes one that no layer can have. */
 static inline int64_t take_size(struct input *input, int max)
 {
     static const int64_t hostile[] = {0, -1, INT64_MIN, INT64_MAX, INT32_MAX, 1 << 20};

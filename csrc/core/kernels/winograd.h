@@ -48,8 +48,8 @@ struct bus_winograd_variant {
                     size_t from, size_t to);
 };
 
-/* Floats from one point's numbers of so many to the next's: an odd number of cache
- * lines, since points an even power of two apart would fall into the same few sets. */
+/* Floats from the numbers of one point to those of the next: an odd number of cache
+ * lines, since points a power of two apart would fall into the same few sets. */
 static inline size_t bus_winograd_stride(size_t numbers)
 {
     return (numbers / 16 | 1) * 16;
