@@ -181,7 +181,7 @@ def _checked_weights(weights: npt.ArrayLike, count: int) -> npt.NDArray[np.float
         )
     if not (np.isfinite(array).all() and (array >= 0).all() and array.any()):
         raise ValueError(
-            "sample_weight must be finite and not negative, and one must be positive"
+            "sample_weight must be finite and not negative, and not all zero"
         )
     return array
 
