@@ -80,6 +80,8 @@ def test_eight_bits_keep_the_figures(busi, name):
     narrow = busnet.load(name, precision="int8")
     figures = compute_figures(Scores(score_cases(narrow, cases)))
     assert narrow.info.provenance["calibration"]["data"] == "release without fold 0"
+    # CPUs that sum 8-bit products in 16 bits have weights of 7 bits.
+    bound = 0.01 if busnet._core.engine()["int8"] else 0.015
     for figure in ("malignant AUC", "Dice"):
         published_value = published.figures[figure].value
-        assert abs(figures[figure][0] - published_value) <= 0.01, figure
+        assert abs(figures[figure][0] - published_value) <= bound, figure

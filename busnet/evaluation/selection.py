@@ -20,7 +20,7 @@ from busnet.data import (
     parse_sources,
 )
 from busnet.data.findings import raise_errors
-from busnet.data.screening import screen_files, screen_labels
+from busnet.data.screening import screen_files, screen_groups, screen_labels
 from busnet.errors import DataError
 from busnet.evaluation.content import compare_content, has_all_hashes
 from busnet.evaluation.leakage import (
@@ -191,9 +191,8 @@ def _screen(
     findings = [*screen_files(selected), *screen_labels(selected)]
     if isinstance(fold, int) and not (protocol.leaky or protocol.leaves_out_source):
         # A group that is divided between folds shows only where all of them are seen.
-        folds = [f for f in screen_labels(used) if f.kind == DIVIDED_GROUPS]
-        raise_errors(folds)
-    raise_errors(f for f in findings if f.kind != DIVIDED_GROUPS)
+        raise_errors(f for f in screen_groups(used) if f.kind == DIVIDED_GROUPS)
+    raise_errors(findings)
     return [str(finding) for finding in findings if finding.severity == "warning"]
 
 
