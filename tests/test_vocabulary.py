@@ -20,7 +20,7 @@ def vocabulary():
     [
         ("a.py", "import x\nx.in_order()  # sweep\n", [2]),
         ("a.c", "/* in_order\n*/ int in_order;\nint y; // sweep", [2]),
-        ("a.md", "They go by\nturns.\n\nBoth go by turns.\n", [1, 4]),
+        ("a.md", "They go by\nturns.\n\nBoth go by\tturns.\n", [1, 4]),
         ("a.py", "in_orders = 'in_order'\n", []),
     ],
 )
