@@ -67,7 +67,7 @@ def wrong_calls_are_errors(model: busnet.Model) -> None:
     model.predict(7)  # type: ignore[call-overload]
     model.predict("a.png", scale=2)  # type: ignore[call-overload]
     model.segment("a.png", prior={"benign": 1.0})  # type: ignore[call-overload]
-    model.predict({"a.png": 1})  # type: ignore[call-overload]
+    model.predict(object())  # type: ignore[call-overload]
 
 
 def results_have_types(
