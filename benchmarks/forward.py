@@ -29,8 +29,7 @@ def measure(path: Path, seconds: float) -> dict:
     from random_weights import random_images
 
     import busnet
-    from busnet.counter import Counter
-    from busnet.networks import build
+    from busnet.networks import Counter, build
 
     model = busnet.load(path)
     network, size = model.info.network, model.info.image_size

@@ -19,8 +19,7 @@ from random_weights import random_images
 
 import busnet
 from busnet import _core
-from busnet.counter import Counter
-from busnet.networks import Network, build, get_network
+from busnet.networks import Counter, Network, build, get_network
 from busnet.quantization import quantize
 from busnet.weights import load
 

@@ -6,6 +6,7 @@ not for diagnosis or any clinical decision.
 
 from busnet.batch import Outcome
 from busnet.batch.predict import predict_many
+from busnet.default import classify, predict, segment
 from busnet.engine.threads import get_threads, set_threads
 from busnet.errors import (
     BusnetError,
@@ -28,7 +29,7 @@ from busnet.errors import (
 )
 from busnet.images import Picture, read_frames
 from busnet.lesions import Lesion
-from busnet.model import Model, classify, load, predict, segment
+from busnet.model import Model, load
 from busnet.results import Classification, Prediction, Segmentation
 from busnet.version import __version__
 

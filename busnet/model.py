@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,25 +15,15 @@ from busnet.errors import ImageValueError, ModelError, requires_extra
 from busnet.images import ImageLike, is_single, read
 from busnet.inference import features
 from busnet.inference.predictor import Predictor
-from busnet.lesions import Spacing
 from busnet.model_info import ModelInfo
 from busnet.models import DEFAULT, find_model, shipped
 from busnet.networks import STAGES
-from busnet.results import Classification, Prediction, Segmentation
 from busnet.weights import read_arrays
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from busnet.images.types import ImageArray, ImageSequence, OneImage
-    from busnet.inference.options import (
-        ClassifyOptions,
-        PredictOptions,
-        SegmentOptions,
-    )
     from busnet.training.graph import TorchGraph
 
-__all__ = ["Model", "classify", "load", "predict", "segment"]
+__all__ = ["Model", "load"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -243,78 +232,3 @@ def load(model: str | os.PathLike[str] = DEFAULT, *, precision: str = "f32") -> 
 
 def _load_again(model: str, precision: str) -> Model:
     return load(model, precision=precision)
-
-
-@functools.cache
-def _default() -> Model:
-    return load()
-
-
-@overload
-def predict(images: OneImage, **options: Unpack[PredictOptions]) -> Prediction: ...
-@overload
-def predict(
-    images: ImageArray, **options: Unpack[PredictOptions]
-) -> Prediction | list[Prediction]: ...
-@overload
-def predict(
-    images: ImageSequence, **options: Unpack[PredictOptions]
-) -> list[Prediction]: ...
-def predict(
-    images: ImageLike,
-    *,
-    value_range: tuple[float, float] | None = None,
-    spacing: Spacing | None = None,
-    crop: bool = True,
-    prior: Mapping[str, float] | None = None,
-) -> Prediction | list[Prediction]:
-    """Predict with the embedded model; see :meth:`Model.predict`."""
-    return _default().predict(
-        images, value_range=value_range, spacing=spacing, crop=crop, prior=prior
-    )
-
-
-@overload
-def classify(
-    images: OneImage, **options: Unpack[ClassifyOptions]
-) -> Classification: ...
-@overload
-def classify(
-    images: ImageArray, **options: Unpack[ClassifyOptions]
-) -> Classification | list[Classification]: ...
-@overload
-def classify(
-    images: ImageSequence, **options: Unpack[ClassifyOptions]
-) -> list[Classification]: ...
-def classify(
-    images: ImageLike,
-    *,
-    value_range: tuple[float, float] | None = None,
-    crop: bool = True,
-    prior: Mapping[str, float] | None = None,
-) -> Classification | list[Classification]:
-    """Classify with the embedded model; see :meth:`Model.classify`."""
-    return _default().classify(images, value_range=value_range, crop=crop, prior=prior)
-
-
-@overload
-def segment(images: OneImage, **options: Unpack[SegmentOptions]) -> Segmentation: ...
-@overload
-def segment(
-    images: ImageArray, **options: Unpack[SegmentOptions]
-) -> Segmentation | list[Segmentation]: ...
-@overload
-def segment(
-    images: ImageSequence, **options: Unpack[SegmentOptions]
-) -> list[Segmentation]: ...
-def segment(
-    images: ImageLike,
-    *,
-    value_range: tuple[float, float] | None = None,
-    spacing: Spacing | None = None,
-    crop: bool = True,
-) -> Segmentation | list[Segmentation]:
-    """Segment with the embedded model; see :meth:`Model.segment`."""
-    return _default().segment(
-        images, value_range=value_range, spacing=spacing, crop=crop
-    )

@@ -18,10 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from busnet._io import atomic_write
-from busnet.counter import Counter
 from busnet.errors import MissingWeightsError, UnknownNetworkError, WeightsError
 from busnet.model_info import ModelInfo
-from busnet.networks import build
+from busnet.networks import Counter, build
 
 __all__ = ["calibrate", "read_arrays", "read_info", "read_stored", "save"]
 

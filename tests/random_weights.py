@@ -6,9 +6,8 @@ Their scale keeps the activations of deep networks near 1.
 
 import numpy as np
 
-from busnet.counter import Counter
 from busnet.model_info import ModelInfo
-from busnet.networks import build
+from busnet.networks import Counter, build
 from busnet.weights import save
 
 CLASSES = ("normal", "benign", "malignant")

@@ -1,8 +1,7 @@
 import pytest
 
-from busnet.counter import Counter
 from busnet.errors import BusnetError, UnknownNetworkError
-from busnet.networks import HEADS, NETWORKS, build, get_network
+from busnet.networks import HEADS, NETWORKS, Counter, build, get_network
 
 #: Parameters and multiply-accumulates (G, at 224) of torchvision's networks with 1,000
 #: classes and three channels.

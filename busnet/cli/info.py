@@ -13,13 +13,12 @@ from rich.table import Table
 
 from busnet import _core
 from busnet.cli.common import Precision, PrecisionOption, app
-from busnet.counter import Counter
 from busnet.engine import cache
 from busnet.engine.threads import get_threads
 from busnet.model import Model, load
 from busnet.model_info import ModelInfo
 from busnet.models import DEFAULT, shipped
-from busnet.networks import NETWORKS, build, get_network
+from busnet.networks import NETWORKS, Counter, build, get_network
 from busnet.results import NOTICE
 from busnet.version import __version__
 from busnet.weights import read_info

@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from busnet import weights
 from busnet._io import atomic_write
-from busnet.counter import Counter
 from busnet.errors import requires_extra
-from busnet.networks import LESION_EPSILON, Network, build
+from busnet.networks import LESION_EPSILON, Counter, Network, build
 
 with requires_extra("onnx"):
     import onnx
