@@ -1,6 +1,10 @@
 import os
 from pathlib import Path
 
+# Threads that wait sleep, so that tests which run at the same time leave each other
+# the cores. OpenMP reads this when the engine is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import pytest
 from PIL import Image
 from random_weights import save_random
