@@ -59,11 +59,15 @@ demo: build ## predict on the bundled image with the embedded model
 	@cat demo/predictions.csv
 	@echo "outlined lesion: demo/overlays/phantom_overlay.png"
 
+# One process a core; a process without work takes over tests of another. WORKERS=0: none.
+WORKERS ?= $(shell nproc)
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
 test: $(VENV)/tested ## run the test suite
-	$(BIN)/python -m pytest --ignore=tests/training
+	$(PYTEST) --ignore=tests/training
 
 test-train: $(VENV)/trained ## run the tests that need PyTorch
-	$(BIN)/python -m pytest tests/training tests/export/test_onnx.py tests/test_docs.py
+	$(PYTEST) tests/training tests/export/test_onnx.py
 
 # oneDNN for the C tests lies in the environment, headers and library.
 $(VENV)/onednn: $(BIN)/python
