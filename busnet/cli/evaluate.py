@@ -27,7 +27,6 @@ from busnet.cli.evaluation import (
     LeaveOutOption,
     ProtocolOption,
     choose_fold,
-    evaluation_extra,
     print_figures,
     print_leak,
     print_notice,
@@ -36,6 +35,7 @@ from busnet.cli.evaluation import (
     write_text,
 )
 from busnet.data import parse_sources
+from busnet.errors import requires_extra
 from busnet.model import load
 from busnet.models import DEFAULT
 
@@ -79,7 +79,7 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled images (needs the extra busnet[evaluate])."""
     name, part = choose_fold(protocol, fold, leave_out)
-    with evaluation_extra():
+    with requires_extra("evaluate"):
         from busnet.evaluation.comparison import compare_evaluations
         from busnet.evaluation.documents import read_evaluation
         from busnet.evaluation.evaluation import evaluate as measure
@@ -121,7 +121,7 @@ def compare(
     bootstrap: BootstrapOption = 1000,
 ) -> None:
     """Compare two evaluations, paired: figures of the second minus the first."""
-    with evaluation_extra():
+    with requires_extra("evaluate"):
         from busnet.evaluation.comparison import compare_evaluations
         from busnet.evaluation.documents import comparison_to_json, read_evaluation
     comparison = compare_evaluations(
@@ -149,7 +149,7 @@ def pool(
     bootstrap: BootstrapOption = 1000,
 ) -> None:
     """Average evaluations over the hospitals that were left out, each alike."""
-    with evaluation_extra():
+    with requires_extra("evaluate"):
         from busnet.evaluation.comparison import pool_hospitals
         from busnet.evaluation.documents import read_evaluation
         from busnet.evaluation.report import render_report

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,6 @@ from rich.table import Table
 from busnet._io import atomic_write
 from busnet.cli.common import USAGE, fail, messages
 from busnet.data import Fold
-from busnet.errors import requires_extra
 from busnet.results import NOTICE
 
 if TYPE_CHECKING:
@@ -58,19 +56,6 @@ BootstrapOption = Annotated[
 
 #: Figures of strata that are printed; the files hold all of them.
 STRATUM_FIGURES = ("accuracy", "AUC among lesions", "Dice")
-
-
-@contextlib.contextmanager
-def evaluation_extra() -> Iterator[None]:
-    """Say which extra is missing where an import fails.
-
-    Raises
-    ------
-    MissingExtraError
-        If it does.
-    """
-    with requires_extra("evaluate"):
-        yield
 
 
 def choose_fold(

@@ -28,13 +28,13 @@ from busnet.cli.evaluation import (
     LeaveOutOption,
     ProtocolOption,
     choose_fold,
-    evaluation_extra,
     print_leak,
     print_notice,
     report_failures,
     write_text,
 )
 from busnet.data import parse_sources
+from busnet.errors import requires_extra
 from busnet.model import load
 from busnet.models import DEFAULT
 from busnet.results import NOTICE
@@ -62,7 +62,7 @@ def robustness(
     normal images that were called normal no longer are.
     """
     name, part = choose_fold(protocol, fold, leave_out)
-    with evaluation_extra():
+    with requires_extra("evaluate"):
         from busnet.evaluation.perturbations import PERTURBATIONS
         from busnet.evaluation.robustness import measure_robustness
         from busnet.evaluation.scores import Scores
