@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from busnet import _core
 
 __all__ = ["Lesion", "Spacing", "components", "find_lesions", "lesion_mask"]
 
-#: Largest number of pixels to a side of a diagonal's step along an outline.
-MAX_STEP = 16
+#: Largest number of pixels to a side of a step across an outline.
+MAX_STEP = 40
+#: What a step's length costs, in radians for one pixel of the longer side.
+STEP_COST = 0.1
 
 #: Millimetres from one row to the next, and from one column to the next.
 Spacing = tuple[float, float]
@@ -37,7 +40,7 @@ class Lesion:
         moments.
     circularity
         4 pi area / perimeter**2, in 0..1; a disc has 1. The perimeter is Crofton's,
-        from four directions. Of the shape in millimetres where the spacing is known,
+        from eight directions. Of the shape in millimetres where the spacing is known,
         else of the shape in pixels.
     probability
         Mean lesion probability over the component.
@@ -235,28 +238,73 @@ def _perimeters(
 ) -> npt.NDArray[np.float64]:
     """Return the length of each component's outline by Crofton's formula.
 
-    That is how often lines cross it, in four directions: along rows, along columns and
-    along two diagonals. A crossing counts the distance between neighbouring lines of
-    its direction, times the share of all directions that are nearest to it (Lehmann and
-    Legland, Insight Journal 2012). The diagonals go by as many pixels of the shorter
-    side to one of the longer as bring them nearest to 45 degrees; else the directions
-    would be bunched, and long shapes too short.
+    That is how often parallel lines cross it, in eight directions. A crossing counts
+    the distance between neighbouring lines of its direction, times the share of all
+    directions that are nearest to it (Lehmann and Legland, Insight Journal 2012). The
+    directions are spread evenly in millimetres, so that a long shape has the same
+    outline however it lies and whatever shape the pixels have.
     """
     row, column = spacing
-    down = min(MAX_STEP, max(1, round(column / row)))
-    right = min(MAX_STEP, max(1, round(row / column)))
-    share = math.atan2(down * row, right * column) / math.pi  # nearest to a row's
-    diagonal = row * column / math.hypot(down * row, right * column) / 4
-    p = np.pad(labels, ((down, down), (right, right)))
-    pairs = (
-        (p[:, 1:], p[:, :-1], share * row),
-        (p[1:], p[:-1], (0.5 - share) * column),
-        (p[down:, right:], p[:-down, :-right], diagonal),
-        (p[down:, :-right], p[:-down, right:], diagonal),
-    )
+    steps = _directions(spacing)
+    high, wide = max(down for down, _ in steps), max(right for _, right in steps)
+    padded = np.pad(labels, ((high, high), (wide, wide)))
+    angles = [math.atan2(down * row, right * column) for down, right in steps]
     lengths = np.zeros(count + 1)
-    for first, second, weight in pairs:
-        crossed = first != second
-        for side in (first, second):  # number 0 is background
-            lengths += weight * np.bincount(side[crossed], minlength=count + 1)
+    around = [-angles[1], *angles, math.pi - angles[-2]]  # with a neighbour at each end
+    for (down, right), before, after in zip(steps, around, around[2:], strict=False):
+        share = (after - before) / 2 / math.pi
+        apart = row * column / math.hypot(down * row, right * column)
+        oblique = down > 0 and right > 0
+        for crossed in _crossings(padded, down, right, mirrored=oblique):
+            lengths += share * apart * np.bincount(crossed, minlength=count + 1)
     return np.asarray(math.pi / 2 * lengths[1:], np.float64)
+
+
+def _directions(spacing: Spacing) -> list[tuple[int, int]]:
+    """Return steps in pixels (down, right) from along a row to along a column.
+
+    Those between point to about 22.5, 45 and 67.5 degrees in millimetres.
+    """
+    between = [_step(math.radians(angle), spacing) for angle in (22.5, 45, 67.5)]
+    return [(0, 1), *dict.fromkeys(between), (1, 0)]
+
+
+def _step(angle: float, spacing: Spacing) -> tuple[int, int]:
+    """Return the step of one pixel or two of the longer side that suits an angle best.
+
+    It is the one that points there, but rather a short one: long steps cut corners.
+    """
+    row, column = spacing
+    slope = math.tan(angle) * column / row  # pixels down to one to the right
+    candidates = [(_whole(n * slope), n) for n in (1, 2)]
+    candidates += [(n, _whole(n / slope)) for n in (1, 2)]
+
+    def cost(step: tuple[int, int]) -> float:
+        down, right = step[0] * row, step[1] * column
+        length = math.hypot(down, right) / max(row, column)
+        return abs(math.atan2(down, right) - angle) + STEP_COST * length
+
+    return min(candidates, key=cost)
+
+
+def _whole(pixels: float) -> int:
+    return min(MAX_STEP, max(1, round(pixels)))
+
+
+def _crossings(
+    labels: npt.NDArray[np.int32], down: int, right: int, *, mirrored: bool
+) -> Iterator[npt.NDArray[np.int32]]:
+    """Yield the components on both sides of each crossing, 0 for background.
+
+    With ``mirrored`` also those of the steps down and to the left.
+    """
+    height, width = labels.shape
+    rows = slice(0, height - down), slice(down, height)
+    columns = slice(0, width - right), slice(right, width)
+    pairs = [(labels[rows[0], columns[0]], labels[rows[1], columns[1]])]
+    if mirrored:
+        pairs.append((labels[rows[0], columns[1]], labels[rows[1], columns[0]]))
+    for first, second in pairs:
+        crossed = first != second
+        yield first[crossed]
+        yield second[crossed]
