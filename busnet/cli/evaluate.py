@@ -14,6 +14,7 @@ from busnet.cli.common import (
     ModelOption,
     Precision,
     PrecisionOption,
+    PriorOption,
     ThreadsOption,
     app,
     track,
@@ -74,6 +75,7 @@ def evaluate(
     ] = None,
     bootstrap: BootstrapOption = 1000,
     allow_leak: AllowLeakOption = False,
+    prior: PriorOption = None,
     precision: PrecisionOption = Precision.f32,
     threads: ThreadsOption = None,
 ) -> None:
@@ -95,6 +97,7 @@ def evaluate(
         protocol=name,
         fold=part,
         allow_leak=allow_leak,
+        prior=prior,
         bootstrap=bootstrap,
         name=Path(model).name
         + ("" if precision == "f32" else f" in {precision.value}"),

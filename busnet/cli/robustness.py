@@ -15,6 +15,7 @@ from busnet.cli.common import (
     FAILED,
     JsonOption,
     ModelOption,
+    PriorOption,
     ThreadsOption,
     app,
     track,
@@ -54,6 +55,7 @@ def robustness(
     json_file: JsonOption = None,
     bootstrap: BootstrapOption = 1000,
     allow_leak: AllowLeakOption = False,
+    prior: PriorOption = None,
     threads: ThreadsOption = None,
 ) -> None:
     """Measure how figures change with the images (needs the extra busnet[evaluate]).
@@ -64,12 +66,14 @@ def robustness(
     name, part = choose_fold(protocol, fold, leave_out)
     with requires_extra("evaluate"):
         from busnet.evaluation.perturbations import PERTURBATIONS
+        from busnet.evaluation.priors import complete_prior, format_prior, prior_notes
         from busnet.evaluation.robustness import measure_robustness
         from busnet.evaluation.scores import Scores
         from busnet.evaluation.scoring import score_cases
         from busnet.evaluation.selection import read_data, select_cases
     use(threads)
     loaded = load(model)
+    prior = complete_prior(loaded.info, prior)
     listing = read_data(parse_sources(data))
     selection = select_cases(
         loaded.info,
@@ -80,13 +84,20 @@ def robustness(
         track=track,
     )
     failures: list[CaseFailure] = []
-    plain = Scores(score_cases(loaded, selection.cases, on_failure=failures.append))
+    plain = Scores(
+        score_cases(loaded, selection.cases, prior=prior, on_failure=failures.append)
+    )
     failed = {(failure.source, failure.name) for failure in failures}
     cases = [c for c in selection.cases if (c.source, c.name) not in failed]
-    measured = measure_robustness(loaded, cases, plain, bootstrap=bootstrap)
+    measured = measure_robustness(
+        loaded, cases, plain, prior=prior, bootstrap=bootstrap
+    )
     rows = list(track(measured, len(PERTURBATIONS), "perturbing"))
-    print_leak(selection.leak, [*map(str, listing.findings), *selection.notes])
-    _print_rows(rows)
+    print_leak(
+        selection.leak,
+        [*map(str, listing.findings), *selection.notes, *prior_notes(plain, prior)],
+    )
+    _print_rows(rows, format_prior(prior))
     print_notice()
     if json_file is not None:
         document = {
@@ -94,6 +105,7 @@ def robustness(
             "model": Path(model).name,
             "protocol": selection.protocol,
             "fold": selection.fold,
+            "prior": prior,
             "leaky": bool(selection.leak),
             "leak": selection.leak,
             "images": len(cases),
@@ -105,9 +117,11 @@ def robustness(
         sys.exit(FAILED)
 
 
-def _print_rows(rows: list[Robustness]) -> None:
+def _print_rows(rows: list[Robustness], prior: str) -> None:
     figures = list(dict.fromkeys(name for row in rows for name in row.changes))
     table = Table("perturbation", *figures, "normals lost")
+    if prior:
+        table.title = escape(f"prior {prior}")
     for row in rows:
         cells = [escape(str(row.changes.get(name, ""))) for name in figures]
         lost = f"{row.lost} of {row.normals}" if row.normals else ""

@@ -28,12 +28,15 @@ class Comparison:
         Why the figures of either are too good to be true, or "".
     differences
         Every figure of the second minus that of the first, paired.
+    prior
+        Class shares that the probabilities of both were re-weighed for, or None.
     """
 
     first: str
     second: str
     leak: str
     differences: Mapping[str, Interval]
+    prior: Mapping[str, float] | None = None
 
     @property
     def title(self) -> str:
@@ -49,10 +52,12 @@ def compare_evaluations(
     Raises
     ------
     DataError
-        If they are not of the same cases, or only one is a macro average.
+        If they are not of the same cases, only one is a macro average, or their
+        probabilities were re-weighed for different class shares.
     """
     if first.macro != second.macro:
         raise DataError("one of the two evaluations is a macro average, the other not")
+    _check_priors((first, second))
     return Comparison(
         first.title,
         second.title,
@@ -64,6 +69,7 @@ def compare_evaluations(
             count=bootstrap,
             seed=seed,
         ),
+        first.prior,
     )
 
 
@@ -81,7 +87,8 @@ def pool_hospitals(
     ------
     DataError
         If there are fewer than two, one is by another protocol, they are of different
-        networks, or two are of the same source.
+        networks, two are of the same source, or their probabilities were re-weighed
+        for different class shares.
     """
     if len(evaluations) < 2:
         raise DataError("a macro average needs two evaluations or more")
@@ -98,8 +105,7 @@ def pool_hospitals(
     for source in sources:
         if sources.count(source) > 1:
             raise DataError(f"two evaluations are of {source}")
-    if any(evaluation.prior != evaluations[0].prior for evaluation in evaluations):
-        raise DataError("the evaluations are re-weighed for different class shares")
+    _check_priors(evaluations)
     scores = Scores(case for evaluation in evaluations for case in evaluation.scores)
     return Evaluation(
         model=", ".join(evaluation.model for evaluation in evaluations),
@@ -119,3 +125,14 @@ def pool_hospitals(
         prior=evaluations[0].prior,
         macro=True,
     )
+
+
+def _check_priors(evaluations: Sequence[Evaluation]) -> None:
+    """Refuse evaluations whose probabilities mean different things."""
+    for evaluation in evaluations[1:]:
+        if evaluation.prior != evaluations[0].prior:
+            texts = [e.prior_text or "none" for e in (evaluations[0], evaluation)]
+            raise DataError(
+                f"the evaluations have different priors, {texts[0]} and {texts[1]}: "
+                f"their figures cannot be compared or averaged"
+            )

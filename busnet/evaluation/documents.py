@@ -77,6 +77,7 @@ def comparison_to_json(comparison: Comparison) -> str:
         "busnet": __version__,
         "first": comparison.first,
         "second": comparison.second,
+        "prior": None if comparison.prior is None else dict(comparison.prior),
         "leaky": bool(comparison.leak),
         "leak": comparison.leak,
     }
@@ -92,13 +93,14 @@ def cases_to_csv(evaluation: Evaluation) -> str:
     attributes = sorted(
         {name for case in evaluation.scores for name in case.attributes}
     )
-    rows: list[list[object]] = [[*fields, *shares, *attributes, "leak"]]
+    rows: list[list[object]] = [[*fields, *shares, *attributes, "prior", "leak"]]
     for case in evaluation.scores:
         rows.append(
             [
                 *(getattr(case, field) for field in fields),
                 *case.probabilities,
                 *(case.attributes.get(name, "") for name in attributes),
+                evaluation.prior_text,
                 evaluation.leak,
             ]
         )
@@ -118,6 +120,7 @@ def figures_to_csv(evaluation: Evaluation) -> str:
             "value",
             "low",
             "high",
+            "prior",
             "leak",
         ]
     ]
@@ -135,6 +138,7 @@ def figures_to_csv(evaluation: Evaluation) -> str:
                     stratum.is_small,
                     name,
                     *numbers,
+                    evaluation.prior_text,
                     evaluation.leak,
                 ]
             )

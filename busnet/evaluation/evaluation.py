@@ -13,6 +13,7 @@ from busnet.data import CLASSES, Case, Fold
 from busnet.data.findings import plural
 from busnet.errors import DataError
 from busnet.evaluation.intervals import Interval, intervals
+from busnet.evaluation.priors import complete_prior, format_prior, prior_notes
 from busnet.evaluation.scores import Scores
 from busnet.evaluation.scoring import CaseFailure, score_cases
 from busnet.evaluation.selection import (
@@ -58,7 +59,8 @@ class Evaluation:
     notes
         What else must be known of the figures.
     prior
-        Class shares of the cohort that the probabilities were re-weighed for, or None.
+        Share of each class in the cohort that the probabilities were re-weighed for,
+        or None if they are as the model gives them.
     macro
         Whether the figures are means of the sources' figures.
     """
@@ -80,13 +82,18 @@ class Evaluation:
     @property
     def title(self) -> str:
         """One line that says what this is."""
+        title = f"{self.network} on {self.protocol}"
         if self.macro:
-            names = ", ".join(self.sources)
-            return f"{self.network} on {self.protocol}, macro average over {names}"
-        if self.fold is None:
-            return f"{self.network} on {self.protocol}"
-        part = "fold" if isinstance(self.fold, int) else "left out"
-        return f"{self.network} on {self.protocol}, {part} {self.fold}"
+            title += f", macro average over {', '.join(self.sources)}"
+        elif self.fold is not None:
+            part = "fold" if isinstance(self.fold, int) else "left out"
+            title += f", {part} {self.fold}"
+        return title if self.prior is None else f"{title}, prior {self.prior_text}"
+
+    @property
+    def prior_text(self) -> str:
+        """The prior as the shell takes it, or "" without one."""
+        return format_prior(self.prior)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -119,6 +126,7 @@ def evaluate(
     protocol: str | None = None,
     fold: Fold = None,
     allow_leak: bool = False,
+    prior: Mapping[str, float] | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     name: str = "",
@@ -142,6 +150,10 @@ def evaluate(
     allow_leak
         Whether cases that the model was trained on may be evaluated; the evaluation
         then says so.
+    prior
+        Probability of each class, by name, in the cohort that the data stands for, as
+        for :meth:`busnet.Model.predict`; every figure that is computed from
+        probabilities is then of the re-weighed ones. By default those of training.
     bootstrap, seed
         Number of bootstrap draws and their seed.
     name
@@ -155,8 +167,12 @@ def evaluate(
         If the data, the protocol or the fold cannot be used, or no case can be read.
     LeakError
         If the model was trained on some of the cases and that is not allowed.
+    ModelError
+        If the prior's numbers are not probabilities of the model's classes, or the
+        model does not classify.
     """
     loaded = model if isinstance(model, Model) else load(model)
+    prior = complete_prior(loaded.info, prior)
     listing = read_data(data)
     selection = select_cases(
         loaded.info,
@@ -167,7 +183,9 @@ def evaluate(
         track=track,
     )
     failures: list[CaseFailure] = []
-    scored = score_cases(loaded, selection.cases, on_failure=failures.append)
+    scored = score_cases(
+        loaded, selection.cases, prior=prior, on_failure=failures.append
+    )
     listed = list(track(scored, len(selection.cases), "evaluating"))
     if not listed:
         raise DataError(
@@ -190,7 +208,9 @@ def evaluate(
             *(str(finding) for finding in listing.findings),
             *selection.notes,
             *_mask_notes(selection.cases, scores),
+            *prior_notes(scores, prior),
         ),
+        prior=prior,
     )
 
 

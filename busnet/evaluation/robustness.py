@@ -46,7 +46,12 @@ class Robustness:
 
 
 def measure_robustness(
-    model: Model, cases: Sequence[Case], plain: Scores, *, bootstrap: int = 1000
+    model: Model,
+    cases: Sequence[Case],
+    plain: Scores,
+    *,
+    prior: Mapping[str, float] | None = None,
+    bootstrap: int = 1000,
 ) -> Iterator[Robustness]:
     """Yield what each perturbation does, one after the other.
 
@@ -55,12 +60,14 @@ def measure_robustness(
     model, cases
         What is measured on what; every case must be readable.
     plain
-        The scores of the unchanged cases.
+        The scores of the unchanged cases, under the same prior.
+    prior
+        Class shares that probabilities are re-weighed for.
     bootstrap
         Number of bootstrap draws.
     """
     for perturbation in PERTURBATIONS:
-        changed = Scores(score_cases(model, cases, change=perturbation))
+        changed = Scores(score_cases(model, cases, change=perturbation, prior=prior))
         differences = compare(plain, changed, count=bootstrap)
         normals, lost = count_lost_normals(plain, changed)
         yield Robustness(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -13,8 +13,10 @@ import numpy.typing as npt
 from busnet.data import CLASSES, Case
 from busnet.errors import BusnetError, DataError
 from busnet.evaluation.overlap import compare_masks
+from busnet.evaluation.priors import complete_prior
 from busnet.evaluation.scores import CaseScore
 from busnet.images import Picture
+from busnet.inference import Options
 from busnet.model import Model
 from busnet.results import Classification, Prediction, Segmentation
 
@@ -50,6 +52,7 @@ def score_cases(
     cases: Iterable[Case],
     *,
     change: Change | None = None,
+    prior: Mapping[str, float] | None = None,
     on_failure: Callable[[CaseFailure], None] | None = None,
 ) -> Iterator[CaseScore]:
     """Yield the scores of cases under a model, in their order.
@@ -63,6 +66,9 @@ def score_cases(
         class by their mask only.
     change
         What to do to each picture first.
+    prior
+        Class shares of the cohort that probabilities are re-weighed for; by default
+        they are as the model gives them.
     on_failure
         What takes the cases whose files cannot be read; they are left out. By default
         their error is raised.
@@ -71,9 +77,12 @@ def score_cases(
     ------
     DataError
         If the model's classes are others.
+    ModelError
+        If the prior is none, or the model does not classify.
     BusnetError
         If a case cannot be read and nothing takes the failure.
     """
+    options = Options(prior=complete_prior(model.info, prior))
     if set(model.info.classes) != set(CLASSES):
         raise DataError(
             f"the model's classes are {', '.join(model.info.classes)}, "
@@ -97,7 +106,7 @@ def score_cases(
             waiting.append((case, mask))
             yield picture
 
-    for result in model.stream(pictures(), _kind(model)):
+    for result in model.stream(pictures(), _kind(model), options):
         yield _score(*waiting.popleft(), result)
 
 

@@ -3,12 +3,13 @@
 from busnet.inference.decode import Fields, decode
 from busnet.inference.options import Options
 from busnet.inference.pipeline import Computed, pipeline
-from busnet.inference.views import heads_of, results
+from busnet.inference.views import check_prior, heads_of, results
 
 __all__ = [
     "Computed",
     "Fields",
     "Options",
+    "check_prior",
     "decode",
     "heads_of",
     "pipeline",

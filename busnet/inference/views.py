@@ -19,7 +19,7 @@ from busnet.lesions import Spacing
 from busnet.networks import Head
 from busnet.results import NORMAL, Classification, Result, Segmentation
 
-__all__ = ["heads_of", "results"]
+__all__ = ["check_prior", "heads_of", "results"]
 
 R = TypeVar("R", bound=Result)
 D = TypeVar("D", bound=np.generic)
@@ -49,7 +49,7 @@ def results(
         If the prior names a class that the model lacks.
     """
     info = session.info
-    _check_prior(info.classes, options.prior)
+    check_prior(info.classes, options.prior)
     wholes, seen = itertools.tee(pictures)
     parts = (
         picture.part(region) for picture in seen for region in options.views(picture)
@@ -64,7 +64,14 @@ def results(
         yield _result(picture, regions, candidates, kind, options)
 
 
-def _check_prior(classes: Sequence[str], prior: Mapping[str, float] | None) -> None:
+def check_prior(classes: Sequence[str], prior: Mapping[str, float] | None) -> None:
+    """Refuse a prior that names a class which is none of the given ones.
+
+    Raises
+    ------
+    ModelError
+        If it does.
+    """
     for name in prior or ():
         if name not in classes:
             raise ModelError(

@@ -195,3 +195,36 @@ def test_robustness(invoke, common, tmp_path):
     assert names == [perturbation.name for perturbation in PERTURBATIONS]
     assert document["images"] == 9
     assert document["leaky"] is False
+
+
+def test_a_prior_is_in_every_output(invoke, common, tmp_path):
+    text = "normal=0,benign=0.6,malignant=0.4"
+    plain, out = tmp_path / "plain.json", tmp_path / "e.json"
+    invoke("evaluate", *common, "--json", plain)
+    report = tmp_path / "r.html"
+    done = invoke(
+        "evaluate", *common, "--prior", text, "--json", out, "--report", report
+    )
+    assert f"prior {text}" in words(done.out)
+    assert f"prior {text}" in report.read_text()
+    document = json.loads(out.read_text())
+    assert document["prior"] == {"normal": 0, "benign": 0.6, "malignant": 0.4}
+    before = json.loads(plain.read_text())
+    assert before["prior"] is None
+    assert before["figures"]["Brier score"] != document["figures"]["Brier score"]
+    refused = invoke("compare", plain, out, check=1)
+    assert "different priors, none and normal=0" in words(refused.err)
+    refused = invoke("evaluate", *common, "--prior", "cyst=1", check=1)
+    assert "no class 'cyst'" in words(refused.err)
+
+
+def test_robustness_under_a_prior(invoke, common, tmp_path, monkeypatch):
+    monkeypatch.setattr("busnet.evaluation.robustness.PERTURBATIONS", PERTURBATIONS[:1])
+    out = tmp_path / "r.json"
+    done = invoke(
+        "robustness", *common, "--json", out, "--prior", "benign=0.6,malignant=0.4"
+    )
+    assert "prior normal=0,benign=0.6,malignant=0.4" in words(done.out)
+    document = json.loads(out.read_text())
+    assert document["prior"] == {"normal": 0, "benign": 0.6, "malignant": 0.4}
+    assert document["rows"][0]["normals"] == 0  # none can be called normal

@@ -15,7 +15,7 @@ from random_weights import save_random
 
 import busnet
 from busnet.data import CLASSES, read_custom
-from busnet.errors import DataError, LeakError
+from busnet.errors import DataError, LeakError, ModelError
 from busnet.evaluation.comparison import compare_evaluations, pool_hospitals
 from busnet.evaluation.documents import (
     cases_to_csv,
@@ -373,3 +373,67 @@ def test_what_cannot_be_pooled_is_refused(hospitals):
     for change in ({"protocol": "busi-group5"}, {"fold": None}):
         with pytest.raises(DataError, match="by the protocol hospitals"):
             pool_hospitals([first, dataclasses.replace(second, **change)])
+
+
+PRIOR = {"normal": 0.0, "benign": 0.75, "malignant": 0.25}
+
+
+def test_a_prior_weighs_every_figure_and_is_in_every_output(
+    model, phantom_data, evaluation, tmp_path
+):
+    got = evaluate(
+        model, phantom_data, bootstrap=20, prior={"malignant": 0.25, "benign": 0.75}
+    )
+    assert got.prior == PRIOR
+    assumed = model.info.class_shares
+    for plain, weighed in zip(evaluation.scores, got.scores, strict=True):
+        ratios = [PRIOR[name] / assumed.get(name, 1 / 3) for name in CLASSES]
+        products = [p * r for p, r in zip(plain.probabilities, ratios, strict=True)]
+        expected = [product / sum(products) for product in products]
+        assert weighed.probabilities == pytest.approx(expected)
+        assert (weighed.dice, weighed.hd95) == (plain.dice, plain.hd95)
+    expected = intervals(got.scores, count=20)
+    assert str(got.figures) == str(expected)
+    brier = got.figures["Brier score"].value
+    assert brier != pytest.approx(evaluation.figures["Brier score"].value)
+    assert got.figures["normal recall"].value == 0
+    assert "3 normal images can never be classified rightly" in " ".join(got.notes)
+
+    text = "normal=0,benign=0.75,malignant=0.25"
+    assert got.title == f"{evaluation.title}, prior {text}"
+    assert json.loads(evaluation_to_json(got))["prior"] == PRIOR
+    assert f"<h1>{got.title}</h1>" in render_report(got)
+    for table in (cases_to_csv, figures_to_csv):
+        assert {row["prior"] for row in rows_of(table(got))} == {text}
+        assert {row["prior"] for row in rows_of(table(evaluation))} == {""}
+    path = tmp_path / "e.json"
+    path.write_text(evaluation_to_json(got))
+    comparison = compare_evaluations(read_evaluation(path), got, bootstrap=10)
+    assert text in comparison.title
+    assert json.loads(comparison_to_json(comparison))["prior"] == PRIOR
+
+
+def test_what_is_no_prior_of_the_model_is_refused(model, phantom_data, tmp_path):
+    with pytest.raises(ModelError, match="no class 'cyst'"):
+        evaluate(model, phantom_data, prior={"cyst": 1.0})
+    with pytest.raises(ModelError, match=r"add up to 0\.5"):
+        evaluate(model, phantom_data, prior={"benign": 0.5})
+    row = get_network("resnet18", channels=1, heads=("mask",))
+    path = save_random(tmp_path / "w.safetensors", row)
+    with pytest.raises(ModelError, match="does not classify"):
+        evaluate(path, phantom_data, prior={"benign": 1.0})
+
+
+def test_evaluations_of_different_priors_do_not_mix(hospitals):
+    first, second, third = hospitals
+    weighed = dataclasses.replace(third, prior=PRIOR)
+    pattern = r"different priors, none and normal=0,benign=0.75,malignant=0.25"
+    with pytest.raises(DataError, match=pattern):
+        pool_hospitals([first, second, weighed])
+    with pytest.raises(DataError, match=pattern):
+        compare_evaluations(third, weighed)
+    pooled = pool_hospitals(
+        [dataclasses.replace(h, prior=PRIOR) for h in hospitals], bootstrap=10
+    )
+    assert pooled.prior == PRIOR
+    assert "prior normal=0" in pooled.title
