@@ -4,7 +4,7 @@ from busnet.data.brest import read_brest
 from busnet.data.busbra import read_busbra
 from busnet.data.busi import read_busi
 from busnet.data.busuclm import read_busuclm
-from busnet.data.cases import CLASSES, Case
+from busnet.data.cases import BENIGN_INDEX, CLASSES, MALIGNANT_INDEX, NORMAL_INDEX, Case
 from busnet.data.checking import CheckReport, SourceCounts, check
 from busnet.data.custom import read_custom
 from busnet.data.findings import Finding, Listing
@@ -27,7 +27,10 @@ from busnet.data.sources import (
 from busnet.data.splits import Split, split
 
 __all__ = [
+    "BENIGN_INDEX",
     "CLASSES",
+    "MALIGNANT_INDEX",
+    "NORMAL_INDEX",
     "PROTOCOLS",
     "READERS",
     "Case",

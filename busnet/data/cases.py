@@ -12,10 +12,11 @@ import numpy.typing as npt
 from busnet.errors import DataError
 from busnet.images import Picture, read_image, read_mask
 
-__all__ = ["CLASSES", "Case"]
+__all__ = ["BENIGN_INDEX", "CLASSES", "MALIGNANT_INDEX", "NORMAL_INDEX", "Case"]
 
 #: The classes in the order that busnet's own models use.
 CLASSES = ("normal", "benign", "malignant")
+NORMAL_INDEX, BENIGN_INDEX, MALIGNANT_INDEX = range(3)
 
 
 @dataclasses.dataclass(frozen=True)

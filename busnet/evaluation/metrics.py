@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from busnet.data import CLASSES
+from busnet.data import BENIGN_INDEX, CLASSES, MALIGNANT_INDEX, NORMAL_INDEX
 from busnet.evaluation.ranking import Ranking, ratio
 from busnet.evaluation.scores import Scores
 
@@ -43,10 +43,6 @@ DETECTION_IOU = 0.1
 
 #: Lesion sizes: from which to below which share of the image.
 SIZES = {"small": (0.0, 0.04), "medium": (0.04, 0.12), "large": (0.12, 2.0)}
-
-NORMAL_INDEX, BENIGN_INDEX, MALIGNANT_INDEX = (
-    CLASSES.index(name) for name in ("normal", "benign", "malignant")
-)
 
 
 def compute_figures(scores: Scores, weights: Weights | None = None) -> Figures:

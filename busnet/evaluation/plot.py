@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from busnet.data import CLASSES
+from busnet.data import BENIGN_INDEX, CLASSES, MALIGNANT_INDEX
 from busnet.errors import requires_extra
 
 with requires_extra("evaluate"):
     from sklearn import metrics as sk
 
     from busnet.evaluation.metrics import (
-        BENIGN_INDEX,
         BINS,
-        MALIGNANT_INDEX,
         SIZES,
         calibration_bins,
         confusion,

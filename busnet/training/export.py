@@ -15,19 +15,13 @@ from busnet import weights
 from busnet.data import CLASSES, ContentHashes
 from busnet.model_info import ModelInfo
 from busnet.training.calibration import calibrated, case_weights, fit_lesion_peak
+from busnet.training.device import device_title
 from busnet.training.examples import UNKNOWN, Examples
 from busnet.training.measures import Outputs, compute_outputs
 from busnet.training.trainer import Trainer
 from busnet.version import __version__
 
 __all__ = ["calibrate_on", "export", "module_arrays"]
-
-
-def device_title(device: torch.device) -> str:
-    """Return what a device is called: a GPU's product name, else its kind."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return device.type
 
 
 def start_provenance(trainer: Trainer) -> str | dict[str, object]:

@@ -11,11 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from busnet.data import CLASSES
+from busnet.data import BENIGN_INDEX, MALIGNANT_INDEX, NORMAL_INDEX
 
 __all__ = ["class_loss", "class_weights", "mask_loss", "silence_loss"]
-
-NORMAL, BENIGN, MALIGNANT = map(CLASSES.index, ("normal", "benign", "malignant"))
 
 
 def class_weights(shares: Sequence[float]) -> Tensor:
@@ -59,10 +57,15 @@ def class_loss(
     """
     known = (labels >= 0).float()
     label = labels.clamp(min=0)
-    lesion, malignant = (label != NORMAL).float(), (label == MALIGNANT).float()
-    either = torch.logaddexp(logits[:, BENIGN], logits[:, MALIGNANT])
-    detection = _binary(either - logits[:, NORMAL], lesion, smoothing)
-    kind = _binary(logits[:, MALIGNANT] - logits[:, BENIGN], malignant, smoothing)
+    lesion, malignant = (
+        (label != NORMAL_INDEX).float(),
+        (label == MALIGNANT_INDEX).float(),
+    )
+    either = torch.logaddexp(logits[:, BENIGN_INDEX], logits[:, MALIGNANT_INDEX])
+    detection = _binary(either - logits[:, NORMAL_INDEX], lesion, smoothing)
+    kind = _binary(
+        logits[:, MALIGNANT_INDEX] - logits[:, BENIGN_INDEX], malignant, smoothing
+    )
     if detects is not None:
         detection = detection * detects
     weight = weights[label] * known

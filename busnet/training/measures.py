@@ -12,14 +12,12 @@ from scipy.special import softmax
 from scipy.stats import mannwhitneyu
 from torch import Tensor
 
-from busnet.data import CLASSES
+from busnet.data import BENIGN_INDEX, MALIGNANT_INDEX, NORMAL_INDEX
 from busnet.training.examples import UNKNOWN, Examples
 from busnet.training.graph import TorchGraph
 from busnet.training.step import forward
 
 __all__ = ["Outputs", "average_sources", "compute_outputs", "measure"]
-
-NORMAL, BENIGN, MALIGNANT = map(CLASSES.index, ("normal", "benign", "malignant"))
 
 #: Figures of which the score is the mean; in those after them less is better.
 SCORED = ("balanced accuracy", "AUC among lesions", "AUC of lesions", "Dice")
@@ -109,20 +107,22 @@ def _class_figures(
     shares = softmax(logits, axis=1)
     guess = logits.argmax(1)
     classes = np.unique(labels)
-    lesion = labels != NORMAL
-    malignant = labels[lesion] == MALIGNANT
+    lesion = labels != NORMAL_INDEX
+    malignant = labels[lesion] == MALIGNANT_INDEX
     own = {
         "accuracy": float((guess == labels).mean()),
         "balanced accuracy": float(
             np.mean([(guess[labels == c] == c).mean() for c in classes])
         ),
     }
-    among = logits[lesion, MALIGNANT] - logits[lesion, BENIGN]
+    among = logits[lesion, MALIGNANT_INDEX] - logits[lesion, BENIGN_INDEX]
     _add_auc(own, "AUC among lesions", among, malignant)
-    _add_auc(own, "AUC of malignant", shares[:, MALIGNANT], labels == MALIGNANT)
-    _add_auc(own, "AUC of lesions", 1 - shares[:, NORMAL], lesion)
+    _add_auc(
+        own, "AUC of malignant", shares[:, MALIGNANT_INDEX], labels == MALIGNANT_INDEX
+    )
+    _add_auc(own, "AUC of lesions", 1 - shares[:, NORMAL_INDEX], lesion)
     if lesion.any():
-        own["called normal"] = float((guess[lesion] == NORMAL).mean())
+        own["called normal"] = float((guess[lesion] == NORMAL_INDEX).mean())
     return own
 
 

@@ -24,7 +24,13 @@ from busnet.errors import WeightsError
 from busnet.networks import IMAGENET_STD, Network
 from busnet.training.graph import TorchGraph, load_arrays
 
-__all__ = ["initialise", "load_weights", "re_estimate_norms", "zero_last_norms"]
+__all__ = [
+    "fresh_layers",
+    "initialise",
+    "load_weights",
+    "re_estimate_norms",
+    "zero_last_norms",
+]
 
 _FILES = {
     "bottleneck": "resnet152_imagenet_partial.safetensors",
@@ -32,7 +38,21 @@ _FILES = {
 }
 _SOURCE_DEPTHS = {"bottleneck": (3, 8, 36, 3), "basic": (2, 2, 2, 2)}
 
+#: Layers that start at random after ImageNet weights.
+_FRESH = ("layer4.", "fc.", "lesion_fc.", "decoder.")
+
 _BLOCK = re.compile(r"layer([1-4])\.(\d+)\.(.+)")
+
+
+def fresh_layers(start: Path | None) -> tuple[str, ...]:
+    """Return how the names of arrays begin that start at random.
+
+    Without a start these are all, with a folder of partial weights the last layers,
+    with a weights file none.
+    """
+    if start is None:
+        return ("",)
+    return _FRESH if start.is_dir() else ()
 
 
 def zero_last_norms(graph: TorchGraph, network: Network, stages: str = "4") -> None:

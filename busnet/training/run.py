@@ -18,8 +18,9 @@ from busnet.data.findings import raise_errors
 from busnet.model_info import ModelInfo
 from busnet.networks import Network
 from busnet.training.export import export
+from busnet.training.progress import Progress
 from busnet.training.recipe import Recipe
-from busnet.training.trainer import Progress, Trainer
+from busnet.training.trainer import Trainer
 
 __all__ = ["Job", "file_name", "run"]
 

@@ -14,25 +14,13 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from busnet.data import CLASSES
+from busnet.data import CLASSES, NORMAL_INDEX
 from busnet.errors import DataError
 from busnet.training.examples import UNKNOWN, Examples
+from busnet.training.windows import Flags, Floats, Integers, Windows
 
 __all__ = ["Draws", "Sampler", "Sampling"]
-
-NORMAL = CLASSES.index("normal")
-
-#: How far the sides of a lesion-free window may differ, long to short.
-MAX_ASPECT = 2.0
-
-#: Share of a lesion's height and width that a crop shows at least.
-MIN_IN_VIEW = 0.75
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,15 +133,14 @@ class Sampler:
         self.steps = steps if steps is not None else -(-len(examples) // batch)
         self._examples = examples
         self._seed = seed
-        self._strips = _lesion_free_strips(examples, sampling)
-        self._strata = _strata(examples, self._eligible) if sampling.balanced else []
+        self._windows = Windows(
+            examples,
+            min_crop=sampling.min_crop,
+            margin=sampling.margin if sampling.lesion_free else None,
+        )
+        has_room = self._windows.has_room
+        self._strata = _strata(examples, has_room) if sampling.balanced else []
         self._shares = _shares(self._strata, examples, sampling)
-
-    @property
-    def _eligible(self) -> Flags:
-        """Whether an example has room for a lesion-free crop, (N,)."""
-        wanted = self.sampling.lesion_free > 0
-        return np.asarray((self._strips[..., 2] > 0).any(1) & wanted)
 
     @property
     def class_shares(self) -> Floats:
@@ -172,7 +159,7 @@ class Sampler:
         """Whether a source contributes normal images or crops, (sources,)."""
         examples = self._examples
         has_normals = np.zeros(len(examples.names), np.bool_)
-        has_normals[examples.sources[examples.labels == NORMAL]] = True
+        has_normals[examples.sources[examples.labels == NORMAL_INDEX]] = True
         for stratum in self._strata:
             if stratum.lesion_free:
                 has_normals[stratum.source] = True
@@ -197,7 +184,7 @@ class Sampler:
         else:
             index, free = self._shuffle(rng, count), np.zeros(count, np.bool_)
         cropped = (rng.random(count) < self.sampling.crop) & ~free
-        window = self._windows(rng, index, free, cropped)
+        window = self._windows.draw(rng, index, free, cropped)
         shape = (self.steps, self.batch)
         return Draws(
             index.reshape(shape),
@@ -238,117 +225,8 @@ class Sampler:
             partner[here] = rng.choice(pool, int(here.sum()))
         return partner
 
-    def _windows(
-        self,
-        rng: np.random.Generator,
-        index: Integers,
-        free: Flags,
-        cropped: Flags,
-    ) -> Floats:
-        """Return what each draw sees: the whole image, or a crop of it."""
-        boxes = self._examples.frames[index].astype(np.float64)
-        boxes[free] = self._lesion_free_windows(rng, index[free])
-        boxes[cropped] = self._crops(rng, index[cropped])
-        centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-        return np.concatenate((centre, boxes[:, 2:] - boxes[:, :2]), 1)
 
-    def _lesion_free_windows(self, rng: np.random.Generator, index: Integers) -> Floats:
-        """Return boxes beside the lesion: in one of the four strips around it."""
-        if not index.size:
-            return np.zeros((0, 4))
-        strips = self._strips[index]
-        areas = strips[..., 2] * strips[..., 3]
-        bounds = np.cumsum(areas, 1)
-        pick = (rng.random(len(index))[:, None] * bounds[:, -1:] >= bounds).sum(1)
-        strip = strips[np.arange(len(index)), np.minimum(pick, 3)]
-        low = _min_sides(self._examples.frames[index], self.sampling.min_crop)
-        high, wide = (
-            low + rng.random(len(index)) * np.maximum(strip[:, i] - low, 0)
-            for i in (2, 3)
-        )
-        high, wide = (
-            np.minimum(high, wide * MAX_ASPECT),
-            np.minimum(wide, high * MAX_ASPECT),
-        )
-        top = strip[:, 0] + rng.random(len(index)) * (strip[:, 2] - high)
-        left = strip[:, 1] + rng.random(len(index)) * (strip[:, 3] - wide)
-        return np.stack((top, left, top + high, left + wide), 1)
-
-    def _crops(self, rng: np.random.Generator, index: Integers) -> Floats:
-        """Return boxes with the lesion in view, as large as lesion-free ones."""
-        frames = self._examples.frames[index].astype(np.float64)
-        lesions = self._examples.lesions[index].astype(np.float64)
-        sides = self._crop_sides(rng, index)
-        whole = frames[:, 2:] - frames[:, :2]
-        sides = np.maximum(sides, MIN_IN_VIEW * (lesions[:, 2:] - lesions[:, :2]))
-        # A lesion that nobody outlined may be anywhere.
-        somewhere = ~self._examples.has_lesion[index]
-        hidden = somewhere & (self._examples.labels[index] != NORMAL)
-        sides[hidden] = whole[hidden]
-        sides = np.minimum(sides, whole)
-        first = np.minimum(lesions[:, :2], lesions[:, 2:] - sides)
-        last = np.maximum(lesions[:, :2], lesions[:, 2:] - sides)
-        first[somewhere], last[somewhere] = 0, 1
-        lowest, highest = frames[:, :2], frames[:, 2:] - sides
-        first, last = (np.clip(end, lowest, highest) for end in (first, last))
-        corner = first + rng.random(first.shape) * (last - first)
-        return np.concatenate((corner, corner + sides), 1)
-
-    def _crop_sides(self, rng: np.random.Generator, index: Integers) -> Floats:
-        """Return heights and widths of crops, (N, 2): half of them a lesion-free one's.
-
-        The others are anything from the smallest side to the whole.
-        """
-        frames = self._examples.frames[index].astype(np.float64)
-        low = _min_sides(frames, self.sampling.min_crop)[:, None]
-        sides = low + rng.random((len(index), 2)) * (
-            frames[:, 2:] - frames[:, :2] - low
-        )
-        alike = rng.random(len(index)) < 0.5
-        sources = self._examples.sources
-        for source in np.unique(sources[index]):
-            pool = np.flatnonzero(self._eligible & (sources == source))
-            here = np.flatnonzero(alike & (sources[index] == source))
-            if pool.size and here.size:
-                boxes = self._lesion_free_windows(rng, rng.choice(pool, here.size))
-                sides[here] = boxes[:, 2:] - boxes[:, :2]
-        return sides
-
-
-def _min_sides(frames: npt.NDArray[np.floating], share: float) -> Floats:
-    """Return the smallest side of a crop in each frame, (N,)."""
-    return np.asarray((frames[:, 2:] - frames[:, :2]).min(1) * share, np.float64)
-
-
-def _lesion_free_strips(examples: Examples, sampling: Sampling) -> Floats:
-    """Return top, left, height and width of what lies above, below, left and right.
-
-    (N, 4, 4); zeros where a strip is too narrow, or the lesion is not known.
-    """
-    frames = examples.frames.astype(np.float64)
-    lesions = examples.lesions.astype(np.float64)
-    margin = sampling.margin * (frames[:, 2:] - frames[:, :2]).max(1)
-    top, left, bottom, right = frames.T
-    high, wide = bottom - top, right - left
-    above, before = lesions[:, 0] - margin - top, lesions[:, 1] - margin - left
-    under, behind = lesions[:, 2] + margin, lesions[:, 3] + margin
-    strips = np.stack(
-        (
-            np.stack((top, left, above, wide), 1),
-            np.stack((under, left, bottom - under, wide), 1),
-            np.stack((top, left, high, before), 1),
-            np.stack((top, behind, high, right - behind), 1),
-        ),
-        1,
-    )
-    low = _min_sides(frames, sampling.min_crop)[:, None]
-    usable = (strips[..., 2:] >= low[..., None]).all(2)
-    usable &= (examples.masked & examples.has_lesion)[:, None]
-    strips[~usable] = 0
-    return np.asarray(strips)
-
-
-def _strata(examples: Examples, eligible: Flags) -> list[_Stratum]:
+def _strata(examples: Examples, has_room: Flags) -> list[_Stratum]:
     strata = []
     for source in np.unique(examples.sources):
         here = examples.sources == source
@@ -356,9 +234,11 @@ def _strata(examples: Examples, eligible: Flags) -> list[_Stratum]:
             members = np.flatnonzero(here & (examples.labels == label))
             if members.size:
                 strata.append(_stratum(examples, int(source), label, members))
-        members = np.flatnonzero(here & eligible)
+        members = np.flatnonzero(here & has_room)
         if members.size:
-            strata.append(_stratum(examples, int(source), NORMAL, members, free=True))
+            strata.append(
+                _stratum(examples, int(source), NORMAL_INDEX, members, free=True)
+            )
     return strata
 
 
@@ -389,7 +269,7 @@ def _shares(
                 parts[i] = 1.0
                 if stratum.lesion_free:
                     parts[i] = sampling.lesion_free
-                elif stratum.label == NORMAL:
+                elif stratum.label == NORMAL_INDEX:
                     crops = any(s.lesion_free for s in strata if s.source == source)
                     parts[i] = 1 - sampling.lesion_free * crops
         size = float((examples.sources == source).sum()) ** sampling.source_power

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from busnet.data import NORMAL_INDEX
 from busnet.training.augment import COLUMNS, Augmenter, affine
 from busnet.training.examples import UNKNOWN, Examples
 from busnet.training.graph import TorchGraph
 from busnet.training.losses import class_loss, mask_loss, silence_loss
 from busnet.training.recipe import Recipe
-from busnet.training.sampling import NORMAL, Sampler
+from busnet.training.sampling import Sampler
 
 __all__ = ["Course", "Replayed", "Step", "forward"]
 
@@ -218,7 +219,7 @@ class Step:
         )
         # A turned window can reach the lesion after all: of what class is it then?
         reached = (masks.flatten(1).amax(1) > 0).long()
-        crop_label = NORMAL + (UNKNOWN - NORMAL) * reached
+        crop_label = NORMAL_INDEX + (UNKNOWN - NORMAL_INDEX) * reached
         labels = torch.where(lesion_free > 0, crop_label, self._labels[index])
         outputs = forward(self._graph, images, bfloat16=self._bfloat16)
         loss = torch.zeros((), device=images.device)

@@ -7,81 +7,43 @@ import dataclasses
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from busnet import _core
 from busnet.data import CLASSES, Case, Split
 from busnet.errors import DataError
 from busnet.networks import STAGES, Network
 from busnet.training import checkpoint as checkpoints
+from busnet.training.device import device_named, has_bfloat16
 from busnet.training.examples import Examples, source_names
 from busnet.training.graph import TorchGraph, module
 from busnet.training.losses import class_weights
 from busnet.training.measures import average_sources, compute_outputs, measure
+from busnet.training.optimizer import make_optimizer, set_rate
 from busnet.training.pretrained import (
+    fresh_layers,
     initialise,
     load_weights,
     re_estimate_norms,
     zero_last_norms,
 )
+from busnet.training.progress import Progress
 from busnet.training.recipe import Phase, Recipe
 from busnet.training.sampling import Sampler
+from busnet.training.schedule import Schedule
 from busnet.training.step import Course, Step
 
-__all__ = ["Loader", "Progress", "Trainer"]
+__all__ = ["Loader", "Trainer"]
 
 #: Steps on a GPU after which the loss is read, for which the CPU waits.
 LOSS_STEPS = 50
 
 #: Reads cases: cases, size, channels, names of the sources.
 Loader = Callable[[Sequence[Case], int, int, tuple[str, ...]], Examples]
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """What the trainer tells its caller after each step.
-
-    Attributes
-    ----------
-    phase, epoch
-        Where in the recipe it is, from 0.
-    step, steps
-        Steps that are done, and that there are.
-    loss
-        Loss of the last step that it was read for: on a GPU every 50 steps.
-    seconds
-        Time since the start.
-    validation
-        At the end of an epoch the figures of the averaged weights, the mean over the
-        sources, see :func:`busnet.training.measures.measure`.
-    """
-
-    phase: int
-    epoch: int
-    step: int
-    steps: int
-    loss: float
-    seconds: float
-    validation: dict[str, float] | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Epoch:
-    """An epoch: its phase and that one's index, its own number in the phase and in all.
-
-    ``first`` is the number of steps before it.
-    """
-
-    phase: Phase
-    index: int
-    epoch: int
-    number: int
-    first: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,35 +60,6 @@ def _load(
     cases: Sequence[Case], size: int, channels: int, names: tuple[str, ...]
 ) -> Examples:
     return Examples.load(cases, size, channels, names=names)
-
-
-def device_named(name: str) -> torch.device:
-    """Return a PyTorch device; ``"auto"`` is a CUDA GPU if there is one, else the CPU.
-
-    Raises
-    ------
-    DataError
-        If PyTorch has no such device here.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"no device {name!r} to train on: {reason}") from None
-    return device
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Tell whether a device multiplies in bfloat16."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu":
-        return False
-    isa = _core.engine()["isa"]
-    return any(name in isa for name in ("bf16", "fp16", "amx"))
 
 
 class Trainer:
@@ -191,7 +124,10 @@ class Trainer:
                 )
         self._frozen = self._freeze()
         self.average = copy.deepcopy(self.graph)
-        self._optimizer = self._make_optimizer()
+        self._optimizer = make_optimizer(
+            self.graph, recipe, fresh_layers(self.start), self.device
+        )
+        self._schedule = Schedule(recipe, len(split.train))
         self._done = 0
         #: Why steps are not replayed as a CUDA graph, "" where they are.
         self.eager_reason = ""
@@ -210,44 +146,10 @@ class Trainer:
             layer.requires_grad_(requires_grad=False)
         return frozen
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
-        fresh: tuple[str, ...] = ()
-        if self.start is None:
-            fresh = ("",)
-        elif self.start.is_dir():
-            fresh = ("layer4.", "fc.", "lesion_fc.", "decoder.")
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, parameter in self.graph.named_parameters():
-            if not parameter.requires_grad:
-                continue
-            new = name.startswith(fresh) or (bool(fresh) and "shortcut" in name)
-            groups.setdefault((new, parameter.ndim > 1), []).append(parameter)
-        # On a GPU the rate is a tensor, which a recorded step reads anew each time.
-        gpu = self.device.type == "cuda"
-        rate = self.recipe.learning_rate
-        return torch.optim.AdamW(
-            [
-                {
-                    "params": parameters,
-                    "lr": torch.tensor(rate, device=self.device) if gpu else rate,
-                    "factor": self.recipe.fresh_factor if new else 1.0,
-                    "weight_decay": self.recipe.weight_decay if matrix else 0.0,
-                }
-                for (new, matrix), parameters in groups.items()
-            ],
-            lr=rate,
-            fused=gpu or None,
-            capturable=gpu,
-        )
-
-    def _steps(self, phase: Phase) -> int:
-        """Return the number of steps of an epoch."""
-        return math.ceil(len(self.split.train) / phase.batch)
-
     @property
     def steps(self) -> int:
         """Steps of the whole recipe."""
-        return sum(p.epochs * self._steps(p) for p in self.recipe.phases)
+        return self._schedule.steps
 
     def run(
         self,
@@ -267,17 +169,17 @@ class Trainer:
         start = time.monotonic()
         saved, loss = start - checkpoint_seconds / 10, math.nan
         parts: _Parts | None = None
-        for epoch in self._epochs():
-            steps = self._steps(epoch.phase)
-            if epoch.first + steps <= self._done:
+        for epoch in self._schedule.epochs():
+            if epoch.first + epoch.steps <= self._done:
                 continue
             if parts is None or parts.phase is not epoch.phase:
                 parts = self._prepare(epoch.phase)
             course = Course.draw(parts.sampler, self.recipe, epoch.number, self.device)
-            for i in range(self._done - epoch.first, steps):
-                position, last = epoch.first + i + 1, i + 1 == steps
-                self._set_rate(position)
-                parts.step(course, i, 1 - self._decay(position))
+            for i in range(self._done - epoch.first, epoch.steps):
+                position, last = epoch.first + i + 1, i + 1 == epoch.steps
+                share = self._schedule.rate(position)
+                set_rate(self._optimizer, self.recipe.learning_rate, share)
+                parts.step(course, i, 1 - self._schedule.decay(position))
                 self._done = position
                 if self._reads_loss(position, last=last) or math.isnan(loss):
                     loss = parts.step.loss.item()
@@ -302,15 +204,6 @@ class Trainer:
             self.eager_reason = parts.step.eager_reason
         return self.average
 
-    def _epochs(self) -> Iterator[_Epoch]:
-        """Yield the recipe's epochs in their order."""
-        number, first = 0, 0
-        for index, phase in enumerate(self.recipe.phases):
-            for epoch in range(phase.epochs):
-                yield _Epoch(phase, index, epoch, number, first)
-                number += 1
-                first += self._steps(phase)
-
     def _reads_loss(self, position: int, *, last: bool) -> bool:
         """Tell whether a step's loss is read, for which a GPU must be waited for."""
         return self.device.type == "cpu" or last or position % LOSS_STEPS == 0
@@ -332,7 +225,7 @@ class Trainer:
             examples,
             recipe.sampling,
             batch=phase.batch,
-            steps=self._steps(phase),
+            steps=self._schedule.steps_of(phase),
             seed=recipe.seed,
         )
         if sampler.describe() != self.sampling:
@@ -378,22 +271,6 @@ class Trainer:
             keep_function=self.network.block == "basic" and self.start is not None,
         )
         self.average.load_state_dict(self.graph.state_dict())
-
-    def _set_rate(self, position: int) -> None:
-        """Set a step's learning rates: a rise, then half a cosine to a hundredth."""
-        total = self.steps
-        rate = min(position / max(self.recipe.warmup * total, 1), 1.0)
-        rate *= 0.505 + 0.495 * math.cos(math.pi * position / total)
-        for group in self._optimizer.param_groups:
-            value = self.recipe.learning_rate * group["factor"] * rate
-            if isinstance(group["lr"], torch.Tensor):
-                group["lr"].fill_(value)
-            else:
-                group["lr"] = value
-
-    def _decay(self, position: int) -> float:
-        """Return how much of the averaged weights a step leaves."""
-        return min(self.recipe.ema, (1 + position) / (10 + position))
 
     def _validate(self, examples: Examples) -> dict[str, float]:
         """Measure the averaged weights; nothing is decided by it here."""

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from busnet import errors
+from busnet.data import NORMAL_INDEX
 from busnet.training.examples import UNKNOWN, Examples
-from busnet.training.sampling import MIN_IN_VIEW, NORMAL, Sampler, Sampling
+from busnet.training.sampling import Sampler, Sampling
+from busnet.training.windows import MIN_IN_VIEW
 
 CROPS = Sampling(lesion_free=0.5, crop=0.5)
 
@@ -19,7 +21,7 @@ def examples(labels, sources, groups, *, masked=None, side=100):
     images = generator.integers(20, 255, (count, 1, side, side), dtype=np.uint8)
     masks = np.zeros((count, 1, side, side), np.uint8)
     for i, label in enumerate(labels):
-        if label != NORMAL:
+        if label != NORMAL_INDEX:
             top, left = generator.integers(30, 50, 2)
             masks[i, 0, top : top + 15, left : left + 20] = 1
     frames = np.tile(np.array([[0.1, 0.0, 0.9, 1.0]], np.float32), (count, 1))
@@ -103,7 +105,7 @@ def test_lesion_free_crops_are_free_of_lesions(hospitals):
     draws = sampler.draw(0)
     index, free, label, source = counts(draws, hospitals)
     assert set(source[free]) == {0, 1}
-    assert (hospitals.labels[index[free]] != NORMAL).all()
+    assert (hospitals.labels[index[free]] != NORMAL_INDEX).all()
     masks = hospitals.masks[:, 0].numpy()
     for i, box in zip(index[free], boxes(draws)[free], strict=True):
         top, left, bottom, right = box * 100
@@ -139,8 +141,8 @@ def test_the_size_of_a_crop_tells_no_class(hospitals):
     _, free, label, source = counts(draws, hospitals)
     size = draws.window.reshape(-1, 4)[:, 2:].prod(1)
     cropped = draws.cropped.ravel() & (source == 0)
-    lesion = np.median(size[cropped & (label != NORMAL)])
-    normal = np.median(size[cropped & (label == NORMAL) & ~free])
+    lesion = np.median(size[cropped & (label != NORMAL_INDEX)])
+    normal = np.median(size[cropped & (label == NORMAL_INDEX) & ~free])
     crop = np.median(size[cropped & free])
     assert 0.5 < lesion / normal < 2
     assert 0.5 < crop / lesion < 2
