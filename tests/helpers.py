@@ -51,15 +51,18 @@ def run(*arguments, check=0):
 
 def call(*arguments, check=0):
     """Run a ``busnet`` command in this process, which takes less time than `run`."""
+    import busnet
     from busnet.cli import main
 
     stdout, stderr = io.StringIO(), io.StringIO()
+    threads = busnet.get_threads()
     with (
         contextlib.redirect_stdout(stdout),
         contextlib.redirect_stderr(stderr),
         pytest.raises(SystemExit) as ended,
     ):
         main([str(argument) for argument in arguments])
+    busnet.set_threads(threads)  # which an option may have set
     status = ended.value.code or 0
     done = subprocess.CompletedProcess(
         arguments, status, stdout.getvalue(), stderr.getvalue()

@@ -15,21 +15,6 @@ def folder(tmp_path):
     return root
 
 
-@pytest.fixture
-def many(tmp_path):
-    """Return a function that makes a folder of n images."""
-
-    def make(count, name="in", side=200):
-        root = tmp_path / name
-        root.mkdir()
-        for i in range(count):
-            image = phantom(side, side, seed=i)[0]
-            Image.fromarray(image).save(root / f"{i:03}.png")
-        return root
-
-    return make
-
-
 @pytest.fixture(scope="session")
 def noise():
     """Pixels that compress badly."""

@@ -32,10 +32,9 @@ def client():
         yield client
 
 
-@pytest.fixture
-def folder(tmp_path):
-    root = tmp_path / "in"
-    root.mkdir()
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("in")
     for i in range(100):
         Image.fromarray(phantom(150, 120, seed=i)[0]).save(root / f"{i:03}.png")
     (root / "020.png").write_bytes(b"broken")

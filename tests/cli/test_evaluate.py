@@ -6,7 +6,6 @@ import json
 import shutil
 
 import pytest
-from helpers import run
 from random_weights import save_random
 
 from busnet.cli import main
@@ -50,9 +49,9 @@ def common(phantom_data, weights_file):
     )
 
 
-def test_evaluate_writes_every_form(common, tmp_path):
+def test_evaluate_writes_every_form(invoke, common, tmp_path):
     out = {name: tmp_path / name for name in ("r.html", "e.json", "c.csv", "f.csv")}
-    done = run(
+    done = invoke(
         "evaluate",
         *common,
         "--report",
@@ -64,9 +63,9 @@ def test_evaluate_writes_every_form(common, tmp_path):
         "--figures",
         out["f.csv"],
     )
-    assert "malignant AUC" in done.stdout
-    assert "resnet18 on custom" in done.stdout
-    assert "For research use only" in words(done.stdout)
+    assert "malignant AUC" in done.out
+    assert "resnet18 on custom" in done.out
+    assert "For research use only" in words(done.out)
     assert "<html" in out["r.html"].read_text()
     cases = list(csv.DictReader(io.StringIO(out["c.csv"].read_text())))
     assert len(cases) == 9
@@ -109,13 +108,13 @@ def test_one_corrupt_file_is_listed_and_the_others_are_done(
     assert json.loads(out.read_text())["images"] == 8
 
 
-def test_leaks_are_refused_or_marked(invoke, busi, tmp_path):
+def test_leaks_are_refused_or_marked(invoke, phantoms, tmp_path):
     path = save_random(
         tmp_path / "w.safetensors",
         ROW,
         provenance={"protocol": "busi-group5", "fold": 1},
     )
-    common = ("evaluate", "--data", busi, "--model", path, "--bootstrap", "10")
+    common = ("evaluate", "--data", phantoms, "--model", path, "--bootstrap", "10")
     refused = invoke(*common, "--fold", "0", check=1)
     assert "too good to be true" in words(refused.err)
     report = tmp_path / "r.html"

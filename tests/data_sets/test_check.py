@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import run, write_dicom
+from helpers import call, run, write_dicom
 from PIL import Image
 
 from busnet import errors
@@ -141,19 +141,19 @@ def test_a_table_spoiled_in_many_ways(tmp_path):
 
 def test_the_command(tmp_path):
     sound, out = make_sound(tmp_path / "sound"), tmp_path / "report.json"
-    done = run("check", sound, "--json", out)
+    done = call("check", sound, "--json", out)
     assert "nothing is wrong" in done.stdout
     document = json.loads(out.read_text())
     assert document["ok"]
     assert document["counts"]["custom"]["classes"]["benign"] == 3
     (sound / "normal" / "0.png").write_bytes(b"")
-    done = run("check", f"mine={sound}", "--json", out, check=1)
+    done = call("check", f"mine={sound}", "--json", out, check=1)
     assert "mine: normal/0.png" in done.stdout
     (finding,) = json.loads(out.read_text())["findings"]
     assert finding["kind"] == "unreadable"
-    run("check", sound, "--quick")
-    assert "no such file" in run("check", tmp_path / "none", check=1).stderr
-    bad = run("check", sound, "--protocol", "busi-group5", check=1)
+    call("check", sound, "--quick")
+    assert "no such file" in call("check", tmp_path / "none", check=1).stderr
+    bad = call("check", sound, "--protocol", "busi-group5", check=1)
     assert "for busi, not for custom" in " ".join(bad.stderr.split())
 
 
@@ -200,14 +200,13 @@ def test_train_and_evaluate_refuse_what_would_be_wrong(tmp_path):
         screen([Case("a", image, (image,), "benign")])
 
 
-def test_busi(busi):
-    report = check(busi)
-    named = {f.kind: f for f in report.findings}
+def test_busi(busi, busi_report):
+    named = {f.kind: f for f in busi_report.findings}
     assert len(named["contradictory-group"].subjects) == 8
     assert "busi/211 (normal and benign)" in named["contradictory-group"].subjects
     contradictions = named["two-classes"].subjects
     assert any("benign (433) and busi: malignant (145)" in s for s in contradictions)
-    pairs = [f for f in report.findings if "pair" in f.message]
+    pairs = [f for f in busi_report.findings if "pair" in f.message]
     assert sum(len(f.subjects) for f in pairs) == pytest.approx(251, abs=3)
     assert "empty-mask" not in named
     assert check(busi, protocol="busi-group5", thorough=False).findings == ()

@@ -5,7 +5,7 @@ import json
 import shutil
 
 import pytest
-from helpers import run
+from helpers import call
 from PIL import Image
 from random_weights import random_info, save_random
 
@@ -166,10 +166,10 @@ def test_every_output_of_an_allowed_leak_says_so(own, tmp_path):
     )
     assert evaluate(path, own, bootstrap=10).leak == ""
     common = ("--data", own, "--model", path, "--bootstrap", "10", "--fold", "1")
-    refused = run("evaluate", *common, check=1)
+    refused = call("evaluate", *common, check=1)
     assert "too good to be true" in " ".join(refused.stderr.split())
     out = {name: tmp_path / name for name in ("r.html", "e.json", "c.csv", "f.csv")}
-    allowed = run(
+    allowed = call(
         "evaluate", *common, "--allow-leak", "--report", out["r.html"], "--json",
         out["e.json"], "--csv", out["c.csv"], "--figures", out["f.csv"],
     )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import run, write_dicom
+from helpers import call, write_dicom
 
 import busnet
 from busnet.batch import collect
@@ -235,7 +235,7 @@ def test_predict_command_on_clips_and_stills(tmp_path, weights_file):
     )
     write_dicom(folder / "still.dcm", COLOUR, "RGB")
     (folder / "torn.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\x02\0")
-    done = run("predict", folder, "--out", out, "--model", weights_file, check=1)
+    done = call("predict", folder, "--out", out, "--model", weights_file, check=1)
     text = (out / "predictions.csv").read_text()
     table = list(csv.DictReader(io.StringIO(text)))
     assert [(Path(row["file"]).name, row["frame"]) for row in table] == [
