@@ -4,8 +4,9 @@ For research use only. Not a medical device; not cleared or approved by any regu
 not for diagnosis or any clinical decision.
 """
 
-from busnet.batch import Outcome
-from busnet.batch.predict import predict_many
+import importlib
+from typing import TYPE_CHECKING
+
 from busnet.default import classify, predict, segment
 from busnet.engine.threads import get_threads, set_threads
 from busnet.errors import (
@@ -31,7 +32,11 @@ from busnet.images import Picture, read_frames
 from busnet.lesions import Lesion
 from busnet.model import Model, load
 from busnet.results import Classification, Prediction, Segmentation
-from busnet.version import __version__
+
+if TYPE_CHECKING:
+    from busnet.batch import Outcome
+    from busnet.batch.predict import predict_many
+    from busnet.version import __version__
 
 __all__ = [
     "BusnetError",
@@ -68,3 +73,25 @@ __all__ = [
     "segment",
     "set_threads",
 ]
+
+#: Names that are imported when they are first used, since most programs do not need
+#: the modules behind them, which take long to import.
+_LAZY = {
+    "Outcome": "busnet.batch",
+    "__version__": "busnet.version",
+    "predict_many": "busnet.batch.predict",
+}
+
+if not TYPE_CHECKING:  # A checker shall not take every name for an attribute.
+
+    def __getattr__(name):
+        """Import the name where it is one of the lazy ones."""
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        """List the lazy names, too."""
+        return sorted({*globals(), *__all__})

@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from busnet.batch.folders import FolderSearch, natural_order
 from busnet.batch.names import folder_labels, output_names
 from busnet.batch.text import printable
-from busnet.data.tables import read_table
 from busnet.errors import DataError, MissingImageError
 
 __all__ = ["Selection", "Source", "collect"]
@@ -215,6 +214,8 @@ def _listed(manifest: Path) -> list[_Match]:
 
 def _read_manifest(manifest: Path) -> list[Path]:
     if manifest.suffix.lower() != ".txt":
+        from busnet.data.tables import read_table
+
         rows = read_table(manifest, required=["image"]).rows
         return [Path(row.get("image")) for row in rows if row.get("image")]
     try:

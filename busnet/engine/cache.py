@@ -9,8 +9,6 @@ import os
 import shutil
 from pathlib import Path
 
-import platformdirs
-
 from busnet import _core
 
 __all__ = ["LIMIT", "folder", "model_folder", "prune", "size"]
@@ -33,6 +31,8 @@ def folder() -> Path | None:
         return None
     if name:
         return Path(name)
+    import platformdirs
+
     default = platformdirs.user_cache_path("busnet")
     # Without a home folder, or with a relative one, it would be a part of wherever the
     # process runs.

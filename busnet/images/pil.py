@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import Image
 
 from busnet.errors import ImageFileError, ImageTypeError, ImageValueError
 from busnet.images.arrays import ValueRange, scale
@@ -33,6 +33,9 @@ _OTHER_BYTE = {
 
 #: TIFF's NewSubfileType, and its bits of a thumbnail and of a transparency mask.
 _SUBFILE_TYPE, _THUMBNAIL, _MASK = 254, 1, 4
+
+#: Tags of TIFF and Exif. Pillow's modules of their names take long to import.
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274
 
 #: TIFF's PhotometricInterpretation of which low values are bright.
 _WHITE_IS_ZERO = 0
@@ -113,7 +116,7 @@ def _samples(image: Image.Image) -> tuple[npt.NDArray[Any], float | None]:
     array = np.asarray(image)
     if mode == "I" and image.format in ("PNG", "PPM"):
         return array, 65535.0  # so Pillow opens 16 bits: of PNG, older versions do
-    if mode == "I;16" and _tiff_tag(image, TiffImagePlugin.BITSPERSAMPLE) == (12,):
+    if mode == "I;16" and _tiff_tag(image, _BITS_PER_SAMPLE) == (12,):
         return array, 4095.0
     return array, None
 
@@ -176,7 +179,7 @@ def _other_byte(tile: Any) -> Any:
 def is_inverted(image: Image.Image) -> bool:
     """Tell whether low values are bright; Pillow sees to that in up to 8 bits only."""
     return image.mode.startswith(("I", "F")) and (
-        _tiff_tag(image, TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO
+        _tiff_tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO
     )
 
 
@@ -191,7 +194,7 @@ def _is_turned(image: Image.Image) -> bool:
     if "exif" not in image.info and image.format != "TIFF":
         return False
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1)) != 1
+        return int(image.getexif().get(_ORIENTATION, 1)) != 1
     except Exception:  # Pillow raises much of what reading a torn table can raise
         return False
 

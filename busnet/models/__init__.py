@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib import resources
 from pathlib import Path
 
 from busnet.errors import MissingWeightsError
@@ -16,7 +15,7 @@ DEFAULT = "mod_resnet101"
 
 def shipped() -> dict[str, Path]:
     """Return name and file of each model that is part of the package."""
-    folder = Path(str(resources.files("busnet.models")))
+    folder = Path(__file__).parent
     return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
 
 
