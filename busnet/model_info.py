@@ -6,14 +6,23 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from busnet.errors import UnknownNetworkError, WeightsError
+from busnet.images import Interpolation, Preprocessing, Resize
 from busnet.networks import Network, get_network
 
-__all__ = ["ModelInfo"]
+__all__ = ["CONVERTED", "ModelInfo"]
 
 FORMAT = 1
+
+#: Key of a provenance under which a converted file says what it was.
+CONVERTED = "converted"
+
+INTERPOLATIONS = get_args(Interpolation)
+
+#: Largest size that images are resized to, pixels.
+MAX_SIDE = 4096
 
 #: How far from 1 class shares may add up.
 TOLERANCE = 1e-6
@@ -33,7 +42,7 @@ class ModelInfo:
     classes
         Names of the classes, in the order of the logits.
     image_size
-        Side of the square that images are letterboxed to, pixels.
+        Side of the square that the network sees, pixels.
     mean, std
         What the network normalises intensities in 0..1 by, one number a channel.
     temperature
@@ -52,6 +61,9 @@ class ModelInfo:
         none are given, since training weights the classes so that each counts alike.
     provenance
         Where the weights came from: data, split, seed, recipe, version.
+    resize, interpolation
+        How images are brought to the square; see
+        :class:`busnet.images.Preprocessing`.
     content_hashes
         What :class:`busnet.data.ContentHashes` encodes of all images that trainings
         saw; empty where the file does not say.
@@ -70,6 +82,8 @@ class ModelInfo:
     class_shares: Mapping[str, float] = dataclasses.field(default_factory=dict)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     content_hashes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    resize: Resize = "letterbox"
+    interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
         """Refuse what no model can be."""
@@ -98,7 +112,38 @@ class ModelInfo:
         }.items():
             if not 0 <= point <= 1:
                 raise WeightsError(f"{name}: the threshold {point} is not in 0..1")
+        self._check_preprocessing()
         self._check_class_shares()
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model sees images."""
+        return Preprocessing(self.image_size, self.resize, self.interpolation)
+
+    def _check_preprocessing(self) -> None:
+        if self.interpolation not in INTERPOLATIONS:
+            raise WeightsError(
+                f"interpolation {self.interpolation!r} is none of "
+                f"{', '.join(INTERPOLATIONS)}"
+            )
+        if self.resize == "letterbox":
+            if self.interpolation != "bilinear":
+                raise WeightsError(f"a letterbox is bilinear, not {self.interpolation}")
+            return
+        sides = self.resize if isinstance(self.resize, tuple) else (self.resize,)
+        if not all(
+            isinstance(side, int) and self.image_size <= side <= MAX_SIDE
+            for side in sides
+        ) or len(sides) not in (1, 2):
+            raise WeightsError(
+                f"resize {self.resize!r} is neither 'letterbox' nor one or two numbers "
+                f"from the image size, {self.image_size}, to {MAX_SIDE}"
+            )
+        if "mask" in self.network.heads and not self.preprocessing.shows_all:
+            raise WeightsError(
+                f"resize {self.resize!r} and a crop of {self.image_size} cut parts of "
+                f"the image off, so that there would be no mask of them"
+            )
 
     def _check_class_shares(self) -> None:
         if not self.class_shares:
@@ -162,6 +207,8 @@ class ModelInfo:
                 abstain_below=float(document.get("abstain_below", 0.0)),
                 class_shares=_numbers(document.get("class_shares", {})),
                 provenance=dict(document.get("provenance", {})),
+                resize=_resize(document.get("resize", "letterbox")),
+                interpolation=document.get("interpolation", "bilinear"),
                 content_hashes={
                     str(name): str(text)
                     for name, text in document.get("content_hashes", {}).items()
@@ -183,6 +230,11 @@ def _strings(values: Any) -> list[str]:
 
 def _numbers(values: Any) -> dict[str, float]:
     return {str(name): float(number) for name, number in values.items()}
+
+
+def _resize(value: Any) -> Any:
+    """Return what JSON says of the resizing; the numbers are checked with the rest."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _network(row: dict[str, Any]) -> Network:

@@ -14,7 +14,7 @@ from busnet import weights
 from busnet.engine.session import BATCH_SIZE, Session
 from busnet.errors import ImageValueError
 from busnet.images import ImageLike, read
-from busnet.inference.pipeline import groups, letterbox_all
+from busnet.inference.pipeline import groups, place_all
 from busnet.models import find_model
 
 __all__ = ["Calibration", "best_step", "quantize"]
@@ -76,7 +76,7 @@ def quantize(
     calibration = Calibration()
     for group in groups(pictures, BATCH_SIZE[session.precision]):
         with session.buffers.zeros((len(group), size, size, channels)) as batch:
-            letterbox_all(group, batch)
+            place_all(group, batch, session.info.preprocessing)
             plan = session.plan(len(group), (size, size), heads)
             calibration.add(plan.observe(batch), len(group))
     info = dataclasses.replace(

@@ -1,4 +1,4 @@
-"""From pictures to results: letterboxes, forward passes, what their outputs mean."""
+"""From pictures to results: placements, forward passes, what their outputs mean."""
 
 from busnet.inference.decode import Fields, decode
 from busnet.inference.options import Options

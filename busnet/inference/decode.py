@@ -8,7 +8,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from busnet.images import Letterbox
+from busnet.images import Placement
 from busnet.inference.pipeline import Outputs
 from busnet.lesions import lesion_mask
 from busnet.model_info import ModelInfo
@@ -33,7 +33,7 @@ class Fields(TypedDict, total=False):
 
 def decode(
     info: ModelInfo,
-    letterbox: Letterbox,
+    placement: Placement,
     outputs: Outputs,
     *,
     prior: Mapping[str, float] | None = None,
@@ -44,8 +44,8 @@ def decode(
     ----------
     info
         What the model is.
-    letterbox
-        Where the image lay in the network's square.
+    placement
+        Where the image and the network's square meet.
     outputs
         Of ``"class"``, logits (classes,), and ``"mask"``, lesion logits
         (size, size), those that were computed.
@@ -66,7 +66,7 @@ def decode(
             for name, threshold in info.operating_points.items()
         }
     if "mask" in outputs:
-        probability = letterbox.restore(_sigmoid(outputs["mask"]))
+        probability = placement.restore(_sigmoid(outputs["mask"]))
         fields["lesion_probability"] = probability
         fields["mask"] = lesion_mask(probability, info.mask_threshold, info.lesion_peak)
     return fields

@@ -32,11 +32,12 @@ def stage_features(
 def activation_map(session: Session, picture: Picture, label: str | None) -> FloatArray:
     """Return what each place of a picture adds to a class's logit, (H, W).
 
-    ``label`` is the class's name; None for the most probable one.
+    ``label`` is the class's name; None for the most probable one. Pixels that the
+    network does not see are NaN.
     """
     lesion = session.info.network.pooling == "lesion"
     names = ("class", STAGES[-1], *((COARSE_MASK,) if lesion else ()))
-    ((_, letterbox, outputs),) = pipeline(session, [picture], names)
+    ((_, placement, outputs),) = pipeline(session, [picture], names)
     index = (
         int(outputs["class"].argmax())
         if label is None
@@ -49,4 +50,4 @@ def activation_map(session: Session, picture: Picture, label: str | None) -> Flo
         lesion_head=heads["lesion_fc.weight"][index] if lesion else None,
         coarse_mask=outputs[COARSE_MASK][:, :, 0] if lesion else None,
     )
-    return letterbox.restore(places)
+    return placement.restore(places)

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from busnet._parallel import ordered_map
 from busnet.engine.session import BATCH_SIZE, Session
 from busnet.engine.threads import get_threads
-from busnet.images import Letterbox, Picture
+from busnet.images import Picture, Placement, Preprocessing
 
-__all__ = ["Computed", "Outputs", "groups", "letterbox_all", "pipeline"]
+__all__ = ["Computed", "Outputs", "groups", "pipeline", "place_all"]
 
 #: Arrays by the name of an output.
 Outputs: TypeAlias = dict[str, npt.NDArray[np.float32]]
@@ -28,14 +28,14 @@ class Computed(NamedTuple):
     ----------
     picture
         The picture.
-    letterbox
-        Where it lay in the square that the network saw.
+    placement
+        Where it and the square that the network saw meet.
     outputs
         Outputs by name, without the axis of the batch.
     """
 
     picture: Picture
-    letterbox: Letterbox
+    placement: Placement
     outputs: Outputs
 
 
@@ -45,7 +45,7 @@ def pipeline(
     """Yield what the network makes of each picture, in their order.
 
     One batch has all threads to itself. Of several batches each thread computes some,
-    from letterbox to outputs: none waits for another at the end of a layer, and the
+    from preprocessing to outputs: none waits for another at the end of a layer, and the
     caller's thread, which draws the pictures, takes its share of the cores.
 
     Parameters
@@ -77,11 +77,11 @@ def _compute(
 ) -> list[Computed]:
     size, channels = session.info.image_size, session.info.network.channels
     with session.buffers.zeros((len(pictures), size, size, channels)) as batch:
-        letterboxes = letterbox_all(pictures, batch)
+        placements = place_all(pictures, batch, session.info.preprocessing)
         computed = session.run(batch, outputs, alone=alone)
     return [
-        Computed(picture, box, {name: array[i] for name, array in computed.items()})
-        for i, (picture, box) in enumerate(zip(pictures, letterboxes, strict=True))
+        Computed(picture, place, {name: array[i] for name, array in computed.items()})
+        for i, (picture, place) in enumerate(zip(pictures, placements, strict=True))
     ]
 
 
@@ -92,13 +92,18 @@ def groups(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
         yield group
 
 
-def letterbox_all(
-    pictures: Sequence[Picture], batch: npt.NDArray[np.float32]
-) -> list[Letterbox]:
-    """Draw pictures into a batch (N, size, size, C) of zeros, each letterboxed."""
-    size, channels = batch.shape[2:]
-    letterboxes = [Letterbox(*picture.shape, size) for picture in pictures]
-    for square, box, picture in zip(batch, letterboxes, pictures, strict=True):
+def place_all(
+    pictures: Sequence[Picture],
+    batch: npt.NDArray[np.float32],
+    preprocessing: Preprocessing,
+) -> list[Placement]:
+    """Draw pictures into a batch (N, size, size, C) of zeros, each as a model sees it.
+
+    Grey goes to all channels; of colours, a network of one channel sees the luma.
+    """
+    channels = batch.shape[3]
+    placements = [preprocessing.place(*picture.shape) for picture in pictures]
+    for square, place, picture in zip(batch, placements, pictures, strict=True):
         pixels = picture.channels(1) if channels == 1 else picture.pixels
-        box.apply(pixels, square)
-    return letterboxes
+        place.apply(pixels, square)
+    return placements

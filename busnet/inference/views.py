@@ -58,8 +58,8 @@ def results(
     for picture in wholes:
         regions = options.views(picture)
         candidates = [
-            decode(info, letterbox, outputs, prior=options.prior)
-            for _, letterbox, outputs in itertools.islice(computed, len(regions))
+            decode(info, placement, outputs, prior=options.prior)
+            for _, placement, outputs in itertools.islice(computed, len(regions))
         ]
         yield _result(picture, regions, candidates, kind, options)
 

@@ -8,9 +8,9 @@ from random_weights import random_images
 
 import busnet
 from busnet.engine.session import BATCH_SIZE, Session
-from busnet.images import Letterbox, Picture
+from busnet.images import Letterbox, Picture, Preprocessing
 from busnet.inference import pipeline
-from busnet.inference.pipeline import groups, letterbox_all
+from busnet.inference.pipeline import groups, place_all
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_groups_hold_all_in_order():
 def test_grey_and_colour_are_letterboxed_to_what_the_network_takes(channels):
     grey, colour = random_images((30, 60)), random_images((80, 40, 3))
     batch = np.zeros((2, 64, 64, channels), np.float32)
-    boxes = letterbox_all([Picture(grey), Picture(colour)], batch)
+    boxes = place_all([Picture(grey), Picture(colour)], batch, Preprocessing(64))
     assert boxes == [Letterbox(30, 60, 64), Letterbox(80, 40, 64)]
     for square, picture in zip(batch, (Picture(grey), Picture(colour)), strict=True):
         pixels = picture.channels(channels).reshape(*picture.shape, channels)

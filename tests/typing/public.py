@@ -19,7 +19,7 @@ from typing_extensions import assert_type
 import busnet
 from busnet.engine.description import EngineDescription, describe_engine
 from busnet.engine.session import Session
-from busnet.images import Letterbox, Picture
+from busnet.images import Picture, Placement
 from busnet.inference import Computed, pipeline
 from busnet.training.graph import TorchGraph
 
@@ -101,7 +101,7 @@ def the_engine_and_the_pipeline_have_types(
     assert_type(describe_engine(), EngineDescription)
     assert_type(describe_engine().bf16, bool)
     assert_type(pipeline(session, pictures, ("class",)), Iterator[Computed])
-    for picture, letterbox, outputs in pipeline(session, pictures, ("class",)):
+    for picture, placement, outputs in pipeline(session, pictures, ("class",)):
         assert_type(picture, Picture)
-        assert_type(letterbox, Letterbox)
+        assert_type(placement, Placement)
         assert_type(outputs, dict[str, Floats])
