@@ -10,8 +10,10 @@ from busnet.networks.table import (
     NETWORKS,
     POOLINGS,
     STAGES,
+    VARIANTS,
     Head,
     Network,
+    Variant,
     get_network,
 )
 
@@ -24,10 +26,12 @@ __all__ = [
     "NETWORKS",
     "POOLINGS",
     "STAGES",
+    "VARIANTS",
     "Counter",
     "Graph",
     "Head",
     "Network",
+    "Variant",
     "build",
     "get_network",
 ]

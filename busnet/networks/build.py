@@ -63,7 +63,7 @@ def build(
     mean, std = mean or default_mean, std or default_std
     image = graph.input(network.channels, mean, std)
     stem = graph.conv(image, "conv1", 64, 7, stride=2, padding=3, norm="bn1", relu=True)
-    if network.variant == "v1":
+    if network.pools_in_ceil_mode:
         x = graph.max_pool(stem, 3, 2, ceil=True)
     else:
         x = graph.max_pool(stem, 3, 2, padding=1)

@@ -21,6 +21,8 @@ __all__ = [
 
 Head = Literal["class", "mask"]
 HEADS: tuple[Head, ...] = ("class", "mask")
+Variant = Literal["v1", "v1.5"]
+VARIANTS: tuple[Variant, ...] = ("v1", "v1.5")
 Pooling = Literal["mean", "lesion"]
 POOLINGS: tuple[Pooling, ...] = ("mean", "lesion")
 
@@ -47,9 +49,12 @@ class Network:
     channels
         Channels of the image: 1 for grey, 3 for RGB.
     variant
-        ``"v1.5"`` strides in a bottleneck's 3x3 convolution and pads the stem's
-        pooling, as torchvision does; ``"v1"`` strides in its first 1x1 and pools
-        unpadded in ceil mode, as the networks of He et al. (2016) were released.
+        ``"v1.5"`` strides in a bottleneck's 3x3 convolution, as torchvision does;
+        ``"v1"`` in its first 1x1, as He et al. (2016) did.
+    ceil_pool
+        Whether the stem pools unpadded in ceil mode, as the networks of He et al. were
+        released, and not padded, as PyTorch's do; None for what goes with the variant:
+        ``"v1"`` pools in ceil mode.
     stage_shortcuts
         Whether a projection of each stage's input joins the stage's last sum.
     heads
@@ -69,17 +74,27 @@ class Network:
     block: Literal["basic", "bottleneck"]
     depths: tuple[int, int, int, int]
     channels: Literal[1, 3] = 3
-    variant: Literal["v1", "v1.5"] = "v1.5"
+    variant: Variant = "v1.5"
     stage_shortcuts: bool = False
     heads: tuple[Head, ...] = HEADS
     pooling: Pooling = "mean"
+    ceil_pool: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuse a row that no network can be built of."""
+        if self.ceil_pool == (self.variant == "v1"):
+            object.__setattr__(
+                self, "ceil_pool", None
+            )  # rows that are equal compare so
         if not self.heads or not set(self.heads) <= set(HEADS):
             raise UnknownNetworkError(
                 f"network {self.name!r}: heads are {' and '.join(HEADS)}, "
                 f"not {self.heads!r}"
+            )
+        if self.variant not in VARIANTS:
+            raise UnknownNetworkError(
+                f"network {self.name!r}: variant is {' or '.join(VARIANTS)}, "
+                f"not {self.variant!r}"
             )
         if self.pooling not in POOLINGS:
             raise UnknownNetworkError(
@@ -91,6 +106,11 @@ class Network:
                 f"network {self.name!r}: pooling over the lesion needs the heads "
                 f"{' and '.join(HEADS)}, but it has {' and '.join(self.heads)} alone"
             )
+
+    @property
+    def pools_in_ceil_mode(self) -> bool:
+        """Whether the stem pools unpadded in ceil mode."""
+        return self.variant == "v1" if self.ceil_pool is None else self.ceil_pool
 
     @property
     def expansion(self) -> int:
