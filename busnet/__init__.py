@@ -36,6 +36,7 @@ from busnet.results import Classification, Prediction, Segmentation
 if TYPE_CHECKING:
     from busnet.batch import Outcome
     from busnet.batch.predict import predict_many
+    from busnet.convert import from_torch
     from busnet.version import __version__
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "WorkerError",
     "__version__",
     "classify",
+    "from_torch",
     "get_threads",
     "load",
     "predict",
@@ -79,6 +81,7 @@ __all__ = [
 _LAZY = {
     "Outcome": "busnet.batch",
     "__version__": "busnet.version",
+    "from_torch": "busnet.convert",
     "predict_many": "busnet.batch.predict",
 }
 

@@ -65,6 +65,7 @@ def robustness(
     """
     name, part = choose_fold(protocol, fold, leave_out)
     with requires_extra("evaluate"):
+        from busnet.evaluation.leakage import is_leaky
         from busnet.evaluation.perturbations import PERTURBATIONS
         from busnet.evaluation.priors import complete_prior, format_prior, prior_notes
         from busnet.evaluation.robustness import measure_robustness
@@ -106,7 +107,7 @@ def robustness(
             "protocol": selection.protocol,
             "fold": selection.fold,
             "prior": prior,
-            "leaky": bool(selection.leak),
+            "leaky": is_leaky(selection.leak, loaded.info.provenance),
             "leak": selection.leak,
             "images": len(cases),
             "rows": [_row_document(row) for row in rows],

@@ -15,6 +15,7 @@ from busnet.errors import DataError
 from busnet.evaluation.comparison import Comparison
 from busnet.evaluation.evaluation import Evaluation
 from busnet.evaluation.intervals import Interval
+from busnet.evaluation.leakage import is_leaky
 from busnet.evaluation.metrics import confusion
 from busnet.evaluation.scores import CaseScore, Scores
 from busnet.evaluation.scoring import CaseFailure
@@ -39,7 +40,8 @@ Rounded = list[float | None]
 def evaluation_to_json(evaluation: Evaluation) -> str:
     """Return the JSON text of an evaluation, one line a figure, stratum or case.
 
-    A figure is its value and the ends of its interval; what is not defined is null.
+    A figure is its value and the ends of its interval; what is not defined is null, as
+    is whether it leaks where it is unknown what the model was trained on.
     """
     head: dict[str, object] = {
         "notice": NOTICE,
@@ -53,7 +55,7 @@ def evaluation_to_json(evaluation: Evaluation) -> str:
         "sources": list(evaluation.sources),
         "average": "macro over sources" if evaluation.macro else "over cases",
         "prior": None if evaluation.prior is None else dict(evaluation.prior),
-        "leaky": bool(evaluation.leak),
+        "leaky": is_leaky(evaluation.leak, evaluation.provenance),
         "leak": evaluation.leak,
         "notes": list(evaluation.notes),
         "counts": evaluation.counts,

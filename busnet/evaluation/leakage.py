@@ -8,13 +8,15 @@ from collections.abc import Collection, Iterator, Mapping
 from busnet.data import PROTOCOLS, Fold, Protocol, get_protocol
 from busnet.errors import LeakError
 from busnet.evaluation.content import has_all_hashes
-from busnet.model_info import ModelInfo
+from busnet.model_info import CONVERTED, ModelInfo
 
 __all__ = [
     "PUBLISHED",
     "TrainedSource",
     "check_leakage",
     "default_fold",
+    "is_leaky",
+    "is_training_known",
     "report_leak",
     "trained_sources",
 ]
@@ -62,6 +64,34 @@ def trained_sources(provenance: Mapping[str, object]) -> list[TrainedSource]:
         seen += _of_one_training(step)
         step = step.get("start")
     return seen
+
+
+def is_training_known(provenance: Mapping[str, object]) -> bool:
+    """Tell whether a model's file says what all trainings behind it saw.
+
+    That of a network that was converted does not.
+    """
+    step: object = provenance
+    while isinstance(step, Mapping):
+        if CONVERTED in step:
+            return False
+        step = step.get("start")
+    return True
+
+
+def is_leaky(leak: str, provenance: Mapping[str, object]) -> bool | None:
+    """Return what documents say of a leak; None where it is unknown.
+
+    Parameters
+    ----------
+    leak
+        What is leaky, or "".
+    provenance
+        The model's.
+    """
+    if leak:
+        return True
+    return False if is_training_known(provenance) else None
 
 
 def _of_one_training(step: Mapping[str, object]) -> Iterator[TrainedSource]:

@@ -27,6 +27,7 @@ from busnet.evaluation.leakage import (
     PUBLISHED,
     check_leakage,
     default_fold,
+    is_training_known,
     report_leak,
     trained_sources,
 )
@@ -42,6 +43,11 @@ DIVIDED_GROUPS = "group-folds"
 NOT_COMPARED = (
     "the model's file lacks hashes of images that it was trained on, so it could not "
     "be checked whether these images are among them"
+)
+
+UNKNOWN_TRAINING = (
+    "unknown whether the model was trained on these images: it was converted, and its "
+    "file does not say what it was trained on"
 )
 
 #: A data set's folder or table, several of them by the name of the source, or cases.
@@ -160,7 +166,9 @@ def select_cases(
     if info.content_hashes:
         read = track(selected, len(selected), "comparing with training images")
         reasons += compare_content(info, read).reasons
-    if not has_all_hashes(info) and {case.source for case in selected} - PUBLISHED:
+    if not is_training_known(info.provenance):
+        notes.append(UNKNOWN_TRAINING)
+    elif not has_all_hashes(info) and {case.source for case in selected} - PUBLISHED:
         notes.append(NOT_COMPARED)
     leak = report_leak("; ".join(reasons), allow_leak=allow_leak)
     return Selection(tuple(selected), name, fold, leak, tuple(notes))

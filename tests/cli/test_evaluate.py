@@ -76,6 +76,18 @@ def test_evaluate_writes_every_form(invoke, common, tmp_path):
     assert float(accuracy["value"]) == document["figures"]["accuracy"][0]
 
 
+def test_what_a_converted_model_saw_is_unknown(invoke, phantom_data, tmp_path):
+    row = get_network("resnet18", heads=("class",))
+    provenance = {"data": "unknown", "converted": {"file": "theirs.pth"}}
+    path = tmp_path / "mine.safetensors"
+    save_random(path, row, provenance=provenance, resize=72)
+    out = tmp_path / "e.json"
+    options = ["--data", phantom_data, "--model", path, "--bootstrap", "20"]
+    done = invoke("evaluate", *options, "--json", out)
+    assert "unknown whether the model was trained on these images" in words(done.out)
+    assert json.loads(out.read_text())["leaky"] is None
+
+
 def test_compare_two_evaluations(invoke, common, tmp_path):
     path = tmp_path / "e.json"
     invoke("evaluate", *common, "--json", path)

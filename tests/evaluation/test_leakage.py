@@ -8,6 +8,8 @@ from busnet.evaluation.leakage import (
     TrainedSource,
     check_leakage,
     default_fold,
+    is_leaky,
+    is_training_known,
     trained_sources,
 )
 from busnet.networks import get_network
@@ -139,3 +141,13 @@ def test_what_a_model_started_from_counts():
 def test_provenance_of_another_kind_says_nothing():
     for provenance in ({}, {"protocol": "theirs"}, {"protocol": 3, "start": "x"}):
         assert trained_sources(provenance) == []
+
+
+def test_of_converted_models_it_is_unknown():
+    converted = {"converted": {"file": "theirs.pth"}}
+    for provenance in (converted, {"protocol": "busi-group5", "start": converted}):
+        assert not is_training_known(provenance)
+        assert is_leaky("", provenance) is None
+        assert is_leaky("trained on it", provenance) is True
+    assert is_training_known(RELEASE.provenance)
+    assert is_leaky("", RELEASE.provenance) is False

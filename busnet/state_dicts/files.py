@@ -1,0 +1,192 @@
+"""Reading the files in which state dicts are saved.
+
+A ``.safetensors`` file needs no PyTorch. Anything else is read by ``torch.load`` with
+``weights_only=True``, which executes no code of the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, deserialize
+
+from busnet.errors import MissingWeightsError, WeightsError, requires_extra
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Arrays", "read_state_dict", "to_numpy", "unwrap"]
+
+FloatArray = npt.NDArray[np.float32]
+Arrays = dict[str, FloatArray]
+
+#: Keys under which training scripts put a state dict beside other things.
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+    "weights",
+    "state_dict_ema",
+    "model_ema",
+    "ema",
+)
+
+#: What ends a key that says nothing of the network's function.
+IGNORED = "num_batches_tracked"
+
+#: Types of safetensors whose numbers NumPy has.
+_FLOATS = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
+
+_GLOBAL = re.compile(r"GLOBAL (\S+)")
+
+
+def read_state_dict(path: str | os.PathLike[str]) -> Arrays:
+    """Read a state dict from a file.
+
+    Parameters
+    ----------
+    path
+        A ``.safetensors`` file, or one that ``torch.save`` wrote: a state dict, or a
+        checkpoint that holds one under a usual key, such as ``"state_dict"``
+        (Lightning) or ``"model"``.
+
+    Returns
+    -------
+    dict
+        float32 arrays by key; 16-bit ones are expanded. Counters of batches are left
+        out.
+
+    Raises
+    ------
+    MissingWeightsError
+        If there is no such file.
+    WeightsError
+        If it cannot be read without executing its code, holds no state dict or
+        several, or an array in it is not of floating point.
+    MissingExtraError
+        If the file needs PyTorch and that is not installed.
+    """
+    name = os.fspath(path)
+    if not Path(path).is_file():
+        raise MissingWeightsError(f"{name}: no such file")
+    if name.endswith(".safetensors"):
+        return dict(_read_safetensors(name))
+    return to_numpy(unwrap(_load(name), name), name)
+
+
+def _read_safetensors(name: str) -> Iterator[tuple[str, FloatArray]]:
+    try:
+        tensors = deserialize(Path(name).read_bytes())  # type: ignore[no-untyped-call]
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{name}: not a whole safetensors file: {error}") from None
+    for key, tensor in sorted(tensors, key=lambda item: item[0]):
+        if key.endswith(IGNORED):
+            continue
+        kind, data = tensor["dtype"], tensor["data"]
+        if kind == "BF16":
+            # bfloat16 is the upper half of float32.
+            array = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(
+                np.float32
+            )
+        elif kind in _FLOATS:
+            array = np.frombuffer(data, _FLOATS[kind]).astype(np.float32)
+        else:
+            raise WeightsError(f"{name}: {key}: it is {kind}, not floating point")
+        yield key, array.reshape(tensor["shape"])
+
+
+def _load(name: str) -> object:
+    """Read what ``torch.save`` wrote."""
+    with requires_extra("train"):
+        import torch
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(name, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        match = _GLOBAL.search(str(error))
+        if match is None:
+            raise WeightsError(
+                f"{name}: it is not a whole file of torch.save"
+            ) from None
+        raise WeightsError(
+            f"{name}: loading it would execute code, {match[1]}: save the state dict "
+            f"alone, by torch.save(model.state_dict(), path)"
+        ) from None
+    except Exception as error:
+        # A damaged file may raise anything.
+        reason = str(error).partition("\n")[0]
+        raise WeightsError(
+            f"{name}: it is not a whole file of torch.save: {reason}"
+        ) from None
+
+
+def unwrap(loaded: object, name: str) -> Mapping[str, Any]:
+    """Return the state dict in what a file holds.
+
+    Raises
+    ------
+    WeightsError
+        If there is none, or there are several.
+    """
+    if not isinstance(loaded, Mapping):
+        raise WeightsError(
+            f"{name}: it holds a {type(loaded).__name__}, not a state dict"
+        )
+    if _has_tensors(loaded):
+        return loaded
+    inner = {
+        key: loaded[key]
+        for key in WRAPPERS
+        if isinstance(loaded.get(key), Mapping) and _has_tensors(loaded[key])
+    }
+    if not inner:
+        listed = ", ".join(map(str, list(loaded)[:5])) or "nothing"
+        raise WeightsError(f"{name}: it holds no state dict, but {listed}")
+    if len(inner) > 1:
+        raise WeightsError(
+            f"{name}: it holds several state dicts, {' and '.join(inner)}; save the "
+            f"one that is meant alone"
+        )
+    return next(iter(inner.values()))
+
+
+def _has_tensors(mapping: Mapping[str, Any]) -> bool:
+    return any(hasattr(value, "numpy") for value in mapping.values())
+
+
+def to_numpy(state: Mapping[str, torch.Tensor | FloatArray], name: str) -> Arrays:
+    """Return tensors or arrays by key as float32 arrays, without counters of batches.
+
+    Raises
+    ------
+    WeightsError
+        If one is no tensor or array, or not of floating point.
+    """
+    arrays: Arrays = {}
+    for key, value in state.items():
+        if str(key).endswith(IGNORED):
+            continue
+        if isinstance(value, np.ndarray):
+            is_float = np.issubdtype(value.dtype, np.floating)
+        else:
+            is_float = bool(getattr(value, "is_floating_point", lambda: None)())
+        if not is_float:
+            kind = getattr(value, "dtype", type(value).__name__)
+            raise WeightsError(f"{name}: {key}: it is {kind}, not floating point")
+        array = (
+            value
+            if isinstance(value, np.ndarray)
+            else value.detach().cpu().float().numpy()
+        )
+        arrays[str(key)] = np.ascontiguousarray(array, np.float32)
+    return arrays

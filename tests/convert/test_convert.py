@@ -1,0 +1,232 @@
+"""Conversion without PyTorch: safetensors files, and every fault that they may have."""
+
+import sys
+
+import numpy as np
+import pytest
+from helpers import call
+from random_weights import CLASSES, random_arrays, random_images
+from safetensors.numpy import save_file
+
+import busnet
+from busnet.convert import convert
+from busnet.errors import WeightsError
+from busnet.networks import get_network
+from busnet.quantization import quantize
+
+ROW = get_network("resnet18", heads=("class",))
+
+
+@pytest.fixture
+def arrays():
+    return {name: array.copy() for name, array in random_arrays(ROW).items()}
+
+
+@pytest.fixture
+def source(tmp_path, arrays):
+    path = tmp_path / "theirs.safetensors"
+    save_file(arrays, path)
+    return path
+
+
+def test_a_converted_model_does_all_that_a_model_does(source, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    out = tmp_path / "mine.safetensors"
+    info = convert(source, out, classes=CLASSES, image_size=64, resize=(64, 64))
+    model = busnet.load(out)
+    assert model.info == info
+    image = random_images((80, 100))
+    result = model.classify(image)
+    assert result.label in CLASSES
+    logits = model.run(
+        np.repeat(info.preprocessing.place(80, 100).apply(image)[None, ..., None], 3, 3)
+    )["class"][0]
+    shares = np.exp(logits - logits.max())
+    assert [*result.probabilities.values()] == pytest.approx(
+        shares / shares.sum(), rel=1e-4
+    )
+    assert model.features(image).shape == (512,)
+    assert model.activation_map(image).shape == (80, 100)
+    with pytest.raises(busnet.ModelError, match="no mask head"):
+        model.segment(image)
+    calibrated = tmp_path / "int8.safetensors"
+    assert quantize(out, [image, image.T], calibrated) == 2
+    eight = busnet.load(calibrated, precision="int8").classify(image)
+    assert eight.probabilities[result.label] == pytest.approx(
+        result.probabilities[result.label], abs=0.1
+    )
+
+
+def test_the_file_says_what_was_assumed(source, tmp_path):
+    info = convert(source, tmp_path / "mine.safetensors", classes=CLASSES)
+    assert info.network == ROW
+    assert (info.image_size, info.resize) == (224, 256)
+    assert info.mean == (0.485, 0.456, 0.406)
+    assert info.std == (0.229, 0.224, 0.225)
+    assert info.provenance["data"] == "unknown (converted)"
+    converted = info.provenance["converted"]
+    assert converted["file"] == "theirs.safetensors"
+    assert converted["keys"] == "no prefix, head fc"
+    assert converted["strides"] == "v1.5, assumed"
+    assert len(converted["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("damage", "match"),
+    [
+        (
+            lambda a: a.pop("layer3.1.bn2.running_var"),
+            r"layer3.1.bn2.running_var is missing; resnet18 needs it, \(256,\)",
+        ),
+        (lambda a: a.pop("conv1.weight"), r"conv1.weight is missing"),
+        (lambda a: a.pop("fc.bias"), r"fc.bias is missing; resnet18 needs it, \(3,\)"),
+        (lambda a: a.pop("fc.weight"), r"there is no head"),
+        (
+            lambda a: a.update({"conv1.bias": np.zeros(64, np.float32)}),
+            r"conv1.bias \(64,\) is no array of resnet18$",
+        ),
+        (
+            lambda a: a.update({"loss.w": np.ones(1, "f4"), "x": np.ones(2, "f4")}),
+            r"loss.w \(1,\) is no array of resnet18 \(and 1 more\)",
+        ),
+        (
+            lambda a: a.update({"layer2.1.conv1.weight": np.zeros((128, 128, 1, 1))}),
+            r"layer2.1.conv1.weight is \(128, 128, 1, 1\), resnet18 needs "
+            r"\(128, 128, 3, 3\)",
+        ),
+        (
+            lambda a: a["layer1.0.bn1.bias"].put(3, np.nan),
+            r"layer1.0.bn1.bias holds numbers that are not finite",
+        ),
+        (
+            lambda a: a["layer1.0.bn1.running_var"].put(3, -1),
+            r"layer1.0.bn1.running_var holds a negative variance",
+        ),
+        (
+            lambda a: a.update({"conv1.weight": np.zeros((64, 4, 7, 7))}),
+            r"conv1.weight is \(64, 4, 7, 7\); networks take 1 or 3 channels",
+        ),
+        (
+            lambda a: a.update({"conv1.weight": np.zeros((64, 3, 3, 3))}),
+            r"conv1.weight is \(64, 3, 3, 3\), resnet18 needs \(64, 3, 7, 7\)",
+        ),
+        (
+            lambda a: a.update({"bn1.weight": np.ones(64, "i4")}),
+            r"bn1.weight: it is I32, not floating point",
+        ),
+        (lambda a: a.pop("bn1.running_mean"), r"no running statistics"),
+    ],
+)
+def test_faults_of_arrays_are_named(tmp_path, arrays, damage, match):
+    damage(arrays)
+    save_file(arrays, tmp_path / "theirs.safetensors")
+    out = tmp_path / "out" / "mine.safetensors"
+    with pytest.raises(
+        (WeightsError, busnet.UnknownNetworkError), match=match
+    ) as raised:
+        convert(tmp_path / "theirs.safetensors", out, classes=CLASSES)
+    assert "theirs.safetensors: " in str(raised.value)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("classes", "match"),
+    [
+        ([], r"no class is named; fc.weight is \(3, 512\)"),
+        (["a", "b", "a"], r"the class 'a' is named 2 times"),
+        (["a", " ", "b"], r"a class has no name"),
+        (["a", "b"], r"fc.weight is \(3, 512\), for 2 classes \(a, b\) .*\(2, 512\)"),
+        ("abc", r"list of names, not 'abc'"),
+        ([1, 2, 3], r"list of names, not \[1, 2, 3\]"),
+    ],
+)
+def test_classes_must_be_those_of_the_head(source, tmp_path, classes, match):
+    out = tmp_path / "mine.safetensors"
+    with pytest.raises(WeightsError, match=match):
+        convert(source, out, classes=classes)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"network": "resnet34"}, r"resnet34 has basic blocks \(3, 4, 6, 3\), the arr"),
+        ({"network": "resnext50"}, r"no network is called 'resnext50'"),
+        ({"mean": (0.5,)}, r"mean has 1 numbers, the network takes 3 channels"),
+        ({"std": (0.5, 0.5, 0)}, r"std .* is not positive"),
+        ({"resize": 200}, r"resize 200 is neither .* from the image size, 224"),
+        ({"resize": (224, 100)}, r"resize \(224, 100\)"),
+        ({"resize": "squash"}, r"resize 'squash'"),
+        ({"resize": 256.0}, r"resize 256.0"),
+        ({"interpolation": "nearest"}, r"interpolation 'nearest'"),
+        ({"resize": "letterbox", "interpolation": "bicubic"}, r"letterbox is bilinear"),
+        ({"image_size": 8}, r"image size 8"),
+        ({"variant": "v2"}, r"variant is v1 or v1.5, not 'v2'"),
+    ],
+)
+def test_options_must_fit(source, tmp_path, options, match):
+    out = tmp_path / "mine.safetensors"
+    with pytest.raises((WeightsError, busnet.UnknownNetworkError), match=match):
+        convert(source, out, classes=CLASSES, **options)
+    assert not out.exists()
+
+
+def test_a_missing_and_a_damaged_file(tmp_path):
+    with pytest.raises(busnet.MissingWeightsError, match=r"none.pth: no such file"):
+        convert(tmp_path / "none.pth", tmp_path / "out.safetensors", classes=["a"])
+    path = tmp_path / "half.safetensors"
+    path.write_bytes(b"\x10\0\0\0\0\0\0\0{}")
+    with pytest.raises(WeightsError, match=r"half.safetensors: not a whole"):
+        convert(path, tmp_path / "out.safetensors", classes=["a"])
+
+
+def test_pickles_need_pytorch(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    path = tmp_path / "theirs.pth"
+    path.write_bytes(b"anything")
+    with pytest.raises(busnet.MissingExtraError, match=r"busnet\[train\]"):
+        convert(path, tmp_path / "out.safetensors", classes=["a"])
+
+
+def test_the_command_says_what_it_assumed(source, tmp_path):
+    out = tmp_path / "mine.safetensors"
+    command = ["convert", source, "--classes", "normal, benign,malignant", "--out", out]
+    lines = call(*command).stderr
+    for part in (
+        "resnet18, normal, benign, malignant",
+        "strides: v1.5, assumed",
+        "shorter side to 256 (bilinear), centre crop of 224, RGB",
+        "mean 0.485, 0.456, 0.406",
+        "training data: unknown",
+    ):
+        assert part in lines
+    assert busnet.load(out).info.classes == CLASSES
+    options = ["--image-size", "64", "--resize", "70x80", "--interpolation", "bicubic"]
+    options += ["--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25", "--variant", "v1.5"]
+    call(*command, *options)
+    info = busnet.load(out).info
+    assert (info.image_size, info.resize) == (64, (70, 80))
+    assert (info.mean, info.std) == ((0.5,) * 3, (0.25,) * 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "match"),
+    [
+        (["--classes", "a,b"], 1, "fc.weight is (3, 512), for 2 classes (a, b)"),
+        (["--classes", ""], 1, "no class is named"),
+        (["--classes", "a,b,c", "--resize", "big"], 2, "letterbox, N or HxW"),
+        (["--classes", "a,b,c", "--mean", "x"], 2, "not numbers"),
+        (["--classes", "a,b,c", "--variant", "v3"], 2, "v3"),
+    ],
+)
+def test_the_command_names_faults(source, tmp_path, options, status, match):
+    out = tmp_path / "mine.safetensors"
+    done = call("convert", source, "--out", out, *options, check=status)
+    assert match in " ".join(done.stderr.split())
+    assert not out.exists()
+
+
+def test_the_command_writes_safetensors_only(source, tmp_path):
+    out = tmp_path / "mine.pth"
+    done = call("convert", source, "--classes", "a,b,c", "--out", out, check=2)
+    assert "ends in .safetensors" in done.stderr
