@@ -68,7 +68,7 @@ def frames(
             notes += stored.notes
         decoded, display = iter(stored), _Displays(dataset, value_range)
         for index in range(stored.count):
-            clip = stored.said > 1
+            clip = stored.declared > 1
             with named_errors(f"{name}: frame {index + 1}" if clip else name):
                 picture = _picture(dataset, index, next(decoded), display)
             yield Picture(
@@ -79,9 +79,9 @@ def frames(
                 picture.regions,
                 notes + picture.notes,
             )
-        if stored.count < stored.said:
+        if stored.count < stored.declared:
             raise ImageFileError(
-                f"{name}: truncated after frame {stored.count} of {stored.said}"
+                f"{name}: truncated after frame {stored.count} of {stored.declared}"
                 if stored.count
                 else f"{name}: truncated within its first frame"
             )

@@ -75,6 +75,6 @@ def pixel_spacing(
     if not values:
         return None, ()
     if len(values) != 2 or min(values) <= 0:
-        said = "has one value" if len(values) == 1 else f"is {values}"
-        return None, (f"PixelSpacing {said}: sizes are in pixels",)
+        problem = "has one value" if len(values) == 1 else f"is {values}"
+        return None, (f"PixelSpacing {problem}: sizes are in pixels",)
     return (values[0], values[1]), ()

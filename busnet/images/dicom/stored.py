@@ -8,16 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import as_pixel_options, get_j2k_parameters
 from pydicom.uid import (
-    UID,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
     JPEG2000TransferSyntaxes,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
@@ -25,25 +20,19 @@ from pydicom.uid import (
 )
 
 from busnet.errors import ImageFileError
-from busnet.images.dicom.encapsulated import (
-    fragments_of,
-    split_frames,
+from busnet.images.dicom.description import (
+    check_description,
+    declared_frames,
+    native_frames,
+    transfer_syntax,
 )
+from busnet.images.dicom.encapsulated import fragments_of, split_frames
 from busnet.images.dicom.jpeg import decode_jpeg, read_header
 
 __all__ = ["PIXELS", "Stored", "StoredFrames"]
 
 #: Where pixels can be; of the floating-point ones a value has no bits.
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-
-#: What samples can be. Retired ones are not read, but for what old scanners wrote.
-PHOTOMETRIC = frozenset(
-    (
-        *("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB"),
-        *("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420"),
-        *("YBR_ICT", "YBR_RCT"),
-    )
-)
 
 #: The end of JPEG, JPEG-LS and JPEG 2000 streams.
 _STREAM_END = b"\xff\xd9"
@@ -93,7 +82,7 @@ class StoredFrames:
 
     Attributes
     ----------
-    said
+    declared
         Number of frames that the file says it has.
     count
         Number of frames that are there; fewer where the file is torn.
@@ -108,16 +97,16 @@ class StoredFrames:
 
     def __init__(self, dataset: Dataset, torn: bytes | None = None) -> None:
         self._dataset = dataset
-        self._syntax = _syntax(dataset)
-        self.said = _number_of_frames(dataset)
+        self._syntax = transfer_syntax(dataset)
+        self.declared = declared_frames(dataset)
         self.notes: tuple[str, ...] = ()
         self._fragments: list[bytes] = []
         keyword = next((k for k in PIXELS if k in dataset), None)
         if keyword is None and torn is None:
             raise ImageFileError("it holds no image, or ends before it")
-        _check(dataset, floating=keyword in PIXELS[1:])
+        check_description(dataset, floating=keyword in PIXELS[1:])
         if not self._syntax.is_encapsulated:
-            self.count, self.notes = _native_frames(dataset, str(keyword), self.said)
+            self.count, self.notes = native_frames(dataset, str(keyword), self.declared)
         else:
             self.count = self._divide(torn)
 
@@ -128,7 +117,7 @@ class StoredFrames:
         else:
             fragments = fragments_of(torn, delimited=True)
         rle = self._syntax == RLELossless
-        streams = split_frames(fragments, self._dataset, self.said, by_item=rle)
+        streams = split_frames(fragments, self._dataset, self.declared, by_item=rle)
         self._fragments = streams
         if fragments.torn and streams and not rle:  # the last one may lack fragments
             return len(streams) - (streams[-1].rstrip(b"\0")[-2:] != _STREAM_END)
@@ -256,93 +245,3 @@ def _stored(
             f"allows"
         )
     return Stored(array, photometric, bits, signed)
-
-
-def _syntax(dataset: Dataset) -> UID:
-    """Return how the pixel data are encoded."""
-    meta = getattr(dataset, "file_meta", None)
-    syntax = None if meta is None else meta.get("TransferSyntaxUID")
-    if syntax is not None:
-        try:
-            get_decoder(syntax)
-        except NotImplementedError:
-            raise ImageFileError(
-                f"its transfer syntax, {UID(syntax).name}, is not read"
-            ) from None
-        return UID(syntax)
-    implicit, little = dataset.original_encoding
-    if implicit:
-        return ImplicitVRLittleEndian
-    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-
-
-def _number_of_frames(dataset: Dataset) -> int:
-    value = dataset.get("NumberOfFrames")
-    try:
-        count = int(value or 1)
-    except (TypeError, ValueError):
-        count = 0
-    if count < 1:
-        raise ImageFileError(f"NumberOfFrames is {value!r}")
-    return count
-
-
-def _native_frames(
-    dataset: Dataset, keyword: str, said: int
-) -> tuple[int, tuple[str, ...]]:
-    """Return how many whole frames uncompressed pixel data hold, and notes."""
-    pixels = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel)
-    bits = pixels * int(dataset.BitsAllocated)
-    if str(dataset.get("PhotometricInterpretation")) in (
-        "YBR_FULL_422",
-        "YBR_PARTIAL_422",
-    ):
-        bits = bits * 2 // 3
-    if bits <= 0:
-        raise ImageFileError("its frames have no pixels")
-    data: bytes = dataset[keyword].value or b""
-    size, needed = len(data), -(-bits * said // 8)
-    if size >= needed + max(2, -(-bits // 8)):
-        raise ImageFileError(
-            f"its pixel data hold {size * 8 // bits} frames, but NumberOfFrames is "
-            f"{said}: its description does not fit"
-        )
-    if size <= needed + needed % 2:
-        return min(said, size * 8 // bits), ()
-    excess = size - needed
-    if any(data[needed:]):
-        raise ImageFileError(
-            f"its pixel data are {excess} bytes longer than {said} frames of "
-            f"{dataset.Rows} x {dataset.Columns}: its description does not fit"
-        )
-    return said, (f"{excess} zero bytes behind its pixels are not read",)
-
-
-def _check(dataset: Dataset, *, floating: bool) -> None:
-    """Check what decoding and display rely on."""
-    rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
-    if rows < 1 or columns < 1:
-        raise ImageFileError(f"Rows and Columns are {rows} x {columns}")
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and rows * columns > limit:
-        raise ImageFileError(
-            f"{columns} x {rows} pixels are more than the limit of {limit} "
-            f"(PIL.Image.MAX_IMAGE_PIXELS)"
-        )
-    photometric = str(dataset.get("PhotometricInterpretation") or "")
-    samples = int(dataset.get("SamplesPerPixel") or 1)
-    grey = photometric.startswith("MONOCHROME") or photometric == "PALETTE COLOR"
-    if photometric not in PHOTOMETRIC or samples != (1 if grey else 3):
-        raise ImageFileError(
-            f"PhotometricInterpretation {photometric!r} with {samples} samples a pixel "
-            f"is not read"
-        )
-    allocated, stored, high = (
-        int(dataset.get(name) or 0)
-        for name in ("BitsAllocated", "BitsStored", "HighBit")
-    )
-    if not floating and not 0 < stored <= high + 1 <= allocated <= 32:
-        raise ImageFileError(
-            f"BitsAllocated {allocated}, BitsStored {stored} and HighBit {high} are "
-            f"not read: they contradict each other, or are more than 32"
-        )
