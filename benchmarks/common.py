@@ -48,14 +48,14 @@ def times(functions: dict, seconds: float, warm: int = 2) -> dict[str, list[floa
     for function in functions.values():
         for _ in range(warm):
             function()
-    taken = {name: [] for name in functions}
+    durations = {name: [] for name in functions}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         for name, function in functions.items():
             start = time.perf_counter()
             function()
-            taken[name].append(time.perf_counter() - start)
-    return taken
+            durations[name].append(time.perf_counter() - start)
+    return durations
 
 
 def both(numbers: list[float], scale: float = 1e3) -> tuple[float, float]:

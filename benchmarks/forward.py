@@ -36,7 +36,7 @@ def measure(path: Path, seconds: float) -> dict:
     row: dict = {"network": network.name}
     for batch in BATCHES:
         images = random_images((batch, size, size, network.channels))
-        taken = times(
+        durations = times(
             {
                 "pass": lambda images=images: model.run(images),
                 "classify": lambda images=images: model.run(images, outputs=["class"]),
@@ -46,9 +46,9 @@ def measure(path: Path, seconds: float) -> dict:
         counter = Counter(size, size)
         build(network, counter, classes=3)
         flops = 2 * counter.macs * batch
-        row[f"pass {batch}"] = [t / batch for t in both(taken["pass"])]
-        row[f"classify {batch}"] = [t / batch for t in both(taken["classify"])]
-        row[f"gflops {batch}"] = flops / min(taken["pass"]) / 1e9
+        row[f"pass {batch}"] = [t / batch for t in both(durations["pass"])]
+        row[f"classify {batch}"] = [t / batch for t in both(durations["classify"])]
+        row[f"gflops {batch}"] = flops / min(durations["pass"]) / 1e9
         row[f"rss {batch}"] = peak_rss_mb()
     image = np.random.RandomState(0).uniform(0, 1, (size, size)).astype(np.float32)
     prepared = image[None]
@@ -60,14 +60,14 @@ def measure(path: Path, seconds: float) -> dict:
         ("predict", model.predict, None),
         ("classify", model.classify, ["class"]),
     ):
-        taken = times(
+        durations = times(
             {
                 "call": lambda call=call: call(image),
                 "pass": lambda heads=heads: model.run(prepared, outputs=heads),
             },
             seconds,
         )
-        whole, bare = both(taken["call"])[1], both(taken["pass"])[1]
+        whole, bare = both(durations["call"])[1], both(durations["pass"])[1]
         row[f"overhead {name}"] = [whole - bare, (whole - bare) / bare]
     return row
 

@@ -30,7 +30,7 @@ STEEP = 1.2
 
 
 def shape_of(pixels: int) -> tuple[int, int]:
-    """Return height and width of an image of about so many pixels, 3 to 4."""
+    """Return height and width, 3 to 4, of an image with about this number of pixels."""
     height = round(math.sqrt(pixels * 3 / 4))
     return height, round(height * 4 / 3)
 
@@ -82,7 +82,7 @@ def time_distances(pixels: int, folder: Path) -> Callable[[], object]:
 
 
 def documents(count: int) -> list[dict]:
-    """Return the documents of so many predictions."""
+    """Return documents of predictions."""
     lesion = {
         "box": [10, 20, 110, 170],
         "area_px": 12000,
@@ -110,7 +110,7 @@ def documents(count: int) -> list[dict]:
 
 
 def table_of(count: int):
-    """Return the table of so many predictions."""
+    """Return a table of predictions."""
     from busnet.batch.table import Table
 
     info = SimpleNamespace(
@@ -122,7 +122,7 @@ def table_of(count: int):
 
 
 def time_gallery(count: int, folder: Path) -> Callable[[], object]:
-    """Write the page of so many overlays."""
+    """Write the page of overlays."""
     from busnet.batch.gallery import write_gallery
 
     table = table_of(count)
@@ -130,7 +130,7 @@ def time_gallery(count: int, folder: Path) -> Callable[[], object]:
 
 
 def time_tables(count: int, folder: Path) -> Callable[[], object]:
-    """Write the CSV and the JSON table of so many predictions."""
+    """Write predictions as CSV and JSON."""
     table = table_of(count)
 
     def write() -> None:
@@ -142,7 +142,7 @@ def time_tables(count: int, folder: Path) -> Callable[[], object]:
 
 
 def time_journal(count: int, folder: Path) -> Callable[[], object]:
-    """Note so many files, stop, and go on where the run was."""
+    """Note files in the journal, stop, and resume."""
     from busnet.batch import Source
     from busnet.batch.journal import Journal
 
@@ -167,7 +167,7 @@ def time_journal(count: int, folder: Path) -> Callable[[], object]:
 
 
 def time_collect(count: int, folder: Path) -> Callable[[], object]:
-    """Find so many files in a folder, and take as many by their names."""
+    """Find files in a folder, and look up each by its name."""
     from busnet.batch import collect
 
     paths = [folder / f"{i:06}.png" for i in range(count)]
@@ -181,7 +181,7 @@ def time_collect(count: int, folder: Path) -> Callable[[], object]:
 
 
 def time_audit(count: int, folder: Path) -> Callable[[], object]:
-    """Compare so many images with each other."""
+    """Compare each image with every other."""
     from busnet.data.duplicates import near_duplicates
 
     def images():
@@ -193,7 +193,7 @@ def time_audit(count: int, folder: Path) -> Callable[[], object]:
 
 
 def time_bootstrap(count: int, folder: Path) -> Callable[[], object]:
-    """Draw the intervals of all figures of so many cases, 100 draws."""
+    """Compute the intervals of all figures, 100 draws."""
     from busnet.data import CLASSES
     from busnet.evaluation.intervals import intervals
     from busnet.evaluation.scores import CaseScore, Scores
@@ -234,12 +234,12 @@ TIMED: dict[str, tuple[int, str, Preparation]] = {
 
 def seconds_of(function: Callable[[], object]) -> float:
     """Return the shortest CPU time of a call, of up to five within two seconds."""
-    taken: list[float] = []
-    while len(taken) < 5 and sum(taken) < 2:
+    durations: list[float] = []
+    while len(durations) < 5 and sum(durations) < 2:
         start = time.process_time()
         function()
-        taken.append(time.process_time() - start)
-    return min(taken)
+        durations.append(time.process_time() - start)
+    return min(durations)
 
 
 def main() -> None:
@@ -259,18 +259,18 @@ def main() -> None:
     results = {}
     for name in options.names or TIMED:
         size, unit, prepare = TIMED[name]
-        taken = []
+        durations = []
         for factor in options.factors:
             with tempfile.TemporaryDirectory() as folder:
-                taken.append(seconds_of(prepare(factor * size, Path(folder))))
+                durations.append(seconds_of(prepare(factor * size, Path(folder))))
         span = math.log(options.factors[-1] / options.factors[0]) or 1.0
-        exponent = math.log(max(taken[-1], 1e-9) / max(taken[0], 1e-9)) / span
+        exponent = math.log(max(durations[-1], 1e-9) / max(durations[0], 1e-9)) / span
         mark = " (steep)" if exponent > STEEP else ""
-        cells = " | ".join(f"{seconds:.4g}" for seconds in taken)
+        cells = " | ".join(f"{seconds:.4g}" for seconds in durations)
         print(
             f"| {name} | {size} {unit} | {cells} | {exponent:.2f}{mark} |", flush=True
         )
-        results[name] = {"size": size, "unit": unit, "seconds": taken}
+        results[name] = {"size": size, "unit": unit, "seconds": durations}
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
 

@@ -49,8 +49,8 @@ class Worker:
     """A process that computes with one engine."""
 
     def __init__(self, engine: str, environments: Path, threads: int) -> None:
-        own = environments / engine / "bin" / "python"
-        python = str(own) if own.exists() else sys.executable
+        interpreter = environments / engine / "bin" / "python"
+        python = str(interpreter) if interpreter.exists() else sys.executable
         self.engine = engine
         read, write = os.pipe()
         own_environment = {
@@ -144,13 +144,13 @@ def measure(
                 results[engine]["error"] = f"its outputs are off by {error:.1e}"
                 continue
             workers[engine] = worker
-        taken: dict[str, list[float]] = {engine: [] for engine in workers}
+        durations: dict[str, list[float]] = {engine: [] for engine in workers}
         for _ in range(max(2, round(seconds / 0.5))):
             for engine, worker in workers.items():
                 answer = worker.ask(do="time", seconds=0.5)
                 if "error" not in answer:
-                    taken[engine] += answer["seconds"]
-    for engine, times in taken.items():
+                    durations[engine] += answer["seconds"]
+    for engine, times in durations.items():
         if times:
             batch = request["shape"][0]
             results[engine]["ms"] = [t / batch for t in both(times)]

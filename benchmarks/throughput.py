@@ -52,13 +52,13 @@ def main() -> None:
                 for _ in range(len(paths) // count):
                     model.run(batch)
 
-            taken = times(
+            durations = times(
                 {"bare": bare, "predict": lambda model=model: model.predict(paths)},
                 options.seconds,
                 warm=1,
             )
             scale = 1e3 / len(paths)
-            plain, whole = (both(taken[key], scale) for key in ("bare", "predict"))
+            plain, whole = (both(durations[key], scale) for key in ("bare", "predict"))
             print(
                 f"{name:14} ms an image: bare {plain[0]:.2f} / {plain[1]:.2f}, predict "
                 f"{whole[0]:.2f} / {whole[1]:.2f}; its throughput is "

@@ -24,7 +24,7 @@ def ordered_map(
     Parameters
     ----------
     function
-        Called with one item, in a thread of its own pool. What it raises is raised
+        Called with one item, in a thread of the map. What it raises is raised
         when the turn of its item comes.
     items
         Drawn as they are needed.

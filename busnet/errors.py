@@ -75,7 +75,7 @@ class ModelError(BusnetError, ValueError):
 
 
 class UnknownNetworkError(BusnetError, ValueError):
-    """There is no network of that name, or none can have such fields."""
+    """No network has that name, or no network can be built of the fields."""
 
 
 class DataError(BusnetError, ValueError):
@@ -87,7 +87,7 @@ class LeakError(DataError):
 
 
 class OutputError(BusnetError, OSError):
-    """Outputs cannot be written: something is in the way, or another run at work."""
+    """Outputs cannot be written: another run writes, or a file is in the way."""
 
 
 class MissingExtraError(BusnetError, ImportError):

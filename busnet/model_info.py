@@ -86,7 +86,7 @@ class ModelInfo:
     interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
-        """Refuse what no model can be."""
+        """Check that the values can be those of a model."""
         if len(self.classes) < 1 or len(set(self.classes)) != len(self.classes):
             raise WeightsError(f"classes {self.classes} are empty or not distinct")
         if not 32 <= self.image_size <= 4096:

@@ -161,7 +161,7 @@ def best_step(sizes: Counts, largest: int) -> float:
 def _error(step: float, middles: Doubles, sizes: Counts, largest: int) -> float:
     """Return the squared error of all numbers together."""
     reach = step * largest
-    # Numbers below half a step become zero, others are as far off as chance has it.
+    # Numbers below half a step become zero; the errors of others are uniform.
     rounding = np.where(middles < step / 2, middles**2, step**2 / 12)
     squares = np.where(middles <= reach, rounding, (middles - reach) ** 2)
     return float(squares @ sizes)

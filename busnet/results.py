@@ -157,7 +157,7 @@ class Segmentation(Result):
     ----------
     mask
         bool (H, W), the image's own size: where the lesion probability reaches the
-        model's threshold, but for connected components that nowhere reach its peak.
+        model's threshold, without the connected components that nowhere reach its peak.
     lesion_probability
         float32 (H, W) in 0..1.
     spacing

@@ -27,7 +27,7 @@ __all__ = ["calibrate", "read_arrays", "read_info", "read_stored", "save"]
 KEY = "busnet"
 SCALE = ".scale"
 
-#: What a convolution has besides where the model was calibrated for int8, in float32:
+#: Further arrays of a convolution in a model that is calibrated for int8, float32:
 #: the real number that a step of its result stands for, (1,), and the mean of each
 #: channel of its operand, (channels,).
 OUTPUT_SCALE, INPUT_MEAN = ".output_scale", ".input_mean"

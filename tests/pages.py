@@ -28,14 +28,14 @@ TRAINING = {"torch", "onnx"}
 
 def needs(page):
     """Return the modules that the examples of a page import."""
-    found = NEEDS.search(page.read_text())
-    return set(found[1].split()) if found else set()
+    match = NEEDS.search(page.read_text())
+    return set(match[1].split()) if match else set()
 
 
 def pages(*, training):
     """List the pages whose examples need training's modules, or those that do not."""
-    found = sorted((ROOT / "docs" / "pages").glob("*.md"))
-    return [page for page in found if bool(needs(page) & TRAINING) == training]
+    paths = sorted((ROOT / "docs" / "pages").glob("*.md"))
+    return [page for page in paths if bool(needs(page) & TRAINING) == training]
 
 
 def write_files(folder):

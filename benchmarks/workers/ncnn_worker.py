@@ -31,14 +31,14 @@ def load(request):
     net.opt.use_bf16_storage = request["precision"] == "bf16"
     if net.load_param(param) or net.load_model(weights):
         raise RuntimeError("the converted model cannot be loaded")
-    wanted = {f"out{i}": name for i, name in enumerate(request["outputs"])}
+    names = {f"out{i}": name for i, name in enumerate(request["outputs"])}
 
     def run(images):
-        outputs = {name: [] for name in wanted.values()}
+        outputs = {name: [] for name in names.values()}
         for image in planes(images):
             extractor = net.create_extractor()
             extractor.input("in0", ncnn.Mat(image).clone())
-            for key, name in wanted.items():
+            for key, name in names.items():
                 outputs[name].append(np.array(extractor.extract(key)[1]))
         return {name: np.stack(arrays) for name, arrays in outputs.items()}
 

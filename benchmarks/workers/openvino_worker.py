@@ -20,12 +20,12 @@ def load(request):
             "PERFORMANCE_HINT": "LATENCY",
         },
     )
-    wanted = {name: compiled.output(name) for name in request["outputs"]}
-    asked = compiled.create_infer_request()
+    ports = {name: compiled.output(name) for name in request["outputs"]}
+    inference = compiled.create_infer_request()
 
     def run(images):
-        outputs = asked.infer({"image": planes(images)})
-        return {name: outputs[port] for name, port in wanted.items()}
+        outputs = inference.infer({"image": planes(images)})
+        return {name: outputs[port] for name, port in ports.items()}
 
     return run
 

@@ -42,13 +42,13 @@ def serve(load, version):
 def timed(run, images, seconds):
     """Run for some seconds, at least once, and return the time of each run in s."""
     run(images)
-    taken = []
+    durations = []
     end = time.perf_counter() + seconds
-    while not taken or time.perf_counter() < end:
+    while not durations or time.perf_counter() < end:
         start = time.perf_counter()
         run(images)
-        taken.append(time.perf_counter() - start)
-    return taken
+        durations.append(time.perf_counter() - start)
+    return durations
 
 
 def planes(images):

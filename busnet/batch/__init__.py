@@ -1,4 +1,4 @@
-"""Predicting many files: which ones, one bad file among them, and what is written.
+"""Predicting many files: finding them, passing over bad ones, writing outputs.
 
 What a run writes (tables, pictures, galleries, its journal) is in modules of its own,
 which only those who write import: ``import busnet`` need not wait for them.

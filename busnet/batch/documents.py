@@ -72,10 +72,10 @@ def record_all(
     outcomes
         Of :func:`predict_files`.
     record
-        Writes what is to be written of an outcome and returns its document.
+        Writes the outputs of an outcome and returns its document.
     finish
-        Writes what is to be written of a file as a whole, given its documents, and
-        may add to the last of them.
+        Writes the outputs that belong to a whole file, given its documents, and may add
+        to the last of them.
     jobs
         Threads that record while the next outcomes are computed.
     """
@@ -93,7 +93,8 @@ def summarise(documents: Sequence[Mapping[str, Any]]) -> Document | None:
     """Return the summary of a clip's frames, or None if they are of no clip.
 
     Its probabilities are the frames' means; it names the frame whose malignancy is the
-    highest. Lesions are the frames' business. Where frames failed, a note says so.
+    highest. Lesions are in the documents of the frames. Where frames failed, a note
+    says so.
     """
     frames = [d for d in documents if "frame" in d and "probabilities" in d]
     if not frames:

@@ -73,7 +73,7 @@ class FolderSearch:
         if self._is_output(start[1], inside=inside):
             self.skipped[OUTPUT] += 1
             return []
-        taken: list[Path] = []
+        files: list[Path] = []
         folders, links = [start], collections.deque[Folder]()
         while folders or links:
             folder = folders.pop() if folders else links.popleft()
@@ -91,8 +91,8 @@ class FolderSearch:
                 elif reason := self._reason_to_skip(path):
                     self.skipped[reason] += 1
                 else:
-                    taken.append(path)
-        return sorted(taken, key=lambda path: natural_order(path.relative_to(root)))
+                    files.append(path)
+        return sorted(files, key=lambda path: natural_order(path.relative_to(root)))
 
     def takes(self, path: Path) -> bool:
         """Tell whether a file that was named is input: not what the run writes.

@@ -29,8 +29,8 @@ def output_names(paths: Sequence[PurePosixPath]) -> list[str]:
 
     It is the path without its ending. Files whose outputs would collide, ``x.png`` and
     ``x.jpg`` or, where a file system ignores case, ``X.png``, keep their endings, all
-    of them; where that is not enough a digest of the path is added. So is one to names
-    that are too long. Frames of a clip count: ``loop.dcm`` and ``loop_frame0001.png``
+    of them; where that is not enough a digest of the path is added. Names that are too
+    long get one, too. Frames of a clip count: ``loop.dcm`` and ``loop_frame0001.png``
     collide.
 
     Parameters

@@ -38,7 +38,7 @@ Recorded = tuple[Source, list[Document]]
 #: Computes and records sources, in order: this process does, or a cluster.
 Work = Callable[[Iterable[Source]], Iterable[Recorded]]
 
-#: Passes on what is recorded, of which there is so much in all, and shows progress.
+#: Passes recorded sources on, given their number, and shows progress.
 Track = Callable[[Iterable[Recorded], int], Iterable[Recorded]]
 
 #: The files of a run beside its masks and pictures.
@@ -82,7 +82,7 @@ def predict_into(
     Parameters
     ----------
     folder
-        Where to; it is made.
+        The output folder; created where it is missing.
     sources
         The files.
     work
@@ -96,9 +96,9 @@ def predict_into(
     gallery
         Whether to write a page of the overlays.
     say
-        Is told what a user should know.
+        Called with each line for the user.
     track
-        Passes on items, of which there are ``total``, and shows how far it is.
+        Passes items on, given their number, and shows progress.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def predict_into(
     Raises
     ------
     OutputError
-        If another run is writing there, or a file is in the way.
+        If another run is writing there, or a file would be replaced that no run wrote.
     OSError
         If the folder cannot be written to.
     """

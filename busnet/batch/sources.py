@@ -17,7 +17,7 @@ from busnet.errors import DataError, MissingImageError
 
 __all__ = ["Selection", "Source", "collect"]
 
-#: Endings of files that list images and are none.
+#: Endings of files that list images.
 MANIFESTS = frozenset((".csv", ".tsv", ".txt", ".xlsx", ".xlsm"))
 
 #: Why files are skipped that were named before, or that hold something else.
@@ -206,10 +206,12 @@ def _listed(manifest: Path) -> list[_Match]:
     """Return the files that a manifest lists."""
     files = [manifest.parent / path for path in _read_manifest(manifest)]
     folders = [os.path.abspath(path.parent) for path in files]
-    own = os.path.abspath(manifest.parent)
-    if not all(f == own or f.startswith(own.rstrip(os.sep) + os.sep) for f in folders):
-        own = os.path.commonpath(folders)
-    return [_Match(path, Path(own)) for path in files]
+    root = os.path.abspath(manifest.parent)
+    if not all(
+        f == root or f.startswith(root.rstrip(os.sep) + os.sep) for f in folders
+    ):
+        root = os.path.commonpath(folders)
+    return [_Match(path, Path(root)) for path in files]
 
 
 def _read_manifest(manifest: Path) -> list[Path]:

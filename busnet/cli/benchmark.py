@@ -64,17 +64,17 @@ def benchmark(
         for count in (1, batch_size):
             batch = images[:count]
             call(batch)
-            taken = []
+            durations = []
             end = time.perf_counter() + seconds
             while time.perf_counter() < end:
                 start = time.perf_counter()
                 call(batch)
-                taken.append((time.perf_counter() - start) / count)
+                durations.append((time.perf_counter() - start) / count)
             table.add_row(
                 name,
                 str(count),
-                f"{1e3 * min(taken):.2f}",
-                f"{1e3 * statistics.median(taken):.2f}",
-                f"{1 / statistics.median(taken):.1f}",
+                f"{1e3 * min(durations):.2f}",
+                f"{1e3 * statistics.median(durations):.2f}",
+                f"{1 / statistics.median(durations):.1f}",
             )
     Console().print(table)

@@ -36,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-#: Results go to standard output, everything that is said about them to this.
+#: Results go to standard output, messages to standard error.
 messages = Console(stderr=True, emoji=False, highlight=False)
 
 

@@ -113,9 +113,9 @@ def predict(
         "--nifti": nifti,
         "--dicom-seg": dicom_seg,
     }
-    for name, given in needs_out.items():
-        if given and out is None:
-            raise typer.BadParameter("needs --out", param_hint=name)
+    for option, present in needs_out.items():
+        if present and out is None:
+            raise typer.BadParameter("needs --out", param_hint=option)
     use(threads)
     selection = batch.collect(paths, pattern, output=out)
     if not selection.sources:
@@ -158,37 +158,37 @@ def _work(
     """Return what predicts and records sources: this process, or a cluster."""
     if scheduler is None:
 
-        def here(sources: Iterable[batch.Source]) -> Iterable[Recorded]:
+        def predict_here(sources: Iterable[batch.Source]) -> Iterable[Recorded]:
             outcomes = batch.predict_files(
                 model, sources, options=options, value_range=value_range, jobs=jobs
             )
             return batch.record_all(outcomes, outputs.record, outputs.finish, jobs=jobs)
 
-        return here
+        return predict_here
 
     from busnet.batch import dask
 
     client = dask.connect(scheduler)
 
-    def there(sources: Iterable[batch.Source]) -> Iterator[Recorded]:
+    def predict_on_cluster(sources: Iterable[batch.Source]) -> Iterator[Recorded]:
         # Workers may run in other folders.
-        given: dict[batch.Source, batch.Source] = {}
+        originals: dict[batch.Source, batch.Source] = {}
 
         def absolute() -> Iterator[batch.Source]:
             for source in sources:
                 moved = dataclasses.replace(source, path=source.path.absolute())
-                given[moved] = source
+                originals[moved] = source
                 yield moved
 
         recorded = dask.recorded(
             client, model, absolute(), options, outputs, value_range=value_range
         )
         for moved, documents in recorded:
-            source = given.pop(moved)
+            source = originals.pop(moved)
             file = encodable(source.path)
             yield source, [{**document, "file": file} for document in documents]
 
-    return there
+    return predict_on_cluster
 
 
 def _predict_into(

@@ -115,7 +115,7 @@ def _files(paths: list[Path], pattern: str | None) -> tuple[list[Reader], str]:
 
 
 def _cases(paths: list[Path], name: str, info: ModelInfo) -> tuple[list[Reader], str]:
-    """Return the images of a protocol that are not to be tested on."""
+    """Return the images of a protocol that are not held out for tests."""
     from busnet.evaluation.leakage import default_fold
 
     protocol = get_protocol(name)

@@ -121,7 +121,7 @@ def train(
         from busnet.training.recipe import RECIPES
     if recipe not in RECIPES:
         raise typer.BadParameter(
-            f"is none of {', '.join(RECIPES)}", param_hint="--recipe"
+            f"is not one of {', '.join(RECIPES)}", param_hint="--recipe"
         )
     if fold is not None and leave_out is not None:
         raise typer.BadParameter(
@@ -175,7 +175,7 @@ def train(
 def _tag(
     network: str, sources: list[str], protocol: str | None, fold: Fold, recipe: Recipe
 ) -> str:
-    """Return the name of a training's files, without what is as usual."""
+    """Return the name of a training's files, without options that have defaults."""
     if protocol is None:
         protocol = "-".join(sources)
     held_out = f"fold{fold}" if isinstance(fold, int) else f"without-{fold}"

@@ -56,8 +56,8 @@ def read_brest(path: str | os.PathLike[str]) -> list[Case]:
     Raises
     ------
     DataError
-        If there is no such table, a column or a file is missing, or a value is none
-        that BrEaST has.
+        If there is no such table, a column or a file is missing, or a value is not one
+        of BrEaST's.
     MissingExtraError
         If the table is an .xlsx file and openpyxl is not installed.
     """

@@ -48,7 +48,7 @@ def read_busbra(folder: str | os.PathLike[str]) -> list[Case]:
     Raises
     ------
     DataError
-        If a file, a column or a row is missing, or a value is none that BUS-BRA has.
+        If a file, a column or a row is missing, or a value is not one of BUS-BRA's.
     """
     root = _locate(Path(folder))
     divisions = {
@@ -71,7 +71,7 @@ def _read_folds(path: Path, count: int) -> dict[str, int]:
     for row in read_table(path, required=("id", "kfold")).rows:
         number = row.integer("kfold")
         if number is None or not 1 <= number <= count:
-            raise DataError(f"{row.where}: the fold is none of 1 to {count}")
+            raise DataError(f"{row.where}: the fold is not in 1..{count}")
         folds[row["id"]] = number - 1
     return folds
 

@@ -44,7 +44,7 @@ def read_busuclm(folder: str | os.PathLike[str]) -> list[Case]:
     Raises
     ------
     DataError
-        If a file or a column is missing, or a label is none of BUS-UCLM's.
+        If a file or a column is missing, or a label is not one of BUS-UCLM's.
     """
     root = _locate(Path(folder))
     return [

@@ -56,7 +56,7 @@ def read_custom(path: str | os.PathLike[str], *, source: str = "custom") -> list
     Raises
     ------
     DataError
-        If there are no images, or a column, file, label or fold is not as it must be.
+        If there are no images, or a column, file, label or fold is not valid.
     """
     listing = list_custom(path, source=source)
     raise_errors(listing.findings)
@@ -163,7 +163,7 @@ def _case(folder: Path, row: Row, source: str, divided: bool) -> Case:
     label = row.get("label").casefold()
     if label and label not in CLASSES:
         raise DataError(
-            f"{row.where}: the label {row['label']!r} is none of {', '.join(CLASSES)}"
+            f"{row.where}: the label {row['label']!r} is not one of {', '.join(CLASSES)}"
         )
     if not row["image"]:
         raise DataError(f"{row.where}: the image is missing")

@@ -1,6 +1,6 @@
 """The user's own folders: images by class, by patient, with masks beside or apart.
 
-Understood are
+These layouts are read:
 
 - a folder for each class, in any case, with further folders below or above it
   (``malignant/patient 7/a.png``, ``patient 7/malignant/a.png``): the first of them that
@@ -111,12 +111,12 @@ def list_folder(root: Path, source: str) -> Listing:
     ignored["masks without an image"] += [mask.relative for mask in orphans]
     cases = []
     for image in images:
-        own = matched[image.relative]
-        if image.label is None and not own:
+        masks_of_image = matched[image.relative]
+        if image.label is None and not masks_of_image:
             reason = f"images in no folder of a class ({', '.join(CLASSES)}) or mask"
             ignored[reason].append(image.relative)
             continue
-        cases.append(_case(image, own, source))
+        cases.append(_case(image, masks_of_image, source))
     cases.sort(key=lambda case: (_rank(case), case.name))
     cases, ungrouped = _grouped(root, cases)
     findings = [

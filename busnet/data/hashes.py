@@ -41,7 +41,7 @@ _NO_GROUP = bytes(_GROUP_BYTES)
 
 _SIDE, _FREQUENCIES = 64, 16
 
-#: Waves up to this are what rounding leaves of none.
+#: Amplitudes up to this are rounding errors.
 _ROUNDING = 1e-3
 
 #: The lowest frequencies of the cosine transform, (frequencies, pixels).
@@ -171,12 +171,12 @@ class ContentHashes:
 
     @classmethod
     def decode(cls, document: Mapping[str, object]) -> ContentHashes:
-        """Return what :meth:`encode` made a text of.
+        """Return the hashes that :meth:`encode` wrote as text.
 
         Raises
         ------
         DataError
-            If it is no such text.
+            If the text is not of that form.
         """
         images = _decode(document.get("images"), BITS // 8)
         groups = _decode(document.get("groups"), _GROUP_BYTES)

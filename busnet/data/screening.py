@@ -36,7 +36,7 @@ def screen(cases: Sequence[Case]) -> list[Finding]:
     """Look for what would make results of these cases wrong, without much work.
 
     Masks are read; of images at most the headers, except of DICOM. Training calls this
-    on the cases that it uses; whether a group is divided is the split's to say.
+    on the cases that it uses; the split itself checks whether it divides a group.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def screen_masks(cases: Iterable[Case]) -> list[Finding]:
 
 
 def _mask_fault(case: Case) -> tuple[str, str] | None:
-    """Return the kind of a fault of the mask and what more is to say, or None."""
+    """Return the kind of a fault of the mask and its details, or None."""
     try:
         mask = case.read_mask()
     except BusnetError as error:

@@ -132,7 +132,8 @@ def list_sources(sources: Mapping[str, str | os.PathLike[str]]) -> Listing:
     Raises
     ------
     DataError
-        As :func:`read_sources`, but for rows of a user's table that cannot be used.
+        As :func:`read_sources`, except rows of a user's table that cannot be used:
+        those are findings.
     """
     if not sources:
         raise DataError("there are no sources to read")

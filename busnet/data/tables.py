@@ -107,11 +107,10 @@ def read_table(
 ) -> Table:
     """Read a CSV table or the first sheet of an .xlsx file.
 
-    Understood are commas, semicolons, tabs and ``|`` between cells; UTF-8 and UTF-16,
-    with a byte-order mark or without; Excel's line ``sep=;``; quoted cells, also with
-    line breaks; rows that are shorter than the header; blank rows. Names of columns
-    are read in any case, with spaces for underscores. A column without a name is left
-    out.
+    It may have commas, semicolons, tabs or ``|`` between cells; UTF-8 or UTF-16, with a
+    byte-order mark or without; Excel's line ``sep=;``; quoted cells, also with line
+    breaks; rows that are shorter than the header; blank rows. Names of columns are read
+    in any case, with spaces for underscores. A column without a name is left out.
 
     Parameters
     ----------

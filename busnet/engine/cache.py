@@ -40,7 +40,7 @@ def folder() -> Path | None:
 
 
 def model_folder(weights: Path, precision: str) -> str | None:
-    """Return the folder of a model's files, and make it; None where there can be none.
+    """Return the folder of a model's files, and create it; None where that fails.
 
     Its name depends on all that decides the numbers: place, size and time of change of
     the weights file, since to hash all of it would take the time that the cache is to

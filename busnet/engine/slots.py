@@ -19,20 +19,20 @@ class Slots:
     """
 
     def __init__(self) -> None:
-        self._taken: set[int] = set()
+        self._used: set[int] = set()
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
     def take(self) -> Iterator[int]:
         """Lend the lowest free slot, from 0, until the block ends; wait for one."""
         with self._changed:
-            while len(self._taken) >= (count := get_threads()):
+            while len(self._used) >= (count := get_threads()):
                 self._changed.wait()
-            slot = next(i for i in range(count) if i not in self._taken)
-            self._taken.add(slot)
+            slot = next(i for i in range(count) if i not in self._used)
+            self._used.add(slot)
         try:
             yield slot
         finally:
             with self._changed:
-                self._taken.remove(slot)
+                self._used.remove(slot)
                 self._changed.notify()

@@ -20,7 +20,7 @@ class _Pool:
     """The process's number of threads."""
 
     def __init__(self) -> None:
-        self.wanted = _default()
+        self.size = _default()
         self.used = False
         self.lost = False
 
@@ -53,7 +53,7 @@ def set_threads(count: int) -> None:
         raise TypeError(f"the number of threads is an int, not {type(count).__name__}")
     if not 1 <= count <= MAX_THREADS:
         raise ValueError(f"{count} threads are out of range 1..{MAX_THREADS}")
-    _pool.wanted = count
+    _pool.size = count
 
 
 def get_threads() -> int:
@@ -62,7 +62,7 @@ def get_threads() -> int:
     By default all CPUs that the process may run on, fewer if ``OMP_NUM_THREADS`` says
     so; 1 in a process that was forked after the engine had used several.
     """
-    return 1 if _pool.lost else _pool.wanted
+    return 1 if _pool.lost else _pool.size
 
 
 def claim_threads() -> int:
@@ -72,8 +72,8 @@ def claim_threads() -> int:
     had used several it is 1, with one RuntimeWarning.
     """
     count = get_threads()
-    if _pool.lost and _pool.wanted > 1:
-        _pool.wanted = 1
+    if _pool.lost and _pool.size > 1:
+        _pool.size = 1
         warnings.warn(
             "this process was forked after busnet had used several threads, so it uses "
             "one; to use more, start workers with multiprocessing's 'spawn' or "

@@ -1,4 +1,4 @@
-"""An evaluation: scores, figures and everything that must be said beside them."""
+"""An evaluation: scores, figures and the notes that belong to them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MOST_OF_IMAGE = 0.9
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What was evaluated on what, and how it came out.
+    """What was evaluated on what, and the results.
 
     Attributes
     ----------

@@ -131,14 +131,14 @@ def default_fold(
         None where training held out nothing of it.
     """
     chosen = get_protocol(protocol)
-    asked = sorted(chosen.sources if sources is None else sources)
+    evaluated = sorted(chosen.sources if sources is None else sources)
     seen = trained_sources(info.provenance)
     if chosen.leaves_out_source:
-        unseen = set(asked) - {entry.source for entry in seen}
+        unseen = set(evaluated) - {entry.source for entry in seen}
         return unseen.pop() if len(unseen) == 1 else None
     for entry in seen:
         division = chosen.division(entry.source)
-        if entry.source in asked and division == entry.division is not None:
+        if entry.source in evaluated and division == entry.division is not None:
             return entry.fold
     return chosen.only_fold
 

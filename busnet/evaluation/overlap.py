@@ -99,7 +99,7 @@ def _distances(a: Mask, b: Mask, spacing: Spacing) -> tuple[float, float]:
     to_a, to_b = (
         ndimage.distance_transform_edt(~outline, sampling=spacing) for outline in (a, b)
     )
-    there, back = to_b[a], to_a[b]
-    hd95 = max(np.percentile(there, 95), np.percentile(back, 95))
-    assd = (there.sum() + back.sum()) / (there.size + back.size)
+    from_a, from_b = to_b[a], to_a[b]
+    hd95 = max(np.percentile(from_a, 95), np.percentile(from_b, 95))
+    assd = (from_a.sum() + from_b.sum()) / (from_a.size + from_b.size)
     return float(hd95), float(assd)

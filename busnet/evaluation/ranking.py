@@ -75,8 +75,8 @@ class Ranking:
 
     def average_precision(self) -> FloatArray:
         """Return the sum of precisions, each times the sensitivity that it adds."""
-        taken = self.true[:, 1:] + self.false[:, 1:]
-        precision = np.nan_to_num(ratio(self.true[:, 1:], taken))
+        predicted = self.true[:, 1:] + self.false[:, 1:]
+        precision = np.nan_to_num(ratio(self.true[:, 1:], predicted))
         gained = np.diff(self.true, axis=1)
         defined = np.where(self.false[:, -1] > 0, self.true[:, -1], 0.0)
         return ratio((gained * precision).sum(1), defined)
@@ -90,7 +90,7 @@ class Ranking:
         return _best(self.specificity, self.sensitivity, sensitivity)
 
 
-def _best(wanted: FloatArray, given: FloatArray, point: float) -> FloatArray:
-    defined = ~np.isnan(wanted[:, -1]) & ~np.isnan(given[:, -1])
-    best = np.where(given >= point - TOLERANCE, wanted, 0.0).max(1)
+def _best(figure: FloatArray, condition: FloatArray, point: float) -> FloatArray:
+    defined = ~np.isnan(figure[:, -1]) & ~np.isnan(condition[:, -1])
+    best = np.where(condition >= point - TOLERANCE, figure, 0.0).max(1)
     return np.where(defined, best, np.nan)

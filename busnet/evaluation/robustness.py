@@ -26,7 +26,7 @@ FIGURES = (
 
 @dataclasses.dataclass(frozen=True)
 class Robustness:
-    """What one perturbation does to a model's figures.
+    """How one perturbation changes a model's figures.
 
     Attributes
     ----------

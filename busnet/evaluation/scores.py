@@ -1,4 +1,4 @@
-"""What a model made of each case: the raw material of every figure."""
+"""Scores: the prediction for each case beside the truth, from which figures come."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def score_cases(
     DataError
         If the model's classes are others.
     ModelError
-        If the prior is none, or the model does not classify.
+        If the prior is not a probability of classes, or the model does not classify.
     BusnetError
         If a case cannot be read and nothing takes the failure.
     """

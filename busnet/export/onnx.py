@@ -252,7 +252,7 @@ def export(
     Raises
     ------
     WeightsError
-        If the weights file is none.
+        If the source is not a weights file of busnet's.
     """
     info = weights.read_info(source)
     height, width = size if size is not None else (info.image_size, info.image_size)

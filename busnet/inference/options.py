@@ -1,4 +1,4 @@
-"""What a caller says of how images are looked at."""
+"""Options of a prediction."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PredictOptions(_ReadOptions, total=False):
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How pictures are looked at.
+    """Options of a prediction.
 
     Attributes
     ----------

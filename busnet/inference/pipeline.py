@@ -22,7 +22,7 @@ Outputs: TypeAlias = dict[str, npt.NDArray[np.float32]]
 
 
 class Computed(NamedTuple):
-    """What the network made of a picture.
+    """A picture with the network's outputs.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Computed(NamedTuple):
 def pipeline(
     session: Session, pictures: Iterable[Picture], outputs: Sequence[str]
 ) -> Iterator[Computed]:
-    """Yield what the network makes of each picture, in their order.
+    """Yield each picture with the network's outputs, in their order.
 
     One batch has all threads to itself. Of several batches each thread computes some,
     from preprocessing to outputs: none waits for another at the end of a layer, and the

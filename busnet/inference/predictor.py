@@ -97,7 +97,7 @@ class Predictor:
         ImageTypeError, ImageValueError, ImageFileError
             If an image cannot be used; nothing is predicted then.
         ModelError
-            If the model has not both heads, or the prior is none of its classes.
+            If the model lacks one of the two heads, or a class of the prior.
         """
         options = Options(spacing, crop, prior)
         return self._predict_as(Prediction, images, value_range, options)

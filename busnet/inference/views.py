@@ -65,7 +65,7 @@ def results(
 
 
 def check_prior(classes: Sequence[str], prior: Mapping[str, float] | None) -> None:
-    """Refuse a prior that names a class which is none of the given ones.
+    """Refuse a prior that names a class which is not among the given ones.
 
     Raises
     ------

@@ -36,7 +36,7 @@ def marks(x: Tensor, numbers: Tensor, strength: float, scene: Scene) -> Tensor:
     drawn = torch.zeros_like(scene.inside)
     ends = []
     for i in range(_CALIPERS):
-        row, column, wanted = numbers[:, 4 + 3 * i : 7 + 3 * i].unbind(1)
+        row, column, keep = numbers[:, 4 + 3 * i : 7 + 3 * i].unbind(1)
         row, column = 0.1 + 0.8 * row, 0.1 + 0.8 * column
         ends.append((row, column))
         down, right = scene.rows - row, scene.columns - column
@@ -45,7 +45,7 @@ def marks(x: Tensor, numbers: Tensor, strength: float, scene: Scene) -> Tensor:
         b = torch.where(diagonal, down - right, right)
         near = torch.maximum(a.abs(), b.abs()) <= arm
         cross = near & (torch.minimum(a.abs(), b.abs()) <= thick)
-        drawn = torch.maximum(drawn, (cross & ((i < 2) | (wanted < 0.5))).float())
+        drawn = torch.maximum(drawn, (cross & ((i < 2) | (keep < 0.5))).float())
     line = _dots(scene, ends[0], ends[1], thick) & (dotted < 0.5)
     drawn = torch.maximum(drawn, line.float())
     return torch.where((drawn > 0) & (chosen < strength), level, x)

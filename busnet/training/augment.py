@@ -24,14 +24,14 @@ from busnet.training import artefacts, intensity
 from busnet.training.intensity import Noise, Scene
 from busnet.training.sampling import Draws
 
-__all__ = ["LEVERS", "MACHINES", "Augmentation", "Augmenter", "affine"]
+__all__ = ["CHANGES", "MACHINES", "Augmentation", "Augmenter", "affine"]
 
 Floats = npt.NDArray[np.float64]
 
 #: The changes of intensity by the field that switches each on, in their order, and how
 #: many random numbers each takes for an image: first the tissue and the scanner, then
 #: the display, then what is drawn over the picture.
-LEVERS: dict[str, tuple[intensity.Lever, int]] = {
+CHANGES: dict[str, tuple[intensity.Change, int]] = {
     "exchange": (intensity.exchange, 2),
     "depth_gain": (intensity.depth_gain, 10),
     "shadow": (artefacts.shadow, 7),
@@ -47,8 +47,8 @@ LEVERS: dict[str, tuple[intensity.Lever, int]] = {
     "border": (artefacts.border, 8),
 }
 
-#: Random numbers that the levers take for an image.
-COLUMNS = sum(count for _, count in LEVERS.values())
+#: Random numbers that the changes take for an image.
+COLUMNS = sum(count for _, count in CHANGES.values())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Augmentation:
     border: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse ranges that are none."""
+        """Check that ranges are not negative."""
         for name, value in dataclasses.asdict(self).items():
             if not 0 <= value < math.inf:
                 raise DataError(f"augmentation: {name} is {value}, not 0 or above")
@@ -242,11 +242,11 @@ class Augmenter:
         x, lesion = both[:, :-1] * inside, (both[:, -1:] * inside > 0.5).float()
         scene = Scene.of(inside, self._noise, partners)
         position = 0
-        for name, (lever, count) in LEVERS.items():
+        for name, (change, count) in CHANGES.items():
             strength = getattr(self.augmentation, name)
             if strength:
-                own = numbers[:, position : position + count]
-                x = lever(x, own[:, :, None, None, None], strength, scene)
+                columns = numbers[:, position : position + count]
+                x = change(x, columns[:, :, None, None, None], strength, scene)
             position += count
         return (x.clamp(0, 1) * inside).contiguous(), lesion
 

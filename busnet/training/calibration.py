@@ -24,7 +24,7 @@ __all__ = [
 #: Temperatures among which the best is sought.
 _BOUNDS = (0.2, 5.0)
 
-#: Sensitivities for malignant whose thresholds are kept.
+#: Sensitivities for malignant that become operating points.
 SENSITIVITIES = (0.90, 0.95)
 
 #: Peaks among which one is sought; 0 leaves the mask as it is. With higher ones models
@@ -34,8 +34,8 @@ PEAKS = (0.0, *np.arange(0.51, 0.901, 0.01).round(2))
 #: How much worse than the best a peak may be, to be preferred because it is lower.
 PEAK_SLACK = 0.002
 
-#: What abstention is for: this share of the cases that are answered is right, and at
-#: least this share is answered.
+#: Abstention: at least this share of the answered cases is right, and at least this
+#: share of all cases is answered.
 ANSWERED_ACCURACY, MIN_ANSWERED = 0.95, 0.5
 
 Logits = npt.NDArray[np.float64]
@@ -71,7 +71,7 @@ def calibrated(
     Parameters
     ----------
     info
-        What is to be filled in.
+        The description to complete.
     logits
         Of the classes, (N, C).
     labels
@@ -88,10 +88,10 @@ def calibrated(
     if "malignant" in info.classes:
         malignant = labels == info.classes.index("malignant")
         scores = shares[malignant, info.classes.index("malignant")]
-        for wanted in SENSITIVITIES:
+        for sensitivity in SENSITIVITIES:
             if scores.size:
-                points[f"sensitivity {wanted:.2f}"] = operating_point(
-                    scores, wanted, weights[malignant]
+                points[f"sensitivity {sensitivity:.2f}"] = operating_point(
+                    scores, sensitivity, weights[malignant]
                 )
     return dataclasses.replace(
         info,
@@ -159,9 +159,9 @@ def fit_temperature(
 
     def loss(log_temperature: float) -> float:
         scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
-        each = -scaled[rows, labels]
-        own = [float(each[p] @ w) for p, w in zip(parts, weights, strict=True)]
-        return float(np.mean(own)) + max(own)
+        losses = -scaled[rows, labels]
+        means = [float(losses[p] @ w) for p, w in zip(parts, weights, strict=True)]
+        return float(np.mean(means)) + max(means)
 
     minimum = minimize_scalar(loss, bounds=np.log(_BOUNDS), method="bounded")
     return float(np.exp(minimum.x))

@@ -45,13 +45,13 @@ def hash_training(trainer: Trainer) -> tuple[dict[str, str], int]:
         Number of images of this training among them.
     """
     split = trainer.split
-    own = ContentHashes.of((*split.train, *split.validation))
-    parts = [own]
+    hashes = ContentHashes.of((*split.train, *split.validation))
+    parts = [hashes]
     if trainer.start is not None and trainer.start.is_file():
         earlier = weights.read_info(trainer.start).content_hashes
         if earlier:
             parts.append(ContentHashes.decode(earlier))
-    return ContentHashes.join(parts).encode(), len(own)
+    return ContentHashes.join(parts).encode(), len(hashes)
 
 
 def module_arrays(graph: torch.nn.Module) -> dict[str, npt.NDArray[np.float32]]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 __all__ = [
-    "Lever",
+    "Change",
     "Noise",
     "Scene",
     "blur",
@@ -108,7 +108,7 @@ class Scene:
 
 
 #: A change: images, numbers, strength, scene -> images.
-Lever = Callable[[Tensor, Tensor, float, Scene], Tensor]
+Change = Callable[[Tensor, Tensor, float, Scene], Tensor]
 
 
 def _signed(numbers: Tensor) -> Tensor:
@@ -202,14 +202,14 @@ def exchange(x: Tensor, numbers: Tensor, strength: float, scene: Scene) -> Tenso
     spectrum = torch.fft.rfft2(torch.where(scene.inside > 0, x, mean))
     covered = (other.amax(1, keepdim=True) > 0).float()
     other = torch.where(covered > 0, other, _mean(other, covered))
-    wanted = torch.fft.rfft2(other).abs()
+    target = torch.fft.rfft2(other).abs()
     axis = torch.arange(size, device=x.device)
     rows = torch.minimum(axis, size - axis).view(1, 1, -1, 1)
     columns = axis[: size // 2 + 1].view(1, 1, 1, -1)
     radius = 1 + numbers[:, 1] * (_FREQUENCIES - 1)
     near = torch.exp(-0.5 * (rows**2 + columns**2) / radius**2)
     amount = strength * numbers[:, 0] * near
-    ratio = ((wanted + 1e-3) / (spectrum.abs() + 1e-3)).log().clamp(-1.5, 1.5)
+    ratio = ((target + 1e-3) / (spectrum.abs() + 1e-3)).log().clamp(-1.5, 1.5)
     changed: Tensor = torch.fft.irfft2(
         spectrum * (amount * ratio).exp(), s=(size, size)
     )

@@ -50,10 +50,10 @@ def class_loss(
     weights
         Weight of each class, (3,).
     smoothing
-        What the wrong side of each question is given, times two.
+        Label smoothing: half of it is the target of the wrong class.
     detects
         Whether an image counts for normal against lesion, (N,); all by default. Images
-        of a source without normals tell of its lesions alone.
+        of a source without normal images may be left out of it.
     """
     known = (labels >= 0).float()
     label = labels.clamp(min=0)

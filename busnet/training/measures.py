@@ -70,31 +70,39 @@ def measure(outputs: Outputs, examples: Examples) -> dict[str, dict[str, float]]
     one half. ``"score"`` is the mean of what a source has of :data:`SCORED` and of 1
     minus what it has of :data:`SCORED_INVERSE`.
     """
-    figures: dict[str, dict[str, float]] = {}
     overlap = _overlaps(outputs, examples)
-    for number, name in enumerate(examples.names):
-        here = examples.sources == number
-        if not here.any():
-            continue
-        own: dict[str, float] = {}
-        if outputs.logits is not None:
-            known = here & (examples.labels != UNKNOWN)
-            own.update(_class_figures(outputs.logits[known], examples.labels[known]))
-        if overlap is not None:
-            own.update(_mask_figures(*overlap, here & examples.masked))
-        scored = [own[k] for k in SCORED if k in own]
-        scored += [1 - own[k] for k in SCORED_INVERSE if k in own]
-        if scored:
-            own["score"] = float(np.mean(scored))
-        figures[name] = own
+    return {
+        name: _source_figures(outputs, overlap, examples, examples.sources == number)
+        for number, name in enumerate(examples.names)
+        if (examples.sources == number).any()
+    }
+
+
+def _source_figures(
+    outputs: Outputs,
+    overlap: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Flags] | None,
+    examples: Examples,
+    selected: Flags,
+) -> dict[str, float]:
+    """Return the figures of the selected examples."""
+    figures: dict[str, float] = {}
+    if outputs.logits is not None:
+        known = selected & (examples.labels != UNKNOWN)
+        figures.update(_class_figures(outputs.logits[known], examples.labels[known]))
+    if overlap is not None:
+        figures.update(_mask_figures(*overlap, selected & examples.masked))
+    scored = [figures[k] for k in SCORED if k in figures]
+    scored += [1 - figures[k] for k in SCORED_INVERSE if k in figures]
+    if scored:
+        figures["score"] = float(np.mean(scored))
     return figures
 
 
 def average_sources(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Return the mean of each figure over the sources that have it."""
-    names = dict.fromkeys(name for own in figures.values() for name in own)
+    names = dict.fromkeys(name for source in figures.values() for name in source)
     return {
-        name: float(np.mean([own[name] for own in figures.values() if name in own]))
+        name: float(np.mean([f[name] for f in figures.values() if name in f]))
         for name in names
     }
 
@@ -109,21 +117,20 @@ def _class_figures(
     classes = np.unique(labels)
     lesion = labels != NORMAL_INDEX
     malignant = labels[lesion] == MALIGNANT_INDEX
-    own = {
+    figures = {
         "accuracy": float((guess == labels).mean()),
         "balanced accuracy": float(
             np.mean([(guess[labels == c] == c).mean() for c in classes])
         ),
     }
     among = logits[lesion, MALIGNANT_INDEX] - logits[lesion, BENIGN_INDEX]
-    _add_auc(own, "AUC among lesions", among, malignant)
-    _add_auc(
-        own, "AUC of malignant", shares[:, MALIGNANT_INDEX], labels == MALIGNANT_INDEX
-    )
-    _add_auc(own, "AUC of lesions", 1 - shares[:, NORMAL_INDEX], lesion)
+    _add_auc(figures, "AUC among lesions", among, malignant)
+    malignancy = shares[:, MALIGNANT_INDEX]
+    _add_auc(figures, "AUC of malignant", malignancy, labels == MALIGNANT_INDEX)
+    _add_auc(figures, "AUC of lesions", 1 - shares[:, NORMAL_INDEX], lesion)
     if lesion.any():
-        own["called normal"] = float((guess[lesion] == NORMAL_INDEX).mean())
-    return own
+        figures["called normal"] = float((guess[lesion] == NORMAL_INDEX).mean())
+    return figures
 
 
 def _add_auc(
@@ -159,9 +166,9 @@ def _mask_figures(
     lesion: Flags,
     used: Flags,
 ) -> dict[str, float]:
-    own = {}
+    figures = {}
     if (used & lesion).any():
-        own["Dice"] = float(dice[used & lesion].mean())
+        figures["Dice"] = float(dice[used & lesion].mean())
     if (used & ~lesion).any():
-        own["false positives"] = float((sizes[used & ~lesion] > 0).mean())
-    return own
+        figures["false positives"] = float((sizes[used & ~lesion] > 0).mean())
+    return figures

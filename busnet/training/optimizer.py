@@ -21,11 +21,11 @@ def make_optimizer(
     graph
         The module.
     recipe
-        Says learning rate, its factor for fresh arrays, and weight decay, which only
-        matrices and kernels have.
+        Has the learning rate, its factor for fresh arrays, and the weight decay, which
+        only matrices and kernels get.
     fresh
-        How the names of arrays begin that start at random; shortcuts do, too, where
-        there are any.
+        Beginnings of the names of arrays that start at random; where there are any,
+        shortcuts start at random, too.
     device
         Where the module is.
     """

@@ -45,7 +45,7 @@ _BLOCK = re.compile(r"layer([1-4])\.(\d+)\.(.+)")
 
 
 def fresh_layers(start: Path | None) -> tuple[str, ...]:
-    """Return how the names of arrays begin that start at random.
+    """Return the beginnings of the names of arrays that start at random.
 
     Without a start these are all, with a folder of partial weights the last layers,
     with a weights file none.
@@ -105,7 +105,6 @@ def initialise(
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path}: cannot be read: {error}") from error
     zero_last_norms(graph, network)
-    taken: set[str] = set()
     loaded = []
     with torch.no_grad():
         for name, target in graph.state_dict().items():
@@ -123,7 +122,6 @@ def initialise(
                 )
             target.copy_(array)
             loaded.append(name)
-            taken.add(name.rsplit(".", 1)[0])
         _zero_extra_blocks(graph, network)
     return loaded
 
@@ -146,7 +144,7 @@ def _origin(name: str, network: Network) -> str | None:
 
 
 def _array(source: dict[str, Tensor], name: str) -> Tensor | None:
-    """Return an array, undoing nothing: folded norms live on as a shift alone.
+    """Return an array of the source; of a folded norm only the shift is left.
 
     A norm whose convolution the file lacks is of no use without it.
     """
@@ -180,8 +178,8 @@ def re_estimate_norms(
     """Measure the batch-norm statistics anew on images (N, C, H, W) in 0..1.
 
     ``keep_function`` moves scale and shift along, so that the network in evaluation
-    computes what it did before: right for weights whose norms came folded, where the
-    old statistics are none.
+    computes what it did before: right for weights whose norms came folded, which have
+    no statistics.
     """
     norms = [m for m in graph.modules() if isinstance(m, nn.BatchNorm2d)]
     before = [_statistics(norm) for norm in norms]

@@ -16,9 +16,9 @@ class Progress:
     phase, epoch
         Where in the recipe it is, from 0.
     step, steps
-        Steps that are done, and that there are.
+        Number of steps so far, and in all.
     loss
-        Loss of the last step that it was read for: on a GPU every 50 steps.
+        Loss of the last step at which it was read: on a GPU every 50 steps.
     seconds
         Time since the start.
     validation

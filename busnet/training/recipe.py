@@ -136,7 +136,7 @@ RECIPES = {
     "release": dataclasses.replace(
         _STANDARD, phases=(Phase(192, 40, batch=64),), learning_rate=4e-4
     ),
-    # Without the levers, to measure them by: plain order, plain changes.
+    # The baseline: each image once an epoch, plain augmentation.
     "plain": Recipe(
         (Phase(128, 10), Phase(192, 20)), sampling=Sampling(balanced=False)
     ),

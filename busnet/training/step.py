@@ -120,7 +120,7 @@ class Replayed:
 
 
 class Step:
-    """Trains a module on the examples that it is told to draw.
+    """Trains a module on drawn examples, a step at a time.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ Loader = Callable[[Sequence[Case], int, int, tuple[str, ...]], Examples]
 
 @dataclasses.dataclass(frozen=True)
 class _Parts:
-    """What the epochs of a phase train with."""
+    """What all epochs of a phase have in common."""
 
     phase: Phase
     sampler: Sampler

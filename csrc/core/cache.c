@@ -9,7 +9,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* A file is written where there is room for this many of its size. */
+/* A file is written only where the disk has room for this many of its size. */
 #define ROOM_FACTOR 4
 
 /* The first page of a file begins with it; the data, which is mapped, starts at the

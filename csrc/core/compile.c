@@ -49,7 +49,7 @@ static int infer_shapes(struct bus_plan *plan, const struct bus_plan_options *op
     return 0;
 }
 
-/* Marks what the outputs depend on; like operands lend only their shape. */
+/* Marks what the outputs depend on; of the operand like only the shape is used. */
 static void mark_needed(struct bus_plan *plan)
 {
     size_t count = plan->graph->count;
@@ -81,9 +81,9 @@ static bool adds_logits(const struct bus_node *node)
     return node->op == BUS_LINEAR && node->add != BUS_NONE;
 }
 
-/* In bfloat16 every activation is, except results that no layer reads, which the caller
- * gets, and what linear layers add. In 8 bits it depends on how the weights were made.
- */
+/* In BUS_BF16 all activations are bfloat16, except results that no layer reads, since
+ * the caller gets them as floats, and what linear layers add. In BUS_INT8 the weights
+ * say which activations are quantised. */
 static void choose_types(struct bus_plan *plan)
 {
     const bool bf16 = bus_weights_precision(plan->weights) == BUS_BF16;

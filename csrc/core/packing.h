@@ -25,7 +25,7 @@ struct bus_packing {
 int bus_weights_pack(struct bus_weights *weights, struct bus_packing *packings,
                      size_t count, struct bus_error *error);
 
-/* The kernel that a node's numbers are made for, and that alone may compute it; NULL:
+/* The kernel that a node's numbers are adapted to, which alone may compute it; NULL:
  * any. */
 const struct bus_kernel *bus_weights_kernel(const struct bus_weights *weights,
                                             int node);

@@ -35,7 +35,7 @@ void bus_quantize_float_layer(const struct bus_quantized_layer *layer, float *we
                               float *bias, int threads);
 
 /* Replaces each row of weights by integers at its start, from -max_weight to
- * max_weight, and writes what the row's sums are to be multiplied by. mean is the mean
+ * max_weight, and writes the factor of the row's sums. mean is the mean
  * of each of the source's channels: what rounding the weights adds to the sums on
  * average is taken off the bias (Nagel et al., ICCV 2019). */
 void bus_quantize_layer(const struct bus_quantized_layer *layer, float *weights,

@@ -95,7 +95,7 @@ static PyObject *weights_set(PyObject *object, PyObject *args, PyObject *kwargs)
     int bytes = scales != Py_None;
     if (array_view(&view, array, bytes ? ARRAY_INT8 : ARRAY_FLOAT32, name) < 0)
         return NULL;
-    struct bus_array given = {.name = name, .rank = view.rank, .shape = view.shape};
+    struct bus_array values = {.name = name, .rank = view.rank, .shape = view.shape};
     if (bytes) {
         if (array_view(&scales_view, scales, ARRAY_FLOAT32, name) < 0)
             return NULL;
@@ -104,12 +104,12 @@ static PyObject *weights_set(PyObject *object, PyObject *args, PyObject *kwargs)
                          (long long)view.shape[0], (long long)scales_view.shape[0]);
             return NULL;
         }
-        given.bytes = view.data;
-        given.scales = scales_view.data;
+        values.bytes = view.data;
+        values.scales = scales_view.data;
     } else {
-        given.floats = view.data;
+        values.floats = view.data;
     }
-    if (bus_weights_set(self->weights, &given, &error) < 0)
+    if (bus_weights_set(self->weights, &values, &error) < 0)
         return raise_error(state_of(object), &error);
     Py_RETURN_NONE;
 }

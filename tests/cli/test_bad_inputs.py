@@ -189,9 +189,9 @@ def test_everything_good_is_done_and_everything_bad_is_named(folder, weights_fil
     for row in rows(text):
         by_file.setdefault(os.path.relpath(row["file"], folder), []).append(row)
     for name, count in GOOD.items():
-        found = by_file.pop(name)
-        assert len(found) == count, name
-        for row in found:
+        frames = by_file.pop(name)
+        assert len(frames) == count, name
+        for row in frames:
             assert row["error"] == "", name
             assert row["label"], name
             if row["frame"] != "clip":

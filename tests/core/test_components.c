@@ -22,7 +22,7 @@ void test_components(void)
     enum { HEIGHT = 23, WIDTH = 31 };
     unsigned char mask[HEIGHT * WIDTH];
     int32_t labels[HEIGHT * WIDTH], expected[HEIGHT * WIDTH];
-    int32_t count = -1, wanted;
+    int32_t count = -1, expected_count;
     struct bus_error error;
     unsigned state = 7;
 
@@ -32,13 +32,13 @@ void test_components(void)
             mask[i] = (unsigned char)((state >> 16) % 10 < density ? 255 : 0);
         }
         memset(expected, 0, sizeof expected);
-        wanted = 0;
+        expected_count = 0;
         for (int y = 0; y < HEIGHT; y++)
             for (int x = 0; x < WIDTH; x++)
                 if (mask[y * WIDTH + x] && expected[y * WIDTH + x] == 0)
-                    flood(expected, mask, HEIGHT, WIDTH, y, x, ++wanted);
+                    flood(expected, mask, HEIGHT, WIDTH, y, x, ++expected_count);
         CHECK(bus_components_label(labels, &count, mask, HEIGHT, WIDTH, &error) == 0);
-        CHECK(count == wanted);
+        CHECK(count == expected_count);
         CHECK(memcmp(labels, expected, sizeof labels) == 0);
     }
     CHECK(bus_components_label(labels, &count, mask, 0, WIDTH, &error) == 0);

@@ -218,9 +218,9 @@ def test_commands_say_what_they_do_not_use(tmp_path, capsys):
     make_sound(tmp_path)
     save(tmp_path / "cyst" / "a[1].png", scene(20))
     assert len(read_cases([f"mine={tmp_path}"])) == 9
-    said = " ".join(capsys.readouterr().err.split())
-    assert "warning: 1 file not used" in said
-    assert "cyst/a[1].png" in said
+    message = " ".join(capsys.readouterr().err.split())
+    assert "warning: 1 file not used" in message
+    assert "cyst/a[1].png" in message
     table = tmp_path / "t.csv"
     table.write_text("image,mask\nbenign/1.png,benign/1.png\n")
     with pytest.raises(errors.DataError, match="its own mask"):

@@ -129,19 +129,19 @@ def test_the_engine_says_what_it_is():
 
 
 def test_slots_are_of_one_caller_each(two_threads):
-    slots, taken, highest = Slots(), [], []
+    slots, lent, highest = Slots(), [], []
     lock = threading.Lock()
 
     def work():
         for _ in range(20):
             with slots.take() as slot:
                 with lock:
-                    taken.append(slot)
-                    assert len(set(taken)) == len(taken)
+                    lent.append(slot)
+                    assert len(set(lent)) == len(lent)
                     highest.append(slot)
                 time.sleep(0.0005)
                 with lock:
-                    taken.remove(slot)
+                    lent.remove(slot)
 
     threads = [threading.Thread(target=work) for _ in range(5)]
     for thread in threads:

@@ -60,14 +60,14 @@ def collect(path):
     return pictures, None
 
 
-def encapsulated(tmp_path, streams, syntax=JPEGBaseline8Bit, said=4, **options):
+def encapsulated(tmp_path, streams, syntax=JPEGBaseline8Bit, declared=4, **options):
     return write_dicom(
         tmp_path / "clip.dcm",
         CLIP,
         "MONOCHROME2",
         syntax=syntax,
         data=encapsulate(streams, **options),
-        NumberOfFrames=said,
+        NumberOfFrames=declared,
     )
 
 
@@ -110,9 +110,9 @@ def test_an_offset_table_that_is_wrong_is_not_followed(tmp_path):
     assert np.abs(pictures[3].pixels - CLIP[3] / 255).mean() < 0.01
 
 
-@pytest.mark.parametrize("said", [1, 3, None])
+@pytest.mark.parametrize("declared", [1, 3, None])
 @pytest.mark.parametrize("form", ["raw", "jpeg", "jpeg without table", "rle"])
-def test_more_frames_than_the_file_says_are_refused(tmp_path, said, form):
+def test_more_frames_than_the_file_says_are_refused(tmp_path, declared, form):
     if form == "raw":
         path = write_dicom(tmp_path / "clip.dcm", CLIP, "MONOCHROME2")
     elif form == "rle":
@@ -124,12 +124,12 @@ def test_more_frames_than_the_file_says_are_refused(tmp_path, said, form):
         streams = [jpeg(frame) for frame in CLIP]
         path = encapsulated(tmp_path, streams, has_bot="without" not in form)
     dataset = pydicom.dcmread(path)
-    dataset.NumberOfFrames = said
-    if said is None:
+    dataset.NumberOfFrames = declared
+    if declared is None:
         del dataset.NumberOfFrames
     dataset.save_as(path)
     with pytest.raises(
-        ImageFileError, match=rf"clip\.dcm: .*hold 4 frames.*is {said or 1}"
+        ImageFileError, match=rf"clip\.dcm: .*hold 4 frames.*is {declared or 1}"
     ):
         list(read_frames(path))
 
@@ -137,7 +137,7 @@ def test_more_frames_than_the_file_says_are_refused(tmp_path, said, form):
 @pytest.mark.parametrize("form", ["raw", "jpeg", "rle"])
 def test_of_fewer_frames_than_the_file_says_the_whole_ones_are_read(tmp_path, form):
     if form == "jpeg":
-        path = encapsulated(tmp_path, [jpeg(frame) for frame in CLIP], said=6)
+        path = encapsulated(tmp_path, [jpeg(frame) for frame in CLIP], declared=6)
     else:
         path = write_dicom(tmp_path / "clip.dcm", CLIP, "MONOCHROME2")
         dataset = pydicom.dcmread(path)

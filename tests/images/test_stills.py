@@ -292,10 +292,10 @@ def test_pages_are_frames(tmp_path, name):
 def test_pages_of_tiff_have_their_own_bits(tmp_path):
     deep = GREY.astype(np.uint16) * 257
     path = put(tmp_path, encode.tiff(GREY, deep, COLOUR, COLOUR.astype("u2") * 257))
-    for picture, wanted in zip(
+    for picture, expected in zip(
         read_frames(path), (UNIT, UNIT, COLOUR / 255, COLOUR / 255), strict=True
     ):
-        np.testing.assert_allclose(picture.pixels, wanted, atol=1e-5)
+        np.testing.assert_allclose(picture.pixels, expected, atol=1e-5)
 
 
 def test_thumbnails_are_no_pages(tmp_path):

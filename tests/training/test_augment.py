@@ -1,4 +1,4 @@
-"""Augmentation: image and mask move together, levers do what they say."""
+"""Augmentation: image and mask move together, changes do what they say."""
 
 import dataclasses
 
@@ -8,8 +8,8 @@ import torch
 
 from busnet import errors
 from busnet.training.augment import (
+    CHANGES,
     COLUMNS,
-    LEVERS,
     MACHINES,
     Augmentation,
     Augmenter,
@@ -70,7 +70,7 @@ def masks():
     return squares
 
 
-def test_without_levers_nothing_changes(images, masks):
+def test_without_changes_nothing_changes(images, masks):
     # Half of them are mirrored, which has no range.
     same, lesion = changed(images, masks, STILL)
     expected = images.float() / 255
@@ -130,11 +130,11 @@ def test_lesion_free_crops_stay_where_they_are(images):
         assert not lesion.any()
 
 
-@pytest.mark.parametrize("name", list(LEVERS))
-def test_each_lever_does_something_and_stays_in_range(images, masks, name):
-    lever = dataclasses.replace(STILL, **{name: max(getattr(MACHINES, name), 0.5)})
+@pytest.mark.parametrize("name", list(CHANGES))
+def test_each_change_does_something_and_stays_in_range(images, masks, name):
+    change = dataclasses.replace(STILL, **{name: max(getattr(MACHINES, name), 0.5)})
     still, lesion = changed(images, masks, STILL)
-    moved, same = changed(images, masks, lever)
+    moved, same = changed(images, masks, change)
     different = (moved - still).abs().amax((1, 2, 3)) > 0.01
     assert different.float().mean() >= 0.2
     assert moved.min() >= 0
@@ -143,7 +143,7 @@ def test_each_lever_does_something_and_stays_in_range(images, masks, name):
     assert torch.equal(same, lesion)
 
 
-def test_levers_do_not_shift_each_others_numbers(images, masks):
+def test_changes_do_not_shift_each_others_numbers(images, masks):
     one = dataclasses.replace(STILL, border=0.8)
     both = dataclasses.replace(one, contrast=0.5)
     black = changed(images, masks, one)[0] == 0

@@ -19,10 +19,10 @@ def test_temperature_is_found():
 
 def test_operating_points_reach_their_sensitivity():
     scores = np.random.RandomState(0).uniform(0, 1, 37)
-    for wanted in (0.5, 0.9, 0.95, 1.0):
-        point = calibration.operating_point(scores, wanted)
-        assert (scores >= point).mean() >= wanted
-        assert (scores > point).mean() < wanted
+    for sensitivity in (0.5, 0.9, 0.95, 1.0):
+        point = calibration.operating_point(scores, sensitivity)
+        assert (scores >= point).mean() >= sensitivity
+        assert (scores > point).mean() < sensitivity
 
 
 def test_abstention_keeps_what_is_mostly_right():

@@ -140,7 +140,7 @@ def test_a_start_is_part_of_the_provenance(phantoms, tmp_path):
 def test_errors_are_told(phantoms, tmp_path):
     wrong = arguments(phantoms, tmp_path)
     assert "busi-group9" in run(*wrong, "--protocol", "busi-group9", check=1).stderr
-    assert "none of" in run(*wrong, "--recipe", "magic", check=2).stderr
+    assert "not one of" in run(*wrong, "--recipe", "magic", check=2).stderr
     none = arguments(tmp_path / "none", tmp_path)
     assert "none" in run(*none, check=1).stderr
 
@@ -157,10 +157,10 @@ def test_spoiled_data_are_refused_or_said(tmp_path):
     Image.fromarray(image).save(data / "cyst" / "x.png")
     command = ["train", "--network", "resnet18", "--data", data, "--epochs", "1"]
     done = run(*command, "--work", tmp_path / "work")
-    said = " ".join(done.stderr.split())
-    assert "warning: 1 file not used" in said
-    assert "cyst/x.png" in said
-    assert "1 image of lesions with an empty mask: custom: benign/1.png" in said
+    output = " ".join(done.stderr.split())
+    assert "warning: 1 file not used" in output
+    assert "cyst/x.png" in output
+    assert "1 image of lesions with an empty mask: custom: benign/1.png" in output
     Image.fromarray(mask).save(data / "normal" / "0_mask.png")
     refused = run(*command, "--work", tmp_path / "other", check=1)
     assert "normal with a lesion in the mask: custom: normal/0.png" in " ".join(

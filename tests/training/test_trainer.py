@@ -26,7 +26,7 @@ from busnet.training.trainer import Trainer
 ROW = get_network("resnet18", channels=1)
 PLAIN = Sampling(balanced=False)
 SHORT = Recipe((Phase(32, 2, batch=4), Phase(48, 1, batch=4)), sampling=PLAIN)
-#: All levers at once.
+#: All changes at once.
 FULL = dataclasses.replace(
     RECIPES["standard"], phases=(Phase(32, 2, batch=8),), learning_rate=1e-4
 )
@@ -159,7 +159,7 @@ def test_recipes_are_shortened_to_any_length():
             assert short.size == recipe.size
 
 
-def test_all_levers_train_on_two_hospitals(hospitals):
+def test_all_changes_train_on_two_hospitals(hospitals):
     row = dataclasses.replace(ROW, pooling="lesion")
     lines, seen = [], []
     trainer = Trainer(row, hospitals, FULL, log=lines.append)
@@ -172,7 +172,7 @@ def test_all_levers_train_on_two_hospitals(hospitals):
     assert all(torch.isfinite(v).all() for v in weights_of(trainer).values())
 
 
-def test_a_killed_training_with_all_levers_resumes(hospitals, tmp_path):
+def test_a_killed_training_with_all_changes_resumes(hospitals, tmp_path):
     def kill(progress):
         if progress.step == 3:
             raise KilledError

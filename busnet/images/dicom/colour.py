@@ -33,7 +33,7 @@ def to_rgb(
     Raises
     ------
     ImageFileError
-        If the photometric interpretation is none of colour.
+        If the photometric interpretation is not one of colour.
     """
     values, white = stored.values, float(2**stored.bits - 1)
     if stored.signed:

@@ -62,7 +62,7 @@ def pixel_spacing(
     -------
     spacing : tuple of float or None
         Millimetres a row and a column, of the frame's functional group or the dataset's
-        own. None where there is none, or none that two lengths can be read from.
+        own. None where it is missing, or is not two lengths.
     notes : tuple of str
         Why a value that is there is not used.
     """

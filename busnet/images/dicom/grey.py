@@ -253,7 +253,7 @@ def _presentation_table(dataset: Dataset) -> LookupTable | None:
 
 
 def _padding(dataset: Dataset) -> tuple[float, float] | None:
-    """Return the stored values of pixels that are none (PS3.3 C.7.5.1.1.2)."""
+    """Return the stored values of padding pixels (PS3.3 C.7.5.1.1.2)."""
     value = number(dataset, "PixelPaddingValue")
     if value is None:
         return None

@@ -81,7 +81,7 @@ class JpegHeader:
 
         The stream decides: by the components' names, a JFIF marker (which means YCbCr;
         writers of lossless streams set it by habit), an Adobe marker, or components of
-        different resolution. Where it is mute, the file's tag does.
+        different resolution. Where it says nothing, the file's tag decides.
         """
         if self.frame.ids in _RGB_IDS:
             return True
@@ -100,7 +100,7 @@ def read_header(data: bytes) -> JpegHeader:
     Raises
     ------
     ImageFileError
-        If it is none, or is torn.
+        If it is not a JPEG stream, or is torn.
     """
     if data[:2] != bytes((0xFF, _START)):
         raise ImageFileError("a frame is no JPEG stream")
@@ -150,7 +150,7 @@ def decode_jpeg(data: bytes, tag: str) -> tuple[npt.NDArray[Any], str, int]:
     data
         The stream.
     tag
-        The file's photometric interpretation, for streams that do not tell theirs.
+        The file's photometric interpretation, for streams that do not name theirs.
 
     Returns
     -------

@@ -79,7 +79,7 @@ struct bus_kernel {
 /* One weight load costs about 15 multiplications. */
 #define BUS_WEIGHT_LOAD_COST ((size_t)15)
 
-/* What is more expensive than anything. */
+/* A cost above that of every kernel. */
 #define BUS_COST_MAX SIZE_MAX
 
 #define BUS_DECLARE_ROW(name) extern const struct bus_kernel name;

@@ -12,7 +12,7 @@ bool bus_stem_admits(const struct bus_node *node, enum bus_precision precision)
            node->relu && node->add == BUS_NONE && node->channels % STEM_PANEL == 0;
 }
 
-/* Less than any other: the weights were made for it. */
+/* The lowest cost: the weights are adapted to this kernel. */
 size_t bus_stem_cost(const struct bus_kernel *kernel,
                      const struct bus_kernel_call *call)
 {
@@ -51,7 +51,7 @@ void bus_stem_pack(const struct bus_kernel *kernel, void *dst,
                 }
 }
 
-/* Writes how an image's codes come of the numbers that it is normalised to. */
+/* Writes the factors that turn normalised numbers into codes. */
 static void find_codes(float a[BUS_MAX_IMAGE_CHANNELS], float b[BUS_MAX_IMAGE_CHANNELS],
                        const struct bus_node *input)
 {
