@@ -163,7 +163,8 @@ def _case(folder: Path, row: Row, source: str, divided: bool) -> Case:
     label = row.get("label").casefold()
     if label and label not in CLASSES:
         raise DataError(
-            f"{row.where}: the label {row['label']!r} is not one of {', '.join(CLASSES)}"
+            f"{row.where}: the label {row['label']!r} is not one of "
+            f"{', '.join(CLASSES)}"
         )
     if not row["image"]:
         raise DataError(f"{row.where}: the image is missing")

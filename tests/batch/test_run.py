@@ -1,7 +1,6 @@
 """Runs into a folder, one after the other."""
 
 import json
-import multiprocessing
 import os
 
 import pytest
@@ -14,7 +13,17 @@ from busnet.batch.outputs import Outputs
 from busnet.batch.run import predict_into, settings_of
 
 
-def predict(model, paths, out, messages=None, *, fail_at=None, form="csv", **kinds):
+def predict(
+    model,
+    paths,
+    out,
+    messages=None,
+    *,
+    fail_at=None,
+    on_record=lambda source: None,
+    form="csv",
+    **kinds,
+):
     """Run into a folder; a run may be made to fail at a file."""
     outputs = Outputs(out, model.info, **kinds)
 
@@ -23,6 +32,7 @@ def predict(model, paths, out, messages=None, *, fail_at=None, form="csv", **kin
         for source, documents in record_all(outcomes, outputs.record, outputs.finish):
             if source.name == fail_at:
                 raise OSError(28, "No space left on device")
+            on_record(source)
             yield source, documents
 
     return predict_into(
@@ -159,28 +169,17 @@ def test_a_damaged_record_is_an_error(folder, model, tmp_path, text):
         predict(model, [folder], out)
 
 
-def hold(folder, locked, release):
-    from busnet.batch.run import _locked
-
-    with _locked(folder):
-        locked.set()
-        release.wait(60)
-
-
 def test_two_runs_into_one_folder_are_refused(folder, model, tmp_path):
     out = tmp_path / "out"
-    out.mkdir()
-    context = multiprocessing.get_context("spawn")
-    locked, release = context.Event(), context.Event()
-    process = context.Process(target=hold, args=(out, locked, release))
-    process.start()
-    assert locked.wait(60)
-    try:
+    refused = []
+
+    def run_again(source):
         with pytest.raises(busnet.OutputError, match="another run"):
             predict(model, [folder], out)
-    finally:
-        release.set()
-        process.join()
+        refused.append(source)
+
+    predict(model, [folder], out, on_record=run_again)
+    assert len(refused) == 3
     predict(model, [folder], out)
 
 
