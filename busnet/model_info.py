@@ -123,7 +123,7 @@ class ModelInfo:
     def _check_preprocessing(self) -> None:
         if self.interpolation not in INTERPOLATIONS:
             raise WeightsError(
-                f"interpolation {self.interpolation!r} is none of "
+                f"interpolation {self.interpolation!r} is not one of "
                 f"{', '.join(INTERPOLATIONS)}"
             )
         if self.resize == "letterbox":

@@ -33,7 +33,7 @@ def load_source(source: Source) -> Loaded:
     Raises
     ------
     WeightsError
-        If it is none of them, or cannot be read.
+        If it is of another kind, or cannot be read.
     MissingExtraError
         If PyTorch is needed and not installed.
     """

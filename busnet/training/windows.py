@@ -52,7 +52,7 @@ class Windows:
         self._strips = np.zeros((len(examples), 4, 4))
         if margin is not None:
             self._strips = _lesion_free_strips(examples, min_crop, margin)
-        self.has_room: Flags = (self._strips[..., 2] > 0).any(1)
+        self.has_room: Flags = np.asarray((self._strips[..., 2] > 0).any(1))
 
     def draw(
         self,

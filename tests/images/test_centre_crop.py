@@ -61,13 +61,13 @@ def test_maps_come_back_where_the_crop_was(resize, axis):
     seen = ~np.isnan(restored)
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     assert seen[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
-    for found, old, new, start in (
+    for indices, old, new, start in (
         (rows, 120, crop.rows, crop.top),
         (columns, 200, crop.columns, crop.left),
     ):
         centres = (np.arange(old) + 0.5) * new / old
         inside = np.flatnonzero((centres >= start) & (centres <= start + 64))
-        np.testing.assert_array_equal(found, inside)
+        np.testing.assert_array_equal(indices, inside)
     inner = restored[3:-3, 3:-3]
     expected = ramp(120, 200, axis)[3:-3, 3:-3]
     step = max(120 / crop.rows, 200 / crop.columns)
