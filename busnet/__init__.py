@@ -29,6 +29,7 @@ from busnet.errors import (
     WorkerError,
 )
 from busnet.images import Picture, read_frames
+from busnet.inference.ensemble import Ensemble
 from busnet.lesions import Lesion
 from busnet.model import Model, load
 from busnet.results import Classification, Prediction, Segmentation
@@ -45,6 +46,7 @@ __all__ = [
     "Classification",
     "DataError",
     "EngineError",
+    "Ensemble",
     "ImageError",
     "ImageFileError",
     "ImageTypeError",

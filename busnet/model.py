@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,10 @@ from busnet.engine.session import Session
 from busnet.errors import ImageValueError, ModelError, requires_extra
 from busnet.images import ImageLike, is_single, read
 from busnet.inference import features
+from busnet.inference.ensemble import Ensemble, ModelSequence
 from busnet.inference.predictor import Predictor
 from busnet.model_info import ModelInfo
-from busnet.models import DEFAULT, find_model, shipped
-from busnet.networks import STAGES
+from busnet.models import DEFAULT, locate_model
 from busnet.weights import read_arrays
 
 if TYPE_CHECKING:
@@ -37,7 +38,18 @@ class Model(Predictor):
     ----------
     session
         The weights in the engine; :func:`load` makes it.
+    name
+        Name by which :func:`load` finds the model, where it has one.
     """
+
+    def __init__(self, session: Session, *, name: str | None = None) -> None:
+        self.session = session
+        self._name = name
+
+    @property
+    def sessions(self) -> tuple[Session]:
+        """The weights in the engine."""
+        return (self.session,)
 
     @property
     def info(self) -> ModelInfo:
@@ -50,9 +62,9 @@ class Model(Predictor):
         return self.session.path
 
     @property
-    def precision(self) -> str:
-        """``"f32"``, ``"exact"``, ``"bf16"`` or ``"int8"``; see :func:`load`."""
-        return self.session.precision
+    def name(self) -> str:
+        """Name of the shipped model or plug-in, or else of the weights file."""
+        return self._name or self.path.name
 
     def __repr__(self) -> str:
         """Return network, classes and size."""
@@ -61,11 +73,10 @@ class Model(Predictor):
             f"image_size={self.info.image_size})"
         )
 
-    def __reduce__(self) -> tuple[object, tuple[str, str]]:
-        """Pickle what the model was loaded from: its shipped name, or its path."""
-        name = self.path.stem
-        known = shipped().get(name) == self.path
-        return _load_again, (name if known else os.fspath(self.path), self.precision)
+    def __reduce__(self) -> tuple[Callable[[], Model], tuple[()]]:
+        """Pickle what the model was loaded from: its name, or its path."""
+        name = self._name or os.fspath(self.path)
+        return functools.partial(load, name, precision=self.precision), ()
 
     def run(
         self, batch: FloatArray, *, outputs: Sequence[str] | None = None
@@ -126,10 +137,6 @@ class Model(Predictor):
         ModelError
             If there is no such stage.
         """
-        if stage not in STAGES:
-            raise ModelError(
-                f"there is no stage {stage!r}; stages are {', '.join(STAGES)}"
-            )
         pictures = read(images, value_range=value_range)
         stacked = features.stage_features(self.session, pictures, stage, pool=pool)
         return np.asarray(stacked[0]) if is_single(images) else stacked
@@ -175,11 +182,6 @@ class Model(Predictor):
         if not is_single(image):
             raise ImageValueError("an activation map is of one image, not of several")
         self._check_heads(("class",))
-        if label is not None and label not in self.info.classes:
-            raise ModelError(
-                f"there is no class {label!r}; classes are "
-                f"{', '.join(self.info.classes)}"
-            )
         (picture,) = read(image, value_range=value_range)
         return features.activation_map(self.session, picture, label)
 
@@ -200,14 +202,22 @@ class Model(Predictor):
         return from_arrays(self.info, read_arrays(self.path))
 
 
-def load(model: str | os.PathLike[str] = DEFAULT, *, precision: str = "f32") -> Model:
-    """Load a model.
+@overload
+def load(
+    model: str | os.PathLike[str] = DEFAULT, *, precision: str = "f32"
+) -> Model: ...
+@overload
+def load(model: ModelSequence, *, precision: str = "f32") -> Ensemble: ...
+def load(
+    model: str | os.PathLike[str] | ModelSequence = DEFAULT, *, precision: str = "f32"
+) -> Model | Ensemble:
+    """Load a model, or several as an ensemble.
 
     Parameters
     ----------
     model
-        A shipped name, such as ``"mod_resnet101"``, or a path to a ``.safetensors``
-        file that busnet wrote.
+        A shipped name, such as ``"mod_resnet101"``, the name of a plug-in's model, or a
+        path to a ``.safetensors`` file that busnet wrote; or a list of these.
     precision
         - ``"f32"``: float32; 3x3 convolutions go by Winograd's algorithm where that is
           faster, which rounds more: logits differ by about 1e-5 of their size.
@@ -225,10 +235,13 @@ def load(model: str | os.PathLike[str] = DEFAULT, *, precision: str = "f32") -> 
     WeightsError
         If the file is not a whole weights file of a known network.
     ModelError
-        If there is no such precision, or this CPU lacks it.
+        If there is no such precision, or this CPU lacks it, or the models are no
+        ensemble; see :class:`Ensemble`.
     """
-    return Model(Session(find_model(model), precision=precision))
-
-
-def _load_again(model: str, precision: str) -> Model:
-    return load(model, precision=precision)
+    if isinstance(model, str | os.PathLike):
+        file = locate_model(model)
+        session = Session(file.path, precision=precision)
+        return Model(session, name=file.name if file.is_named else None)
+    if not isinstance(model, Sequence):
+        raise ModelError(f"a {type(model).__name__} names no model")
+    return Ensemble([load(member, precision=precision) for member in model])

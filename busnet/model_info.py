@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from busnet.errors import UnknownNetworkError, WeightsError
 from busnet.images import Interpolation, Preprocessing, Resize
-from busnet.networks import Network, get_network
+from busnet.networks import Head, Network, get_network
 
 __all__ = ["CONVERTED", "ModelInfo"]
 
@@ -119,6 +119,16 @@ class ModelInfo:
     def preprocessing(self) -> Preprocessing:
         """How the model sees images."""
         return Preprocessing(self.image_size, self.resize, self.interpolation)
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What the network computes: ``"class"``, ``"mask"``, or both."""
+        return self.network.heads
+
+    @property
+    def network_name(self) -> str:
+        """The network's name."""
+        return self.network.name
 
     def _check_preprocessing(self) -> None:
         if self.interpolation not in INTERPOLATIONS:

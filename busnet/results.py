@@ -106,13 +106,18 @@ class Classification(Result):
     exceeds
         For each of the model's operating points, such as ``"sensitivity 0.90"``,
         whether the malignancy reaches its threshold. A prior does not change it: the
-        thresholds belong to probabilities under the class shares of training.
+        thresholds belong to probabilities under the class shares of training. Empty for
+        an ensemble.
+    uncertainty
+        How much the members of an ensemble disagree: the mutual information of class
+        and member in nats, from 0 to the logarithm of their number. None for a model.
     """
 
     label: str
     probabilities: Mapping[str, float]
     abstains: bool = False
     exceeds: Mapping[str, bool] = dataclasses.field(default_factory=dict)
+    uncertainty: float | None = None
 
     @property
     def malignancy(self) -> float | None:
@@ -134,11 +139,14 @@ class Classification(Result):
     def _facts(self) -> dict[str, str]:
         shares = {name: f"{p:.3f}" for name, p in self.probabilities.items()}
         label = f"{self.label} (abstains)" if self.abstains else self.label
-        return {"label": label, **shares, **super()._facts()}
+        facts = {"label": label, **shares}
+        if self.uncertainty is not None:
+            facts["uncertainty"] = f"{self.uncertainty:.3f}"
+        return {**facts, **super()._facts()}
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything but pixels as JSON holds it."""
-        return {
+        document = {
             **super().as_dict(),
             "label": self.label,
             "probabilities": dict(self.probabilities),
@@ -147,6 +155,9 @@ class Classification(Result):
             "abstains": self.abstains,
             "exceeds": dict(self.exceeds),
         }
+        if self.uncertainty is not None:
+            document["uncertainty"] = self.uncertainty
+        return document
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)

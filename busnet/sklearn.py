@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from busnet.errors import ImageValueError, requires_extra
+from busnet.errors import ImageValueError, ModelError, requires_extra
 from busnet.images import Picture
+from busnet.inference.predictor import Predictor
 from busnet.model import Model, load
 
 with requires_extra("evaluate"):
@@ -101,6 +102,8 @@ class BusnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ------
         ImageTypeError, ImageValueError, ImageFileError
             If an image cannot be used.
+        ModelError
+            If the model is an ensemble.
         ValueError
             If labels or weights do not fit the images, or all labels are the same.
         """
@@ -114,7 +117,7 @@ class BusnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_classification_targets(y)
         if len(np.unique(y)) < 2:
             raise ValueError("the labels are all of one class; a classifier needs two")
-        self.model_ = self.model if isinstance(self.model, Model) else load(self.model)
+        self.model_ = self._loaded()
         self.classifier_ = make_pipeline(
             StandardScaler(), LogisticRegression(C=self.C, max_iter=self.max_iter)
         )
@@ -126,6 +129,12 @@ class BusnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = self.classifier_.classes_
         self.n_iter_ = self.classifier_[-1].n_iter_
         return self
+
+    def _loaded(self) -> Model:
+        model = self.model if isinstance(self.model, Predictor) else load(self.model)
+        if not isinstance(model, Model):
+            raise ModelError("features are of one model; an ensemble has none")
+        return model
 
     def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
         """Return the label of each image."""

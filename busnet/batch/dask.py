@@ -24,7 +24,9 @@ from busnet.batch.sources import Source
 from busnet.engine.threads import set_threads
 from busnet.errors import WorkerError, requires_extra
 from busnet.inference import Options
-from busnet.model import Model, load
+from busnet.inference.ensemble import Ensemble
+from busnet.inference.predictor import Predictor
+from busnet.model import load
 
 with requires_extra("dask"):
     from distributed import (
@@ -59,24 +61,30 @@ TASKS_AHEAD = 3
 
 
 class ModelPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
-    """The model as a worker has it: sent as the bytes of its file, loaded once."""
+    """The model as a worker has it: sent as the bytes of its files, loaded once."""
 
-    def __init__(self, model: Model) -> None:
-        self.data = model.path.read_bytes()
+    def __init__(self, model: Predictor) -> None:
+        self.data = [session.path.read_bytes() for session in model.sessions]
+        self.is_ensemble = isinstance(model, Ensemble)
         self.precision = model.precision
-        digest = hashlib.sha256(self.data).hexdigest()[:16]
-        self.name = f"busnet-{digest}-{self.precision}"
+        digest = hashlib.sha256(b"".join(self.data)).hexdigest()[:16]
+        kind = "ensemble" if self.is_ensemble else "model"
+        self.name = f"busnet-{kind}-{digest}-{self.precision}"
 
     def setup(self, worker: Any) -> None:
         """Load the model; the engine uses as many threads as the worker has."""
         set_threads(worker.state.nthreads)
         self.folder = tempfile.TemporaryDirectory(prefix="busnet-")
-        path = Path(self.folder.name) / "model.safetensors"
-        path.write_bytes(self.data)
-        self.model = load(path, precision=self.precision)
+        paths = []
+        for number, data in enumerate(self.data):
+            path = Path(self.folder.name) / f"model-{number}.safetensors"
+            path.write_bytes(data)
+            paths.append(path)
+        files = paths if self.is_ensemble else paths[0]
+        self.model: Predictor = load(files, precision=self.precision)
 
     def teardown(self, worker: Any) -> None:
-        """Remove the worker's copy of the file."""
+        """Remove the worker's copies of the files."""
         self.folder.cleanup()
 
 
@@ -96,7 +104,7 @@ def connect(address: str) -> Client:
 
 def outcomes(
     client: Client,
-    model: Model,
+    model: Predictor,
     sources: Iterable[Source],
     options: Options,
     *,
@@ -114,7 +122,7 @@ def outcomes(
 
 def recorded(
     client: Client,
-    model: Model,
+    model: Predictor,
     sources: Iterable[Source],
     options: Options,
     outputs: Outputs,
@@ -185,7 +193,7 @@ def _wait(client: Client, future: Future) -> None:
 
 def _map(
     client: Client,
-    model: Model,
+    model: Predictor,
     sources: Iterable[Source],
     failures: Callable[[list[Source], WorkerError], list[T]],
     task: Callable[..., list[T]],

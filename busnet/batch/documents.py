@@ -92,9 +92,9 @@ def record_all(
 def summarise(documents: Sequence[Mapping[str, Any]]) -> Document | None:
     """Return the summary of a clip's frames, or None if they are of no clip.
 
-    Its probabilities are the frames' means; it names the frame whose malignancy is the
-    highest. Lesions are in the documents of the frames. Where frames failed, a note
-    says so.
+    Its probabilities, and the uncertainty of an ensemble, are the frames' means; it
+    names the frame whose malignancy is the highest. Lesions are in the documents of the
+    frames. Where frames failed, a note says so.
     """
     frames = [d for d in documents if "frame" in d and "probabilities" in d]
     if not frames:
@@ -118,6 +118,8 @@ def summarise(documents: Sequence[Mapping[str, Any]]) -> Document | None:
         worst = max(frames, key=lambda d: d["probabilities"][MALIGNANT])
         summary["most_malignant_frame"] = worst["frame"]
         summary["highest_malignancy"] = worst["probabilities"][MALIGNANT]
+    if "uncertainty" in frames[0]:
+        summary["uncertainty"] = sum(d["uncertainty"] for d in frames) / len(frames)
     if any(ERROR in document for document in documents):
         summary["notes"] = ["some frames failed; this is of the others"]
     return summary

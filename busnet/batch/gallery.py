@@ -30,7 +30,7 @@ def write_gallery(path: str | os.PathLike[str], table: Table) -> None:
     indices = {label: i for i, label in enumerate(counts)}
     page = _template().stream(
         notice=NOTICE,
-        model=table.info.network.name,
+        model=table.info.network_name,
         version=__version__,
         counts=counts,
         cards=[_card(document, indices) for document in shown],

@@ -12,7 +12,7 @@ from busnet.batch.sources import Source
 from busnet.errors import BusnetError, ImageFileError, NotAnUltrasoundImageError
 from busnet.images import Picture, read_frames
 from busnet.inference import Options
-from busnet.model import Model
+from busnet.inference.predictor import Predictor
 from busnet.results import Prediction
 
 __all__ = ["Outcome", "predict_files", "read_first"]
@@ -50,7 +50,7 @@ class Outcome:
 
 
 def predict_files(
-    model: Model,
+    model: Predictor,
     sources: Iterable[Source],
     *,
     options: Options = Options(),  # noqa: B008  frozen

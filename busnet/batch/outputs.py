@@ -18,7 +18,7 @@ from busnet.batch.png import save_png
 from busnet.batch.sources import Source
 from busnet.batch.text import encodable
 from busnet.images import is_dicom
-from busnet.model_info import ModelInfo
+from busnet.inference import AnyInfo
 from busnet.results import Prediction
 
 __all__ = ["Outputs"]
@@ -44,7 +44,7 @@ class Outputs:
         The run's output folder: ``masks/``, ``overlays/`` and ``segmentations/`` are
         made in it as they are needed. None writes nothing.
     info
-        What the model is.
+        What the model or the ensemble is.
     overlay
         Whether to draw the image with outlines, as PNG.
     nifti
@@ -54,7 +54,7 @@ class Outputs:
     """
 
     folder: Path | None
-    info: ModelInfo
+    info: AnyInfo
     overlay: bool = False
     nifti: bool = False
     dicom_seg: bool = False
@@ -137,7 +137,7 @@ class Outputs:
     def _save_segmentation(self, source: Source, masks: Any, path: Path) -> None:
         from busnet.export.dicom_seg import save_segmentation
 
-        save_segmentation(masks, source.path, path, self.info)
+        save_segmentation(masks, source.path, path, self.info.network_name)
 
 
 def _save_mask(prediction: Prediction, path: Path) -> None:

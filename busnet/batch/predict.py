@@ -9,8 +9,10 @@ from typing import Any
 from busnet.batch import Outcome, collect, predict_files
 from busnet.images.arrays import check_value_range
 from busnet.inference import Options
+from busnet.inference.ensemble import ModelLike
+from busnet.inference.predictor import Predictor
 from busnet.lesions import Spacing
-from busnet.model import Model, load
+from busnet.model import load
 from busnet.models import DEFAULT
 
 __all__ = ["predict_many"]
@@ -19,7 +21,7 @@ __all__ = ["predict_many"]
 def predict_many(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
-    model: Model | str | os.PathLike[str] = DEFAULT,
+    model: ModelLike = DEFAULT,
     client: Any = None,
     spacing: Spacing | None = None,
     value_range: tuple[float, float] | None = None,
@@ -38,7 +40,7 @@ def predict_many(
         a column ``image``, or ``.txt`` with a path a line); one of them, or several.
         A missing file is one of the failures, unless none of the paths exists.
     model
-        A model, or what :func:`busnet.load` takes.
+        A model or an ensemble, or what :func:`busnet.load` takes.
     client
         A ``distributed.Client``: its cluster's workers predict. They need busnet, and
         must find the files under the same paths.
@@ -63,7 +65,7 @@ def predict_many(
     value_range = check_value_range(value_range)
     several = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     selection = collect(several)
-    loaded = model if isinstance(model, Model) else load(model)
+    loaded = model if isinstance(model, Predictor) else load(model)
     if client is None:
         return predict_files(
             loaded,

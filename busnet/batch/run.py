@@ -23,7 +23,7 @@ from busnet.batch.outputs import Outputs
 from busnet.batch.sources import Source
 from busnet.batch.table import FORMATS, Table
 from busnet.errors import OutputError
-from busnet.model import Model
+from busnet.inference.predictor import Predictor
 from busnet.results import NOTICE
 from busnet.version import __version__
 
@@ -49,13 +49,16 @@ TABLES = tuple(f"predictions.{form}" for form in FORMATS)
 _FRAME = re.compile(r"_frame\d{4,}$")
 
 
-def settings_of(model: Model, **options: Any) -> Settings:
+def settings_of(model: Predictor, **options: Any) -> Settings:
     """Return what outputs depend on: the model, busnet's version, and options."""
-    digest = hashlib.sha256(model.path.read_bytes()).hexdigest()
+    digests = [
+        hashlib.sha256(session.path.read_bytes()).hexdigest()
+        for session in model.sessions
+    ]
     return {
         "busnet": __version__,
-        "model": model.path.stem,
-        "weights_sha256": digest,
+        "model": model.name,
+        "weights_sha256": " ".join(digests),
         "precision": model.precision,
         **options,
     }

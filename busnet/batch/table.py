@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import IO, Any
 
 from busnet.batch.documents import ERROR, SKIPPED, Document
-from busnet.model_info import ModelInfo
+from busnet.inference import AnyInfo, EnsembleInfo
 from busnet.results import NOTICE
 
 __all__ = ["FORMATS", "Table"]
@@ -37,7 +37,7 @@ class Table:
         How many there are of files that were skipped.
     """
 
-    def __init__(self, info: ModelInfo, documents: Iterable[Document]) -> None:
+    def __init__(self, info: AnyInfo, documents: Iterable[Document]) -> None:
         self.info = info
         every = list(documents)
         self.documents = [d for d in every if SKIPPED not in d]
@@ -77,6 +77,8 @@ class Table:
         names = ["file", "frame", "label"]
         names += [f"p_{name}" for name in self.info.classes]
         names.append("malignancy_given_lesion")
+        if isinstance(self.info, EnsembleInfo):
+            names.append("uncertainty")
         names += ["abstains", "consistent", "lesions", *_SIDES, *_PIXELS]
         lesions = [x for d in self.documents for x in d.get("lesions", ())]
         if any("area_mm2" in lesion for lesion in lesions):
@@ -97,8 +99,9 @@ def _row(document: Document) -> dict[str, Any]:
     cells["label"] = document["label"]
     for name, probability in document["probabilities"].items():
         cells[f"p_{name}"] = f"{probability:.6f}"
-    if (share := document.get("malignancy_given_lesion")) is not None:
-        cells["malignancy_given_lesion"] = f"{share:.6f}"
+    for name in ("malignancy_given_lesion", "uncertainty"):
+        if (number := document.get(name)) is not None:
+            cells[name] = f"{number:.6f}"
     for name in ("abstains", "consistent"):
         if name in document:
             cells[name] = str(document[name]).lower()
@@ -134,7 +137,7 @@ def _write_csv(file: IO[str], table: Table) -> None:
 def _write_json(file: IO[str], table: Table) -> None:
     document = {
         "notice": NOTICE,
-        "network": table.info.network.name,
+        "network": table.info.network_name,
         "classes": list(table.info.classes),
         "provenance": dict(table.info.provenance),
         "results": table.documents,

@@ -14,16 +14,15 @@ from rich.table import Table
 
 from busnet import _core
 from busnet.cli.common import (
-    ModelOption,
     Precision,
     PrecisionOption,
     ThreadsOption,
     app,
     use,
 )
+from busnet.cli.models import ModelOption, load_models
 from busnet.engine.session import BATCH_SIZE
 from busnet.engine.threads import get_threads
-from busnet.model import load
 from busnet.models import DEFAULT
 
 
@@ -36,19 +35,19 @@ def benchmark(
     precision: PrecisionOption = Precision.f32,
     threads: ThreadsOption = None,
 ) -> None:
-    """Time a model on this machine, from array to result."""
+    """Time a model or an ensemble on this machine, from array to result."""
     use(threads)
-    loaded = load(model, precision=precision.value)
-    size = loaded.info.image_size
+    loaded = load_models(model, precision=precision.value)
+    size = max(session.info.image_size for session in loaded.sessions)
     generator = np.random.default_rng(0)
     batch_size = BATCH_SIZE[loaded.precision]
     images = list(generator.random((batch_size, size, size), np.float32))
     calls: dict[str, Callable[..., Any]] = {"predict": loaded.predict}
-    if "class" in loaded.info.network.heads:
+    if "class" in loaded.info.heads:
         calls["classify"] = loaded.classify
-    if "mask" in loaded.info.network.heads:
+    if "mask" in loaded.info.heads:
         calls["segment"] = loaded.segment
-    if len(loaded.info.network.heads) == 1:
+    if len(loaded.info.heads) == 1:
         del calls["predict"]
     engine = _core.engine()
     table = Table(
@@ -57,7 +56,7 @@ def benchmark(
         "ms an image, minimum",
         "median",
         "images a second",
-        title=f"{loaded.info.network.name}, {size} px, {precision.value}, "
+        title=f"{loaded.info.network_name}, {size} px, {precision.value}, "
         f"{get_threads()} threads, oneDNN {engine['version']}, {engine['isa']}",
     )
     for name, call in calls.items():

@@ -110,9 +110,6 @@ PriorOption = Annotated[
         "where they differ from those that training assumed.",
     ),
 ]
-ModelOption = Annotated[
-    str, typer.Option("--model", help="Shipped model or path to a .safetensors file.")
-]
 
 
 class Precision(str, enum.Enum):

@@ -11,7 +11,6 @@ import typer
 from busnet.cli.common import (
     FAILED,
     JsonOption,
-    ModelOption,
     Precision,
     PrecisionOption,
     PriorOption,
@@ -35,9 +34,9 @@ from busnet.cli.evaluation import (
     report_failures,
     write_text,
 )
+from busnet.cli.models import ModelOption, load_models
 from busnet.data import parse_sources
 from busnet.errors import requires_extra
-from busnet.model import load
 from busnet.models import DEFAULT
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def evaluate(
         from busnet.evaluation.selection import read_data
     other = None if against is None else read_evaluation(against)
     use(threads)
-    loaded = load(model, precision=precision.value)
+    loaded = load_models(model, precision=precision.value)
     sources = parse_sources(data)
     result = measure(
         loaded,
@@ -99,8 +98,7 @@ def evaluate(
         allow_leak=allow_leak,
         prior=prior,
         bootstrap=bootstrap,
-        name=Path(model).name
-        + ("" if precision == "f32" else f" in {precision.value}"),
+        name=loaded.name + ("" if precision == "f32" else f" in {precision.value}"),
         track=track,
     )
     _print_evaluation(result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from rich.table import Table
 
 from busnet import _core
 from busnet.cli.common import Precision, PrecisionOption, app
+from busnet.cli.models import split_models
 from busnet.engine import cache
 from busnet.engine.threads import get_threads
+from busnet.errors import BusnetError
 from busnet.model import Model, load
-from busnet.model_info import ModelInfo
-from busnet.models import DEFAULT, shipped
+from busnet.models import DEFAULT, find_model, shipped
+from busnet.models.plugins import Plugin, list_plugins
 from busnet.networks import NETWORKS, Counter, build, get_network
 from busnet.results import NOTICE
 from busnet.version import __version__
@@ -35,7 +38,9 @@ def info(
     ] = 224,
     model: Annotated[
         str | None,
-        typer.Option("--model", help="Print what this model is."),
+        typer.Option(
+            "--model", help="Print what this model is, or several with commas between."
+        ),
     ] = None,
     plan: Annotated[
         bool,
@@ -48,9 +53,11 @@ def info(
     if name is not None:
         _print_network(console, name, size)
     elif plan:
-        _print_plan(console, load(model or DEFAULT, precision=precision.value))
+        for member in split_models(model or DEFAULT):
+            _print_plan(console, load(member, precision=precision.value))
     elif model is not None:
-        _print_model(console, load(model))
+        for member in split_models(model):
+            _print_model(console, load(member))
     else:
         _print_engine(console)
 
@@ -67,11 +74,9 @@ def _print_engine(console: Console) -> None:
     console.print(f"networks: {', '.join(NETWORKS)}", soft_wrap=True)
     for name, path in shipped().items():
         default = " (default)" if name == DEFAULT else ""
-        description = _describe(read_info(path))
-        size = path.stat().st_size / 1e6
-        console.print(
-            f"model {name}{default}: {description}, {size:.1f} MB", soft_wrap=True
-        )
+        console.print(f"model {name}{default}: {_describe(path)}", soft_wrap=True)
+    for plugin in list_plugins():
+        console.print(escape(_describe_plugin(plugin)), soft_wrap=True)
     folder = cache.folder()
     console.print(
         "packed weights are not cached"
@@ -83,9 +88,23 @@ def _print_engine(console: Console) -> None:
     console.print(NOTICE, style="dim")
 
 
-def _describe(model: ModelInfo) -> str:
+def _describe(path: Path) -> str:
+    model = read_info(path)
     data = model.provenance.get("data", "unknown data")
-    return f"{', '.join(model.classes)}; {model.image_size} px; trained on {data}"
+    size = path.stat().st_size / 1e6
+    return (
+        f"{', '.join(model.classes)}; {model.image_size} px; trained on {data}, "
+        f"{size:.1f} MB"
+    )
+
+
+def _describe_plugin(plugin: Plugin) -> str:
+    """Return what a plug-in's model is, or why it cannot be used."""
+    try:
+        what = _describe(find_model(plugin.name))
+    except BusnetError as error:
+        what = f"cannot be used: {error}"
+    return f"model {plugin.name} (package {plugin.package}): {what}"
 
 
 def _print_network(console: Console, name: str, size: int) -> None:

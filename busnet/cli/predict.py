@@ -21,7 +21,6 @@ from busnet.cli.common import (
     FAILED,
     USAGE,
     GlobOption,
-    ModelOption,
     PathsArgument,
     Precision,
     PrecisionOption,
@@ -37,8 +36,9 @@ from busnet.cli.common import (
     track,
     use,
 )
+from busnet.cli.models import ModelOption, load_models
 from busnet.inference import Options
-from busnet.model import Model, load
+from busnet.inference.predictor import Predictor
 from busnet.models import DEFAULT
 from busnet.results import NOTICE
 
@@ -121,7 +121,7 @@ def predict(
     if not selection.sources:
         skipped = f" ({selection.summary()})" if selection.skipped else ""
         fail(f"no image files in {', '.join(map(str, paths))}{skipped}", USAGE)
-    loaded = load(model, precision=precision.value)
+    loaded = load_models(model, precision=precision.value)
     side = None if spacing is None else (spacing, spacing)
     options = Options(spacing=side, crop=crop, prior=prior)
     outputs = Outputs(
@@ -148,7 +148,7 @@ def predict(
 
 
 def _work(
-    model: Model,
+    model: Predictor,
     options: Options,
     outputs: Outputs,
     value_range: tuple[float, float] | None,

@@ -14,7 +14,6 @@ from busnet.cli.common import (
     FAILED,
     USAGE,
     GlobOption,
-    ModelOption,
     PathsArgument,
     ThreadsOption,
     app,
@@ -24,6 +23,7 @@ from busnet.cli.common import (
     track,
     use,
 )
+from busnet.cli.models import OneModelOption, one_model
 from busnet.data import get_protocol, parse_sources, read_sources
 from busnet.errors import DataError
 from busnet.images import Picture
@@ -39,7 +39,7 @@ Reader = Callable[[], Picture]
 def quantize(
     images: PathsArgument,
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
-    model: ModelOption = DEFAULT,
+    model: OneModelOption = DEFAULT,
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -63,7 +63,7 @@ def quantize(
     from busnet import quantization
 
     use(threads)
-    path = find_model(model)
+    path = find_model(one_model(model, "quantize"))
     if out.suffix != ".safetensors":
         fail(f"{out}: a model's file ends in .safetensors", USAGE)
     readers, data = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -14,7 +13,6 @@ from rich.table import Table
 from busnet.cli.common import (
     FAILED,
     JsonOption,
-    ModelOption,
     PriorOption,
     ThreadsOption,
     app,
@@ -34,9 +32,9 @@ from busnet.cli.evaluation import (
     report_failures,
     write_text,
 )
+from busnet.cli.models import ModelOption, load_models
 from busnet.data import parse_sources
 from busnet.errors import requires_extra
-from busnet.model import load
 from busnet.models import DEFAULT
 from busnet.results import NOTICE
 
@@ -73,7 +71,7 @@ def robustness(
         from busnet.evaluation.scoring import score_cases
         from busnet.evaluation.selection import read_data, select_cases
     use(threads)
-    loaded = load(model)
+    loaded = load_models(model)
     prior = complete_prior(loaded.info, prior)
     listing = read_data(parse_sources(data))
     selection = select_cases(
@@ -103,7 +101,7 @@ def robustness(
     if json_file is not None:
         document = {
             "notice": NOTICE,
-            "model": Path(model).name,
+            "model": loaded.name,
             "protocol": selection.protocol,
             "fold": selection.fold,
             "prior": prior,

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from busnet.data import Case, ContentHashes
 from busnet.errors import DataError, WeightsError
-from busnet.model_info import ModelInfo
+from busnet.evaluation.members import name_members, trainings
+from busnet.inference import AnyInfo
 
-__all__ = ["HASHED_IMAGES", "SeenContent", "compare_content", "has_all_hashes"]
+__all__ = [
+    "HASHED_IMAGES",
+    "SeenContent",
+    "compare_content",
+    "has_all_hashes",
+    "has_hashes",
+]
 
 #: What a training's provenance says of the images whose hashes the file holds.
 HASHED_IMAGES = "hashed_images"
@@ -29,11 +36,14 @@ class SeenContent:
         group (patient) has the source and the name of one of the training's.
     unreadable
         Number of cases that could not be compared, since they cannot be read.
+    models
+        What saw them: the model, or those members of an ensemble that did.
     """
 
     images: tuple[str, ...]
     groups: tuple[str, ...]
     unreadable: int
+    models: str = "the model"
 
     @property
     def reasons(self) -> list[str]:
@@ -41,43 +51,45 @@ class SeenContent:
         reasons = []
         if self.images:
             reasons.append(
-                f"the model was trained on {_count(self.images, 'of the images')}"
+                f"{self.models} was trained on {_count(self.images, 'of the images')}"
             )
         if self.groups:
             reasons.append(
-                f"the model was trained on other images of the patients or groups of "
-                f"{_count(self.groups, 'of the images')} (if these are other patients "
-                f"of the same names, name the source: --data NAME=PATH)"
+                f"{self.models} was trained on other images of the patients or groups "
+                f"of {_count(self.groups, 'of the images')} (if these are other "
+                f"patients of the same names, name the source: --data NAME=PATH)"
             )
         return reasons
 
 
-def has_all_hashes(info: ModelInfo) -> bool:
-    """Tell whether a file holds hashes of the images of all trainings behind it."""
-    return bool(info.content_hashes) and all(
-        HASHED_IMAGES in step for step in _trainings(info.provenance)
+def has_hashes(info: AnyInfo) -> bool:
+    """Tell whether there are hashes of images, of one member at least."""
+    return any(member.content_hashes for member in name_members(info).values())
+
+
+def has_all_hashes(info: AnyInfo) -> bool:
+    """Tell whether there are hashes of the images of all trainings behind a model.
+
+    Of an ensemble, of all trainings behind each member.
+    """
+    return all(
+        member.content_hashes
+        and all(HASHED_IMAGES in step for step in trainings(member.provenance))
+        for member in name_members(info).values()
     )
 
 
-def _trainings(provenance: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
-    step: object = provenance
-    while isinstance(step, Mapping):
-        yield step
-        step = step.get("start")
-
-
-def compare_content(info: ModelInfo, cases: Iterable[Case]) -> SeenContent:
+def compare_content(info: AnyInfo, cases: Iterable[Case]) -> SeenContent:
     """Compare cases with the hashes of a model's training images.
+
+    Of an ensemble, with those of all members.
 
     Raises
     ------
     WeightsError
         If the model's hashes cannot be decoded.
     """
-    try:
-        seen = ContentHashes.decode(info.content_hashes)
-    except DataError as error:
-        raise WeightsError(f"the model's file: {error}") from None
+    known = _decode(info)
     readable: list[Case] = []
     hashes: list[ContentHashes] = []
     unreadable = 0
@@ -89,15 +101,37 @@ def compare_content(info: ModelInfo, cases: Iterable[Case]) -> SeenContent:
             unreadable += 1
         else:
             readable.append(case)
-    if not hashes:
+    if not hashes or not known:
         return SeenContent((), (), unreadable)
     shown = ContentHashes.join(hashes)
-    same_images, same_groups = seen.same_images(shown), seen.same_groups(shown)
+    images = np.zeros(len(readable), np.bool_)
+    groups = images.copy()
+    models = []
+    for name, seen in known.items():
+        same_images, same_groups = seen.same_images(shown), seen.same_groups(shown)
+        images |= same_images
+        groups |= same_groups
+        if same_images.any() or same_groups.any():
+            models.append(name)
     return SeenContent(
-        _names(readable, same_images),
-        _names(readable, same_groups & ~same_images),
+        _names(readable, images),
+        _names(readable, groups & ~images),
         unreadable,
+        " or ".join(models) or "the model",
     )
+
+
+def _decode(info: AnyInfo) -> dict[str, ContentHashes]:
+    """Return the hashes of each model that has any."""
+    known = {}
+    for name, member in name_members(info).items():
+        if not member.content_hashes:
+            continue
+        try:
+            known[name] = ContentHashes.decode(member.content_hashes)
+        except DataError as error:
+            raise WeightsError(f"the file of {name}: {error}") from None
+    return known
 
 
 def _names(cases: Sequence[Case], chosen: npt.NDArray[np.bool_]) -> tuple[str, ...]:

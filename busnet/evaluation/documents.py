@@ -67,7 +67,7 @@ def evaluation_to_json(evaluation: Evaluation) -> str:
         "figures": _block(_round(evaluation.figures)),
         "strata": _block(_stratum_document(stratum) for stratum in evaluation.strata),
         "failures": _block(map(dataclasses.asdict, evaluation.failures)),
-        "cases": _block(map(dataclasses.asdict, evaluation.scores)),
+        "cases": _block(map(_case_document, evaluation.scores)),
     }
     return _document(head, blocks)
 
@@ -89,7 +89,10 @@ def comparison_to_json(comparison: Comparison) -> str:
 def cases_to_csv(evaluation: Evaluation) -> str:
     """Return a CSV table with a line for each case."""
     fields = [field.name for field in dataclasses.fields(CaseScore)]
-    for name in ("probabilities", "attributes"):
+    left_out = ["probabilities", "attributes"]
+    if all(case.uncertainty is None for case in evaluation.scores):
+        left_out.append("uncertainty")
+    for name in left_out:
         fields.remove(name)
     shares = [f"p_{name}" for name in CLASSES if evaluation.scores[0].probabilities]
     attributes = sorted(
@@ -217,6 +220,13 @@ def _block(items: Mapping[str, object] | Iterable[object]) -> str:
     if not lines:
         return start + end
     return f"{start}\n  " + ",\n  ".join(lines) + f"\n {end}"
+
+
+def _case_document(case: CaseScore) -> dict[str, object]:
+    document = dataclasses.asdict(case)
+    if case.uncertainty is None:
+        del document["uncertainty"]
+    return document
 
 
 def _stratum_document(stratum: Stratum) -> dict[str, object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -24,7 +23,9 @@ from busnet.evaluation.selection import (
     select_cases,
 )
 from busnet.evaluation.strata import Stratum, compute_strata
-from busnet.model import Model, load
+from busnet.inference.ensemble import ModelLike
+from busnet.inference.predictor import Predictor
+from busnet.model import load
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -41,9 +42,10 @@ class Evaluation:
     model
         Name of the model, as it was given.
     network
-        Name of its network's row.
+        Name of its network's row; of an ensemble the members' names, joined by
+        ``" + "``.
     provenance
-        Where its weights came from.
+        Where its weights came from; of an ensemble, of each member by name.
     protocol, fold
         What it was evaluated on; fold None is all of it.
     leak
@@ -120,7 +122,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: Model | str | os.PathLike[str],
+    model: ModelLike,
     data: DataLike,
     *,
     protocol: str | None = None,
@@ -137,7 +139,7 @@ def evaluate(
     Parameters
     ----------
     model
-        A model, or what :func:`busnet.load` takes.
+        A model or an ensemble, or what :func:`busnet.load` takes.
     data
         Folder or table of a data set, several of them by source, or cases.
     protocol
@@ -157,7 +159,7 @@ def evaluate(
     bootstrap, seed
         Number of bootstrap draws and their seed.
     name
-        What the model is called; by default its file's name.
+        What the model is called; by default its own name, or its file's.
     track
         Shows progress: called with items, their number and what is done.
 
@@ -171,7 +173,7 @@ def evaluate(
         If the prior's numbers are not probabilities of the model's classes, or the
         model does not classify.
     """
-    loaded = model if isinstance(model, Model) else load(model)
+    loaded = model if isinstance(model, Predictor) else load(model)
     prior = complete_prior(loaded.info, prior)
     listing = read_data(data)
     selection = select_cases(
@@ -194,8 +196,8 @@ def evaluate(
         )
     scores = Scores(listed)
     return Evaluation(
-        model=name or loaded.path.name,
-        network=loaded.info.network.name,
+        model=name or loaded.name,
+        network=loaded.info.network_name,
         provenance=loaded.info.provenance,
         protocol=selection.protocol,
         fold=selection.fold,

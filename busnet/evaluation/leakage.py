@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterator, Mapping
 from busnet.data import PROTOCOLS, Fold, Protocol, get_protocol
 from busnet.errors import LeakError
 from busnet.evaluation.content import has_all_hashes
-from busnet.model_info import CONVERTED, ModelInfo
+from busnet.evaluation.members import name_members, trainings
+from busnet.inference import AnyInfo
+from busnet.model_info import CONVERTED
 
 __all__ = [
     "PUBLISHED",
@@ -57,26 +59,23 @@ class TrainedSource:
 
 
 def trained_sources(provenance: Mapping[str, object]) -> list[TrainedSource]:
-    """Return what all trainings behind a model saw, the last training first."""
-    seen: list[TrainedSource] = []
-    step: object = provenance
-    while isinstance(step, Mapping):
-        seen += _of_one_training(step)
-        step = step.get("start")
-    return seen
+    """Return what all trainings behind a model saw, the last training first.
+
+    Of an ensemble, what the trainings of all members saw.
+    """
+    return [
+        seen
+        for training in trainings(provenance)
+        for seen in _of_one_training(training)
+    ]
 
 
 def is_training_known(provenance: Mapping[str, object]) -> bool:
     """Tell whether a model's file says what all trainings behind it saw.
 
-    That of a network that was converted does not.
+    That of a network that was converted does not, nor that of an ensemble with one.
     """
-    step: object = provenance
-    while isinstance(step, Mapping):
-        if CONVERTED in step:
-            return False
-        step = step.get("start")
-    return True
+    return not any(CONVERTED in step for step in trainings(provenance))
 
 
 def is_leaky(leak: str, provenance: Mapping[str, object]) -> bool | None:
@@ -111,14 +110,14 @@ def _of_one_training(step: Mapping[str, object]) -> Iterator[TrainedSource]:
 
 
 def default_fold(
-    info: ModelInfo, protocol: str, sources: Collection[str] | None = None
+    info: AnyInfo, protocol: str, sources: Collection[str] | None = None
 ) -> Fold:
     """Return what a model's training held out, as far as a protocol has it.
 
     Parameters
     ----------
     info
-        The model.
+        The model or the ensemble.
     protocol
         Name of the protocol.
     sources
@@ -127,8 +126,9 @@ def default_fold(
     Returns
     -------
     int, str or None
-        The fold; by the protocol ``hospitals`` the one source that no training saw.
-        None where training held out nothing of it.
+        The fold, of an ensemble that of the first member that has one; by the
+        protocol ``hospitals`` the one source that no training saw. None where training
+        held out nothing of it.
     """
     chosen = get_protocol(protocol)
     evaluated = sorted(chosen.sources if sources is None else sources)
@@ -144,7 +144,7 @@ def default_fold(
 
 
 def check_leakage(
-    info: ModelInfo,
+    info: AnyInfo,
     protocol: str,
     fold: Fold,
     *,
@@ -159,7 +159,7 @@ def check_leakage(
     Parameters
     ----------
     info
-        The model.
+        The model or the ensemble, of which one member suffices to leak.
     protocol, fold
         What it is evaluated on; fold None is all of it.
     sources
@@ -181,20 +181,21 @@ def check_leakage(
         ]
     # Another data set may have the name of one that was trained on, unless it is a
     # published one: then the hashes decide, where there are any.
-    decisive = {
-        source
-        for source in sources
-        if source in PUBLISHED or (source != CUSTOM and not has_all_hashes(info))
-    }
     reasons = [chosen.description] if chosen.leaky else []
-    for entry in trained_sources(info.provenance):
-        if entry.source in decisive and not _is_held_out(entry, chosen, fold):
-            is_whole = fold is None or chosen.leaves_out_source
-            part = "all" if is_whole else f"fold {fold}"
-            reasons.append(
-                f"the model was trained on {entry}, and {part} of {protocol} holds "
-                f"images of it"
-            )
+    is_whole = fold is None or chosen.leaves_out_source
+    part = "all" if is_whole else f"fold {fold}"
+    for name, member in name_members(info).items():
+        decisive = {
+            source
+            for source in sources
+            if source in PUBLISHED or (source != CUSTOM and not has_all_hashes(member))
+        }
+        for entry in trained_sources(member.provenance):
+            if entry.source in decisive and not _is_held_out(entry, chosen, fold):
+                reasons.append(
+                    f"{name} was trained on {entry}, and {part} of {protocol} holds "
+                    f"images of it"
+                )
     return report_leak("; ".join(dict.fromkeys(reasons)), allow_leak=allow_leak)
 
 

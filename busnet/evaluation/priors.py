@@ -8,14 +8,13 @@ from collections.abc import Iterable, Mapping
 from busnet.data.findings import plural
 from busnet.errors import ModelError
 from busnet.evaluation.scores import CaseScore
-from busnet.inference import Options, check_prior
-from busnet.model_info import ModelInfo
+from busnet.inference import AnyInfo, Options, check_prior
 
 __all__ = ["complete_prior", "format_prior", "prior_notes"]
 
 
 def complete_prior(
-    info: ModelInfo, prior: Mapping[str, float] | None
+    info: AnyInfo, prior: Mapping[str, float] | None
 ) -> dict[str, float] | None:
     """Return the probability of every class under a prior, those it leaves out too.
 
@@ -28,7 +27,7 @@ def complete_prior(
     checked = Options(prior=prior).prior
     if checked is None:
         return None
-    if "class" not in info.network.heads:
+    if "class" not in info.heads:
         raise ModelError("prior: the model does not classify")
     check_prior(info.classes, checked)
     return {name: checked.get(name, 0.0) for name in info.classes}

@@ -17,7 +17,7 @@ from busnet.evaluation import plot
 from busnet.evaluation.evaluation import Evaluation
 from busnet.evaluation.scores import CaseScore, Scores
 from busnet.evaluation.strata import MIN_GROUPS, Stratum
-from busnet.model import Model
+from busnet.inference.predictor import Predictor
 from busnet.results import NOTICE
 from busnet.version import __version__
 
@@ -53,7 +53,7 @@ class WorstCase:
 
 
 def render_report(
-    evaluation: Evaluation, model: Model | None = None, cases: Sequence[Case] = ()
+    evaluation: Evaluation, model: Predictor | None = None, cases: Sequence[Case] = ()
 ) -> str:
     """Return the report's HTML.
 
@@ -144,9 +144,9 @@ def _picture(draw: Draw, size: tuple[float, float] = (4.6, 4.2)) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _worst_case(score: CaseScore, model: Model, case: Case) -> WorstCase:
+def _worst_case(score: CaseScore, model: Predictor, case: Case) -> WorstCase:
     image = case.read_image()
-    segments = "mask" in model.info.network.heads
+    segments = "mask" in model.info.heads
     predicted = model.segment(image).mask if segments else None
     truth = case.read_mask() if segments and score.dice is not None else None
     facts = [f"true {score.label or 'class not known'}"]

@@ -10,7 +10,7 @@ from busnet.evaluation.intervals import Interval, compare
 from busnet.evaluation.perturbations import PERTURBATIONS, Perturbation
 from busnet.evaluation.scores import Scores
 from busnet.evaluation.scoring import score_cases
-from busnet.model import Model
+from busnet.inference.predictor import Predictor
 
 __all__ = ["FIGURES", "Robustness", "measure_robustness"]
 
@@ -46,7 +46,7 @@ class Robustness:
 
 
 def measure_robustness(
-    model: Model,
+    model: Predictor,
     cases: Sequence[Case],
     plain: Scores,
     *,

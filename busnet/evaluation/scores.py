@@ -39,6 +39,9 @@ class CaseScore:
     dice, iou, hd95, assd, hd95_mm, assd_mm
         See :class:`busnet.evaluation.overlap.Overlap`; distances in pixels and, where
         the spacing is known, in mm.
+    uncertainty
+        How much the members of an ensemble disagree; None for a model. See
+        :class:`busnet.results.Classification`.
     source
         Hospital or data set.
     attributes
@@ -59,6 +62,7 @@ class CaseScore:
     assd: float | None = None
     hd95_mm: float | None = None
     assd_mm: float | None = None
+    uncertainty: float | None = None
     source: str = ""
     attributes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 

@@ -17,7 +17,7 @@ from busnet.evaluation.priors import complete_prior
 from busnet.evaluation.scores import CaseScore
 from busnet.images import Picture
 from busnet.inference import Options
-from busnet.model import Model
+from busnet.inference.predictor import Predictor
 from busnet.results import Classification, Prediction, Segmentation
 
 __all__ = ["CaseFailure", "Change", "score_cases"]
@@ -48,7 +48,7 @@ class CaseFailure:
 
 
 def score_cases(
-    model: Model,
+    model: Predictor,
     cases: Iterable[Case],
     *,
     change: Change | None = None,
@@ -110,8 +110,8 @@ def score_cases(
         yield _score(*waiting.popleft(), result)
 
 
-def _kind(model: Model) -> type[Classification] | type[Segmentation]:
-    heads = model.info.network.heads
+def _kind(model: Predictor) -> type[Classification] | type[Segmentation]:
+    heads = model.info.heads
     if "mask" not in heads:
         return Classification
     return Prediction if "class" in heads else Segmentation
@@ -149,7 +149,9 @@ def _score(
     )
     if isinstance(result, Classification):
         shares = tuple(float(result.probabilities[name]) for name in CLASSES)
-        score = dataclasses.replace(score, probabilities=shares)
+        score = dataclasses.replace(
+            score, probabilities=shares, uncertainty=result.uncertainty
+        )
     if not isinstance(result, Segmentation):
         return score
     score = dataclasses.replace(score, predicted=bool(result.mask.any()))

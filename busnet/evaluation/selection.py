@@ -22,7 +22,7 @@ from busnet.data import (
 from busnet.data.findings import raise_errors
 from busnet.data.screening import screen_files, screen_groups, screen_labels
 from busnet.errors import DataError
-from busnet.evaluation.content import compare_content, has_all_hashes
+from busnet.evaluation.content import compare_content, has_all_hashes, has_hashes
 from busnet.evaluation.leakage import (
     PUBLISHED,
     check_leakage,
@@ -31,7 +31,8 @@ from busnet.evaluation.leakage import (
     report_leak,
     trained_sources,
 )
-from busnet.model_info import ModelInfo
+from busnet.evaluation.members import name_members
+from busnet.inference import AnyInfo
 
 __all__ = ["DataLike", "Selection", "Track", "no_track", "read_data", "select_cases"]
 
@@ -110,7 +111,7 @@ def read_data(data: DataLike) -> Listing:
 
 
 def select_cases(
-    info: ModelInfo,
+    info: AnyInfo,
     cases: Iterable[Case],
     *,
     protocol: str | None = None,
@@ -123,7 +124,7 @@ def select_cases(
     Parameters
     ----------
     info
-        The model that is evaluated.
+        The model or the ensemble that is evaluated.
     cases
         All cases of the data sets.
     protocol
@@ -163,7 +164,7 @@ def select_cases(
         allow_leak=allow_leak,
     )
     reasons = [leak] if leak else []
-    if info.content_hashes:
+    if has_hashes(info):
         read = track(selected, len(selected), "comparing with training images")
         reasons += compare_content(info, read).reasons
     if not is_training_known(info.provenance):
@@ -174,7 +175,7 @@ def select_cases(
     return Selection(tuple(selected), name, fold, leak, tuple(notes))
 
 
-def _default_fold(info: ModelInfo, protocol: Protocol, used: Sequence[Case]) -> Fold:
+def _default_fold(info: AnyInfo, protocol: Protocol, used: Sequence[Case]) -> Fold:
     """Return what the model's training held out of these cases."""
     sources = {case.source for case in used}
     fold = default_fold(info, protocol.name, sources)
@@ -204,12 +205,13 @@ def _screen(
     return [str(finding) for finding in findings if finding.severity == "warning"]
 
 
-def _protocol_for(info: ModelInfo, cases: Sequence[Case]) -> str:
+def _protocol_for(info: AnyInfo, cases: Sequence[Case]) -> str:
     """Return the protocol of the model's training, or else that of the data."""
     sources = {case.source for case in cases}
-    trained = info.provenance.get("protocol")
-    if trained in PROTOCOLS and set(PROTOCOLS[trained].sources) == sources:
-        return str(trained)
+    for member in name_members(info).values():
+        trained = member.provenance.get("protocol")
+        if trained in PROTOCOLS and set(PROTOCOLS[trained].sources) == sources:
+            return str(trained)
     for entry in trained_sources(info.provenance):
         for protocol in PROTOCOLS.values():
             is_for_data = sources == {entry.source} == set(protocol.sources)

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from busnet._io import atomic_write
 from busnet.errors import ImageFileError, requires_extra
-from busnet.model_info import ModelInfo
 from busnet.results import NOTICE
 from busnet.version import __version__
 
@@ -62,7 +61,7 @@ def save_segmentation(
     masks: npt.NDArray[np.bool_],
     source: str | os.PathLike[str],
     path: str | os.PathLike[str],
-    info: ModelInfo,
+    network: str,
 ) -> None:
     """Write masks as a DICOM segmentation of the image that they were computed from.
 
@@ -77,8 +76,8 @@ def save_segmentation(
         The DICOM file.
     path
         Where to.
-    info
-        What the model is.
+    network
+        Name of the network, which the file says.
 
     Raises
     ------
@@ -90,7 +89,7 @@ def save_segmentation(
     origin = _read_origin(name)
     _check_shape(name, origin, masks.shape)
     algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=f"busnet {info.network.name}",
+        name=f"busnet {network}",
         version=__version__,
         family=codes.DCM.ArtificialIntelligence,
     )
@@ -114,7 +113,7 @@ def save_segmentation(
         sop_instance_uid=highdicom.UID(),
         instance_number=1,
         manufacturer="busnet",
-        manufacturer_model_name=info.network.name,
+        manufacturer_model_name=network,
         software_versions=__version__,
         device_serial_number="none",
         content_description=_DESCRIPTION,

@@ -1,12 +1,15 @@
 """From pictures to results: placements, forward passes, what their outputs mean."""
 
 from busnet.inference.decode import Fields, decode
+from busnet.inference.ensemble_info import AnyInfo, EnsembleInfo
 from busnet.inference.options import Options
 from busnet.inference.pipeline import Computed, pipeline
 from busnet.inference.views import check_prior, heads_of, results
 
 __all__ = [
+    "AnyInfo",
     "Computed",
+    "EnsembleInfo",
     "Fields",
     "Options",
     "check_prior",

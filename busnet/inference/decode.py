@@ -1,23 +1,26 @@
-"""From a network's outputs to the fields of a result."""
+"""From a network's outputs, or those of several, to the fields of a result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from busnet.images import Placement
+from busnet.inference.ensemble_info import EnsembleInfo
+from busnet.inference.estimate import Estimate, estimate
 from busnet.inference.pipeline import Outputs
 from busnet.lesions import lesion_mask
 from busnet.model_info import ModelInfo
 from busnet.results import MALIGNANT
 
-__all__ = ["Fields", "decode"]
+__all__ = ["Fields", "combine", "decode"]
 
 FloatArray = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
+Shares = Mapping[str, float]
 
 
 class Fields(TypedDict, total=False):
@@ -27,6 +30,7 @@ class Fields(TypedDict, total=False):
     probabilities: dict[str, float]
     abstains: bool
     exceeds: dict[str, bool]
+    uncertainty: float
     mask: npt.NDArray[np.bool_]
     lesion_probability: FloatArray
 
@@ -53,51 +57,65 @@ def decode(
         Probability of each of the model's classes in the image's cohort, by name; see
         :class:`busnet.inference.Options`.
     """
+    return combine(info, [estimate(info, placement, outputs, prior=prior)])
+
+
+def combine(info: ModelInfo | EnsembleInfo, estimates: Sequence[Estimate]) -> Fields:
+    """Return the fields of a result from what one network or several say.
+
+    Parameters
+    ----------
+    info
+        What the model or the ensemble is.
+    estimates
+        One, or one for each member: all of the same image and the same outputs.
+        Probabilities are their means; thresholds apply to these.
+    """
     fields = Fields()
-    if "class" in outputs:
-        logits = outputs["class"] / info.temperature
-        trained = _named(info, _softmax(logits))
-        shares = _softmax(logits.astype(np.float64) + _shift(info, prior))
-        fields["label"] = info.classes[int(shares.argmax())]
-        fields["probabilities"] = _named(info, shares)
-        fields["abstains"] = bool(shares.max() < info.abstain_below)
+    shares = [e.probabilities for e in estimates if e.probabilities is not None]
+    trained = [e.trained for e in estimates if e.trained is not None]
+    if shares:
+        mean = {name: _mean(shares, name) for name in info.classes}
+        malignancy = _mean(trained, MALIGNANT) if MALIGNANT in mean else 0.0
+        fields["label"] = max(mean, key=mean.__getitem__)
+        fields["probabilities"] = mean
+        fields["abstains"] = max(mean.values()) < info.abstain_below
         fields["exceeds"] = {
-            name: trained.get(MALIGNANT, 0.0) >= threshold
+            name: malignancy >= threshold
             for name, threshold in info.operating_points.items()
         }
-    if "mask" in outputs:
-        probability = placement.restore(_sigmoid(outputs["mask"]))
+        if isinstance(info, EnsembleInfo):
+            fields["uncertainty"] = _mutual_information(mean, shares)
+    maps = [e.lesion_probability for e in estimates if e.lesion_probability is not None]
+    if maps:
+        probability = _mean_map(maps)
         fields["lesion_probability"] = probability
         fields["mask"] = lesion_mask(probability, info.mask_threshold, info.lesion_peak)
     return fields
 
 
-def _named(info: ModelInfo, shares: Doubles) -> dict[str, float]:
-    return dict(zip(info.classes, shares.tolist(), strict=True))
+def _mean(shares: Sequence[Shares], name: str) -> float:
+    return math.fsum(share[name] for share in shares) / len(shares)
 
 
-def _shift(info: ModelInfo, prior: Mapping[str, float] | None) -> Doubles:
-    """Return what a prior adds to the logits: log of prior over training share.
+def _mutual_information(mean: Shares, shares: Sequence[Shares]) -> float:
+    """Return the mutual information of class and member, in nats.
 
-    Saerens, Latinne, Decaestecker, Neural Computation 14, 2002, equation 2.4: the
-    posteriors are multiplied by the ratio of the priors and normalised again.
+    The entropy of the mean minus the mean of the entropies: 0 where all members agree,
+    at most the logarithm of their number (Depeweg et al., ICML 2018).
     """
-    if prior is None:
-        return np.zeros(len(info.classes))
-    cohort = np.array([prior.get(name, 0.0) for name in info.classes])
-    assumed = np.array([info.class_shares[name] for name in info.classes])
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(cohort) - np.log(assumed), np.float64)
+    inner = math.fsum(map(_entropy, shares)) / len(shares)
+    return max(0.0, _entropy(mean) - inner)
 
 
-def _softmax(logits: FloatArray | Doubles) -> Doubles:
-    powers = np.exp(logits.astype(np.float64) - logits.max())
-    return np.asarray(powers / powers.sum())
+def _entropy(shares: Shares) -> float:
+    return -math.fsum(p * math.log(p) for p in shares.values() if p > 0)
 
 
-def _sigmoid(logits: FloatArray) -> FloatArray:
-    """Logistic function by way of tanh, which never overflows."""
-    half = np.tanh(logits * np.float32(0.5))
-    half += np.float32(1)
-    half *= np.float32(0.5)
-    return half
+def _mean_map(maps: Sequence[FloatArray]) -> FloatArray:
+    if len(maps) == 1:
+        return maps[0]
+    total = maps[0].copy()
+    for other in maps[1:]:
+        total += other
+    return np.asarray(total / np.float32(len(maps)), np.float32)

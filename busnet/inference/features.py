@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet.engine.session import Session
+from busnet.errors import ModelError
 from busnet.images import Picture
 from busnet.inference.activation import class_activation
 from busnet.inference.pipeline import pipeline
@@ -22,7 +23,15 @@ FloatArray = npt.NDArray[np.float32]
 def stage_features(
     session: Session, pictures: Iterable[Picture], stage: str, *, pool: bool
 ) -> FloatArray:
-    """Return the activations of a stage, (N, C) pooled or (N, h, w, C)."""
+    """Return the activations of a stage, (N, C) pooled or (N, h, w, C).
+
+    Raises
+    ------
+    ModelError
+        If there is no such stage.
+    """
+    if stage not in STAGES:
+        raise ModelError(f"there is no stage {stage!r}; stages are {', '.join(STAGES)}")
     computed = (
         outputs[stage] for _, _, outputs in pipeline(session, pictures, (stage,))
     )
@@ -34,15 +43,21 @@ def activation_map(session: Session, picture: Picture, label: str | None) -> Flo
 
     ``label`` is the class's name; None for the most probable one. Pixels that the
     network does not see are NaN.
+
+    Raises
+    ------
+    ModelError
+        If there is no such class.
     """
+    classes = session.info.classes
+    if label is not None and label not in classes:
+        raise ModelError(
+            f"there is no class {label!r}; classes are {', '.join(classes)}"
+        )
     lesion = session.info.network.pooling == "lesion"
     names = ("class", STAGES[-1], *((COARSE_MASK,) if lesion else ()))
     ((_, placement, outputs),) = pipeline(session, [picture], names)
-    index = (
-        int(outputs["class"].argmax())
-        if label is None
-        else session.info.classes.index(label)
-    )
+    index = int(outputs["class"].argmax()) if label is None else classes.index(label)
     heads = read_arrays(session.path, ["fc.weight", "lesion_fc.weight"])
     places = class_activation(
         outputs[STAGES[-1]],

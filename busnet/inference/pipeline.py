@@ -15,7 +15,14 @@ from busnet.engine.session import BATCH_SIZE, Session
 from busnet.engine.threads import get_threads
 from busnet.images import Picture, Placement, Preprocessing
 
-__all__ = ["Computed", "Outputs", "groups", "pipeline", "place_all"]
+__all__ = [
+    "Computed",
+    "Outputs",
+    "groups",
+    "joint_pipeline",
+    "pipeline",
+    "place_all",
+]
 
 #: Arrays by the name of an output.
 Outputs: TypeAlias = dict[str, npt.NDArray[np.float32]]
@@ -57,19 +64,49 @@ def pipeline(
     outputs
         Names of the outputs; see :meth:`busnet.engine.session.Session.run`.
     """
-    batches = groups(pictures, BATCH_SIZE[session.precision])
+    for (computed,) in joint_pipeline([session], pictures, outputs):
+        yield computed
+
+
+def joint_pipeline(
+    sessions: Sequence[Session], pictures: Iterable[Picture], outputs: Sequence[str]
+) -> Iterator[tuple[Computed, ...]]:
+    """Yield what each of several networks makes of each picture; see :func:`pipeline`.
+
+    A thread computes its batch by one network after the other, so that no more threads
+    compute at a time than by one network.
+
+    Parameters
+    ----------
+    sessions
+        What computes; all have the same precision.
+    pictures, outputs
+        See :func:`pipeline`.
+    """
+    batches = groups(pictures, BATCH_SIZE[sessions[0].precision])
     first = list(itertools.islice(batches, 2))
     batches = itertools.chain(first, batches)
     threads = get_threads()
     if len(first) < 2 or threads < 2:
         for group in batches:
-            yield from _compute(session, outputs, False, group)
+            yield from _compute_all(sessions, outputs, False, group)
         return
-    compute = functools.partial(_compute, session, outputs, True)
+    compute = functools.partial(_compute_all, sessions, outputs, True)
     for _, computed in ordered_map(
         compute, batches, threads=threads, prefetch=2 * threads
     ):
         yield from computed
+
+
+def _compute_all(
+    sessions: Sequence[Session],
+    outputs: Sequence[str],
+    alone: bool,
+    pictures: Sequence[Picture],
+) -> list[tuple[Computed, ...]]:
+    """Return for each picture what each session makes of it."""
+    by_session = [_compute(s, outputs, alone, pictures) for s in sessions]
+    return list(zip(*by_session, strict=True))
 
 
 def _compute(

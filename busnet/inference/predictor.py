@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar, overload
 
 from busnet.engine.session import Session
 from busnet.errors import ModelError
 from busnet.images import ImageLike, Picture, is_single, read
+from busnet.inference.ensemble_info import AnyInfo
 from busnet.inference.options import Options
 from busnet.inference.views import heads_of, results
 from busnet.lesions import Spacing
@@ -28,17 +30,28 @@ __all__ = ["Predictor"]
 R = TypeVar("R", bound=Result)
 
 
-class Predictor:
-    """Predicts with a session.
+class Predictor(abc.ABC):
+    """Predicts by one network, or by several whose probabilities are averaged."""
 
-    Parameters
-    ----------
-    session
-        A model's weights in the engine.
-    """
+    @property
+    @abc.abstractmethod
+    def sessions(self) -> tuple[Session, ...]:
+        """The weights in the engine, of each network."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    @property
+    @abc.abstractmethod
+    def info(self) -> AnyInfo:
+        """What the weights files say."""
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def precision(self) -> str:
+        """``"f32"``, ``"exact"``, ``"bf16"`` or ``"int8"``; see :func:`busnet.load`."""
+        return self.sessions[0].precision
 
     @overload
     def predict(
@@ -175,14 +188,12 @@ class Predictor:
             If the model lacks a head that the kind needs, or a class of the prior.
         """
         self._check_heads(heads_of(kind))
-        return results(self.session, pictures, kind, options)
+        return results(self.sessions, self.info, pictures, kind, options)
 
     def _check_heads(self, heads: Sequence[str]) -> None:
-        missing = [
-            head for head in heads if head not in self.session.info.network.heads
-        ]
+        missing = [head for head in heads if head not in self.info.heads]
         if missing:
             raise ModelError(
                 f"the model has no {missing[0]} head, only "
-                f"{' and '.join(self.session.info.network.heads)}"
+                f"{' and '.join(self.info.heads)}"
             )

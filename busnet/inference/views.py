@@ -12,9 +12,11 @@ import numpy.typing as npt
 from busnet.engine.session import Session
 from busnet.errors import ModelError
 from busnet.images import Picture, Region
-from busnet.inference.decode import Fields, decode
+from busnet.inference.decode import Fields, combine
+from busnet.inference.ensemble_info import AnyInfo, EnsembleInfo
+from busnet.inference.estimate import Estimate, estimate
 from busnet.inference.options import Options
-from busnet.inference.pipeline import pipeline
+from busnet.inference.pipeline import Computed, joint_pipeline
 from busnet.lesions import Spacing
 from busnet.networks import Head
 from busnet.results import NORMAL, Classification, Result, Segmentation
@@ -36,9 +38,15 @@ def heads_of(kind: type[Result]) -> tuple[Head, ...]:
 
 
 def results(
-    session: Session, pictures: Iterable[Picture], kind: type[R], options: Options
+    sessions: Sequence[Session],
+    info: AnyInfo,
+    pictures: Iterable[Picture],
+    kind: type[R],
+    options: Options,
 ) -> Iterator[R]:
     """Yield the result of each picture, of the given kind, in their order.
+
+    ``sessions`` are the model's one, or those of an ensemble's members.
 
     Of a frame with several tissue regions it is the result of the one with the largest
     lesion, or the one that is least like normal where no mask is computed.
@@ -48,20 +56,34 @@ def results(
     ModelError
         If the prior names a class that the model lacks.
     """
-    info = session.info
     check_prior(info.classes, options.prior)
     wholes, seen = itertools.tee(pictures)
     parts = (
         picture.part(region) for picture in seen for region in options.views(picture)
     )
-    computed = pipeline(session, parts, heads_of(kind))
+    computed = joint_pipeline(sessions, parts, heads_of(kind))
+    prior = options.prior
+    if prior is None and isinstance(info, EnsembleInfo):
+        prior = info.class_shares
     for picture in wholes:
         regions = options.views(picture)
         candidates = [
-            decode(info, placement, outputs, prior=options.prior)
-            for _, placement, outputs in itertools.islice(computed, len(regions))
+            combine(info, _estimates(sessions, views, prior))
+            for views in itertools.islice(computed, len(regions))
         ]
         yield _result(picture, regions, candidates, kind, options)
+
+
+def _estimates(
+    sessions: Sequence[Session],
+    views: Sequence[Computed],
+    prior: Mapping[str, float] | None,
+) -> list[Estimate]:
+    """Return what each session's outputs mean."""
+    return [
+        estimate(session.info, placement, outputs, prior=prior)
+        for session, (_, placement, outputs) in zip(sessions, views, strict=True)
+    ]
 
 
 def check_prior(classes: Sequence[str], prior: Mapping[str, float] | None) -> None:

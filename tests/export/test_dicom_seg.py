@@ -52,7 +52,7 @@ def test_a_segmentation_may_be_empty(tmp_path, model):
 
     source = write_dicom(tmp_path / "s.dcm", GREY, "MONOCHROME2", **UIDS)
     none = np.zeros((1, *GREY.shape), np.bool_)
-    save_segmentation(none, source, tmp_path / "e.dcm", model.info)
+    save_segmentation(none, source, tmp_path / "e.dcm", model.info.network_name)
     read_back = highdicom.seg.segread(tmp_path / "e.dcm")
     assert not read_back.get_pixels_by_source_instance(["1.2.3.4"]).any()
 
@@ -63,13 +63,15 @@ def test_masks_that_do_not_fit_are_refused(tmp_path, model):
     source = write_dicom(tmp_path / "s.dcm", GREY, "MONOCHROME2", **UIDS)
     target = tmp_path / "o.dcm"
     with pytest.raises(ImageFileError, match=r"s\.dcm.*48 x 64.*5 x 5"):
-        save_segmentation(np.zeros((1, 5, 5), bool), source, target, model.info)
+        save_segmentation(
+            np.zeros((1, 5, 5), bool), source, target, model.info.network_name
+        )
     clip = write_dicom(tmp_path / "c.dcm", np.stack([GREY] * 3), "MONOCHROME2", **UIDS)
     two = np.zeros((2, *GREY.shape), bool)
     with pytest.raises(ImageFileError, match=r"c\.dcm.*3 frames.*2"):
-        save_segmentation(two, clip, target, model.info)
+        save_segmentation(two, clip, target, model.info.network_name)
     with pytest.raises(ImageFileError, match=r"none\.dcm"):
-        save_segmentation(two, tmp_path / "none.dcm", target, model.info)
+        save_segmentation(two, tmp_path / "none.dcm", target, model.info.network_name)
     assert not target.exists()
 
 
@@ -82,7 +84,7 @@ def test_bits_of_frames_follow_without_gaps(tmp_path, model, shape):
     frames = generator.randint(0, 255, shape, np.uint8)
     source = write_dicom(tmp_path / "s.dcm", frames, "MONOCHROME2", **UIDS)
     masks = generator.rand(*shape) < 0.5
-    save_segmentation(masks, source, tmp_path / "o.dcm", model.info)
+    save_segmentation(masks, source, tmp_path / "o.dcm", model.info.network_name)
     written = pydicom.dcmread(tmp_path / "o.dcm")
     np.testing.assert_array_equal(written.pixel_array, masks)
     groups = written.PerFrameFunctionalGroupsSequence
