@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, overload
 from busnet.images import ImageLike
 from busnet.lesions import Spacing
 from busnet.model import Model, load
+from busnet.models import DEFAULT, shipped
 from busnet.results import Classification, Prediction, Segmentation
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ __all__ = ["classify", "predict", "segment"]
 
 @functools.cache
 def _default() -> Model:
-    return load()
+    # By its file: whether a plug-in has the same name need not be looked up.
+    return load(shipped().get(DEFAULT, DEFAULT))
 
 
 @overload
