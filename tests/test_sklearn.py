@@ -159,6 +159,12 @@ def test_wrong_input(images, small):
         BusnetClassifier(small, stage="layer9").fit(stack, labels)
 
 
+def test_an_ensemble_has_no_features_to_fit(images, small):
+    for model in (["resnet18", "mod_resnet101"], busnet.Ensemble([busnet.load(small)])):
+        with pytest.raises(busnet.ModelError, match="an ensemble has none"):
+            BusnetClassifier(model).fit(*images)
+
+
 def test_models_are_pickled_by_where_they_came_from(small):
     model = busnet.load(small, precision="exact")
     again = pickle.loads(pickle.dumps(model))

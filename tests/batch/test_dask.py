@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from helpers import rows, run
 from PIL import Image
+from random_weights import save_random
 
 import busnet
 from busnet.data.phantom import phantom
+from busnet.networks import get_network
 
 distributed = pytest.importorskip("distributed", reason="needs busnet[dask]")
 
@@ -56,6 +58,21 @@ def test_results_are_those_of_one_process(client, folder, weights_file):
         )
         assert (a.prediction.mask != b.prediction.mask).mean() < 1e-3
         np.testing.assert_array_equal(b.prediction.image, a.prediction.image)
+
+
+def test_an_ensemble_is_sent_whole(client, folder, weights_file, tmp_path):
+    row = get_network("resnet18", channels=1)
+    models = [weights_file, save_random(tmp_path / "b.safetensors", row, seed=4)]
+    files = [folder / "003.png", folder / "004.png"]
+    here = busnet.load(models).predict(files)
+    there = busnet.predict_many(files, model=models, client=client)
+    for result, outcome in zip(here, there, strict=True):
+        assert outcome.prediction.uncertainty == pytest.approx(
+            result.uncertainty, abs=1e-6
+        )
+        assert outcome.prediction.probabilities == pytest.approx(
+            result.probabilities, abs=1e-6
+        )
 
 
 def test_a_killed_worker_loses_nothing(client, folder, weights_file):

@@ -15,6 +15,7 @@ from busnet.errors import LeakError, WeightsError
 from busnet.evaluation.content import compare_content, has_all_hashes
 from busnet.evaluation.evaluation import evaluate
 from busnet.evaluation.selection import select_cases
+from busnet.inference import EnsembleInfo
 from busnet.networks import get_network
 
 ROW = get_network("resnet18", channels=1)
@@ -119,6 +120,26 @@ def test_other_images_of_the_same_patients_are_refused(own, phantom_data):
         select_cases(model, others)
     elsewhere = [dataclasses.replace(case, source="elsewhere") for case in others]
     assert select_cases(model, elsewhere).leak == ""
+
+
+def test_images_of_any_member_are_recognised(own):
+    cases = read_custom(own)
+    first = trained_on(in_fold(cases, 1))
+    second = trained_on(
+        in_fold(cases, 0), sources={"custom": {"folds": "custom", "fold": 1}}
+    )
+    same = EnsembleInfo({"a": first, "b": random_info(ROW, provenance={})})
+    chosen = select_cases(same, cases)
+    assert (chosen.fold, chosen.leak) == (0, "")
+    assert "lacks hashes" in chosen.notes[0]
+    both = EnsembleInfo({"a": first, "b": second})
+    assert has_all_hashes(both)
+    assert not has_all_hashes(same)
+    seen = compare_content(both, cases)
+    assert len(seen.images) == 12
+    assert seen.reasons[0].startswith("the member a or the member b was trained on 12")
+    with pytest.raises(LeakError, match=r"the member b was trained on 6 of the images"):
+        select_cases(both, cases, fold=0)
 
 
 def test_unreadable_images_are_not_compared(own, tmp_path):

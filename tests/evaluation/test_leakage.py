@@ -12,6 +12,7 @@ from busnet.evaluation.leakage import (
     is_training_known,
     trained_sources,
 )
+from busnet.inference import EnsembleInfo
 from busnet.networks import get_network
 
 ROW = get_network("resnet18", channels=1)
@@ -136,6 +137,23 @@ def test_what_a_model_started_from_counts():
     assert check_leakage(started, "busi-group5", 0) == ""
     assert refuses(started, "busi-group5", 1)
     assert refuses(started, "hospitals", "busuclm", sources={"busuclm"})
+
+
+def test_one_member_of_an_ensemble_suffices_to_leak():
+    other_fold = info(sources={"busi": {"folds": "busi-groups", "fold": 3}})
+    clean = EnsembleInfo({"a": RELEASE, "b": info(sources={})})
+    assert default_fold(clean, "busi-group5") == 0
+    assert check_leakage(clean, "busi-group5", 0) == ""
+    leaky = EnsembleInfo({"a": RELEASE, "b": other_fold})
+    assert refuses(leaky, "busi-group5", 0).startswith(
+        "the member b was trained on busi without fold 3 of busi-groups"
+    )
+    assert refuses(leaky, "busi-group5", 3).startswith("the member a was trained on")
+    assert check_leakage(leaky, "busbra-patient10", 0) == ""
+    assert default_fold(leaky, "busbra-patient10") == 0
+    assert len(trained_sources(leaky.provenance)) == 4
+    hospitals = EnsembleInfo({"a": WITHOUT_BUSUCLM, "b": other_fold})
+    assert default_fold(hospitals, "hospitals", HOSPITALS) == "busuclm"
 
 
 def test_provenance_of_another_kind_says_nothing():

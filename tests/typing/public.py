@@ -7,7 +7,7 @@ array is one image or several by its shape alone.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from busnet.engine.description import EngineDescription, describe_engine
 from busnet.engine.session import Session
 from busnet.images import Picture, Placement
 from busnet.inference import Computed, pipeline
+from busnet.model_info import ModelInfo
 from busnet.training.graph import TorchGraph
 
 Floats = npt.NDArray[np.float32]
@@ -88,11 +89,24 @@ def results_have_types(
 
 def models_have_types(model: busnet.Model, batch: Floats) -> None:
     assert_type(busnet.load("resnet18", precision="int8"), busnet.Model)
+    assert_type(busnet.load(["resnet18", Path("a.safetensors")]), busnet.Ensemble)
+    assert_type(busnet.load(("resnet18", "mine"), precision="int8"), busnet.Ensemble)
     assert_type(model.session, Session)
     assert_type(model.run(batch), dict[str, Floats])
     assert_type(model.features(["a.png"]), Floats)
     assert_type(model.activation_map("a.png"), Floats)
     assert_type(model.to_torch(), TorchGraph)
+
+
+def ensembles_have_types(ensemble: busnet.Ensemble) -> None:
+    assert_type(ensemble.predict("a.png"), busnet.Prediction)
+    assert_type(ensemble.classify(["a.png"]), list[busnet.Classification])
+    assert_type(ensemble.predict("a.png").uncertainty, float | None)
+    assert_type(ensemble.info.members, Mapping[str, ModelInfo])
+    assert_type(ensemble.members[0].predict("a.png"), busnet.Prediction)
+    assert_type(
+        busnet.predict_many("scans", model=["a", "b"]), Iterator[busnet.Outcome]
+    )
 
 
 def the_engine_and_the_pipeline_have_types(
