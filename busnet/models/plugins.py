@@ -77,7 +77,7 @@ def list_plugins() -> list[Plugin]:
     # It imports the package email, which nothing else here needs.
     from importlib import metadata
 
-    found = [
+    declared = [
         Plugin(
             entry_point.name,
             entry_point.dist.name if entry_point.dist else entry_point.module,
@@ -85,4 +85,4 @@ def list_plugins() -> list[Plugin]:
         )
         for entry_point in metadata.entry_points(group=GROUP)
     ]
-    return sorted(found, key=lambda plugin: (plugin.name, plugin.package))
+    return sorted(declared, key=lambda plugin: (plugin.name, plugin.package))
