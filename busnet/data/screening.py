@@ -12,6 +12,7 @@ from PIL import Image
 
 from busnet.data.cases import CLASSES, Case
 from busnet.data.findings import Finding, collect_findings, raise_errors
+from busnet.data.masks import mask_fault
 from busnet.errors import BusnetError
 
 __all__ = [
@@ -46,8 +47,9 @@ def screen(cases: Sequence[Case]) -> list[Finding]:
     Raises
     ------
     DataError
-        If a result would be wrong: a mask that cannot be read or is of another size
-        than its image, a normal image with a lesion, a file that stands for two images.
+        If a result would be wrong: a mask that cannot be read, is of another size than
+        its image, inverted or an outline; a normal image with a lesion; a file that
+        stands for two images.
     """
     findings = [
         *screen_files(cases),
@@ -126,6 +128,7 @@ def screen_masks(cases: Iterable[Case]) -> list[Finding]:
         (
             ("unreadable-mask", "error", "{} with a mask that cannot be used"),
             ("mask-size", "error", "{} with a mask of another size"),
+            ("mask-shape", "error", "{} with a mask that cannot be a lesion's"),
             ("normal-mask", "error", "{} that is normal with a lesion in the mask"),
             ("empty-mask", "warning", "{} of lesions with an empty mask"),
             ("full-mask", "warning", "{} with a mask that covers nearly all of it"),
@@ -152,6 +155,8 @@ def _content_fault(case: Case, mask: npt.NDArray[np.bool_]) -> tuple[str, str] |
         return ("normal-mask", "") if mask.any() else None
     if not mask.any():
         return "empty-mask", ""
+    if fault := mask_fault(mask):
+        return "mask-shape", f" ({fault})"
     share = float(mask.mean())
     return ("full-mask", f" ({share:.0%})") if share > _MOST_OF_IMAGE else None
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet.data import CLASSES, Case
+from busnet.data.masks import mask_fault
 from busnet.errors import BusnetError, DataError
 from busnet.evaluation.overlap import compare_masks
 from busnet.evaluation.priors import complete_prior
@@ -126,6 +127,8 @@ def _read(case: Case) -> tuple[Picture, Mask | None]:
         )
     if mask is not None and mask.any() and case.label == "normal":
         raise DataError(f"{case.image}: the image is normal, but its mask has a lesion")
+    if mask is not None and (fault := mask_fault(mask)):
+        raise DataError(f"{case.image}: its mask cannot be a lesion's: {fault}")
     return picture, mask
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from busnet import errors
 from busnet.data import Case, check, screen
+from busnet.data.masks import mask_fault
 from busnet.data.phantom import phantom
 
 HEIGHT, WIDTH = 120, 150
@@ -70,6 +71,7 @@ def test_a_folder_spoiled_in_many_ways(tmp_path):
     save(root / "normal" / "0_mask.png", lesion())
     (root / "malignant" / "2_mask.png").write_bytes(b"")
     save(root / "malignant" / "5_mask.png", 255 - lesion())
+    save(root / "malignant" / "8_mask.png", np.full_like(lesion(), 255))
     save(root / "benign" / "7_mask.png", scene(7))
     shutil.copy(root / "malignant" / "8.png", root / "benign" / "other name.png")
     small = Image.fromarray(scene(3)).resize((WIDTH // 2, HEIGHT // 2))
@@ -87,7 +89,8 @@ def test_a_folder_spoiled_in_many_ways(tmp_path):
         ("normal-mask", "error", "normal/0.png"),
         ("unreadable-mask", "error", "2_mask.png"),
         ("unreadable-mask", "error", "7_mask.png: not a mask: its values are"),
-        ("full-mask", "warning", "malignant/5.png"),
+        ("mask-shape", "error", "malignant/5.png (it is inverted"),
+        ("full-mask", "warning", "malignant/8.png"),
         ("two-classes", "error", "benign/other name.png"),
         ("copies-in-groups", "warning", "normal/small.bmp"),
         ("flat", "warning", "benign/flat.png"),
@@ -103,6 +106,28 @@ def test_a_folder_spoiled_in_many_ways(tmp_path):
         (f.severity for f in report.findings), key=["error", "warning", "note"].index
     )
     assert not report.ok
+
+
+def disc(radius, size=60):
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    return np.hypot(y, x) <= radius
+
+
+def test_shapes_that_no_lesion_has():
+    ring = disc(20) & ~disc(18)
+    corner = np.zeros((60, 60), bool)
+    corner[40:, 40:] = True
+    line = np.eye(60, dtype=bool) & disc(25)
+    for mask in (disc(20), disc(2), disc(20) & ~disc(12), corner, line):
+        assert mask_fault(mask) == ""
+    for mask in (0 * ring, ring | True):  # empty and full are told by others
+        assert mask_fault(mask > 0) == ""
+    for mask in (~disc(20), ~disc(2), ~corner, ~ring):
+        assert "inverted" in mask_fault(mask)
+    one_pixel = disc(20) & ~disc(19.3)
+    at_the_edge = np.roll(ring, -10, 1)
+    for mask in (ring, one_pixel, ring | disc(3), at_the_edge):
+        assert "outline" in mask_fault(mask)
 
 
 def test_a_table_spoiled_in_many_ways(tmp_path):
@@ -196,6 +221,9 @@ def test_train_and_evaluate_refuse_what_would_be_wrong(tmp_path):
         if f.severity == "warning"
     ]
     assert str(finding) == "1 image of lesions with an empty mask: custom: a"
+    save(tmp_path / "inverted.png", 255 - lesion())
+    with pytest.raises(errors.DataError, match=r"1 image with a mask.*is inverted"):
+        screen([Case("a", image, (tmp_path / "inverted.png",), "benign")])
     with pytest.raises(errors.DataError, match="its own mask"):
         screen([Case("a", image, (image,), "benign")])
 

@@ -128,6 +128,23 @@ def test_a_normal_image_with_a_lesion_is_a_failure(model, cases):
     assert "is normal, but its mask has a lesion" in failures[0].message
 
 
+@pytest.mark.parametrize("kind", ["inverted", "outline"])
+def test_a_mask_that_cannot_be_a_lesions_is_a_failure(model, cases, tmp_path, kind):
+    lesion = next(case for case in cases if case.label == "benign")
+    mask = lesion.read_mask()
+    inner = mask[1:-1, 1:-1] & mask[2:, 1:-1] & mask[:-2, 1:-1]
+    outline = mask.copy()
+    outline[1:-1, 1:-1] &= ~(inner & mask[1:-1, 2:] & mask[1:-1, :-2])
+    odd = tmp_path / "m.png"
+    Image.fromarray(~mask if kind == "inverted" else outline).save(odd)
+    failures = []
+    odd_case = dataclasses.replace(lesion, masks=(odd,))
+    assert list(score_cases(model, [odd_case], on_failure=failures.append)) == []
+    assert f"its mask cannot be a lesion's: it is {kind[:7]}" in (
+        failures[0].message.replace("an outline", "outline")
+    )
+
+
 def test_without_anyone_to_take_it_a_failure_is_raised(model, spoiled):
     with pytest.raises(BusnetError, match=r"case 4\.png"):
         list(score_cases(model, spoiled))

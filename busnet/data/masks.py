@@ -1,0 +1,47 @@
+"""Masks that are no lesion's: inverted ones, and drawn outlines."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from busnet.lesions import components
+
+__all__ = ["mask_fault"]
+
+Mask = npt.NDArray[np.bool_]
+
+#: Share of the pixels along the edges of an image from which a mask is inverted, where
+#: it has at least that share of background elsewhere. Lesions of public data sets reach
+#: 5 %.
+EDGE, BACKGROUND = 0.75, 0.001
+
+#: An outline encloses more than twice as many pixels as it has. Of masks of public data
+#: sets none encloses a hundredth.
+ENCLOSED = 2
+
+
+def mask_fault(mask: Mask) -> str:
+    """Return why a mask (H, W) cannot be that of a lesion, "" if it can.
+
+    An inverted mask is lesion along the edges of the image, and a drawn outline is thin
+    around what it encloses. Neither has an odd value: only the shape tells.
+    """
+    edges = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    if edges.mean() >= EDGE and mask.mean() <= 1 - BACKGROUND:
+        return "it is inverted: the lesion lies along the edges of the image"
+    if mask.any() and _count_enclosed(mask) > ENCLOSED * mask.sum():
+        return "it is an outline, not filled"
+    return ""
+
+
+def _count_enclosed(mask: Mask) -> int:
+    """Count the pixels that a mask encloses, but for those next to it."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    # Widened by a pixel, outlines have no gaps at corners; around them is the outside.
+    wide = np.pad(part, 2)
+    for axis in (0, 1):
+        wide = wide | np.roll(wide, 1, axis) | np.roll(wide, -1, axis)
+    _, labels, _ = components(~wide)
+    return int(((labels > 0) & (labels != labels[0, 0])).sum())
