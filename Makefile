@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# One at a time, also where `make -j` makes several targets.
+PIP = $(if $(shell command -v flock),flock $(VENV)/pyvenv.cfg) $(BIN)/python -m pip install --quiet
 
 # Kernels for one architecture are in a folder of its own.
 KERNELS_x86_64 = csrc/core/kernels/x86
@@ -10,6 +12,7 @@ CORE = $(wildcard $(addsuffix /*.c,csrc/core csrc/core/kernels $(KERNELS_$(shell
 CORE_HEADERS = $(wildcard csrc/core/*.h csrc/core/kernels/*.h)
 CORE_TESTS = $(wildcard tests/core/*.c)
 FUZZERS = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+NOTEBOOKS = $(patsubst notebooks/%.ipynb,notebook-%,$(wildcard notebooks/*.ipynb))
 FUZZ_SECONDS ?= 30
 FUZZ_EXAMPLES ?= 300
 C_FILES = $(wildcard $(addsuffix /*.[ch],csrc/* csrc/core/kernels csrc/core/kernels/* tests/core tests/fuzz))
@@ -21,7 +24,8 @@ WRAP = $(foreach name,$(WRAPPED),-Wl,--wrap=$(name))
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-core test-threads test-train sanitize fuzz notebooks docs wheel \
-	bench bench-peers format lint types layers check clean
+	bench bench-peers format lint types layers check clean \
+	fuzz-readers $(addprefix fuzz-,$(FUZZERS)) $(NOTEBOOKS)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,24 +35,24 @@ $(BIN)/python:
 
 # The package is built again when something that it is built from has changed.
 $(VENV)/built: $(BIN)/python pyproject.toml setup.py $(wildcard csrc/*/*.[ch] csrc/core/kernels/*.[ch] csrc/core/kernels/*/*.c)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable .
+	$(PIP) --upgrade "pip>=25.1"
+	$(PIP) --editable .
 	@touch $@
 
 $(VENV)/tested: $(VENV)/built
-	$(BIN)/python -m pip install --quiet --group test
+	$(PIP) --group test
 	@touch $@
 
 $(VENV)/checked: $(VENV)/built
-	$(BIN)/python -m pip install --quiet --group test --group check
+	$(PIP) --group test --group check
 	@touch $@
 
 $(VENV)/documented: $(VENV)/tested
-	$(BIN)/python -m pip install --quiet --group docs
+	$(PIP) --group docs
 	@touch $@
 
 $(VENV)/trained: $(VENV)/tested
-	$(BIN)/python -m pip install --quiet --editable ".[train,evaluate,onnx]" onnxruntime \
+	$(PIP) --editable ".[train,evaluate,onnx]" onnxruntime \
 	  torch==2.13.0
 	@touch $@
 
@@ -71,7 +75,7 @@ test-train: $(VENV)/trained ## run the tests that need PyTorch
 
 # oneDNN for the C tests lies in the environment, headers and library.
 $(VENV)/onednn: $(BIN)/python
-	$(BIN)/python -m pip install --quiet onednn-devel-cpu-gomp==2023.2.0
+	$(PIP) onednn-devel-cpu-gomp==2023.2.0
 	@touch $@
 
 ONEDNN = -I$(VENV)/include -I$(VENV)/include/oneapi/dnnl $(VENV)/lib/libdnnl.so.3 \
@@ -104,7 +108,8 @@ build/sanitized/busnet/_core.abi3.so: $(VENV)/tested $(VENV)/onednn $(wildcard c
 sanitize: test-core test-threads build/sanitized/busnet/_core.abi3.so ## sanitizers, all
 	cd build && PYTHONPATH=sanitized ASAN_OPTIONS=detect_leaks=0 \
 	  LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
-	  $(abspath $(BIN))/pytest -q --rootdir=.. -c ../pyproject.toml \
+	  $(abspath $(BIN))/pytest -q -n $(WORKERS) --dist worksteal \
+	  --rootdir=.. -c ../pyproject.toml \
 	  $(addprefix ../tests/,engine/test_operators.py engine/test_hard_use.py test_weights.py \
 	  test_model.py test_lesions.py) -k "not memory and not leak and not gives_memory_back"
 
@@ -114,14 +119,16 @@ build/fuzz-%: tests/fuzz/fuzz_%.c tests/fuzz/input.h $(VENV)/onednn $(CORE) $(CO
 	  -fno-sanitize-recover=undefined -Icsrc/core $< $(CORE) $(ONEDNN) \
 	  $(shell $(CC) -print-file-name=libgomp.so) -lm -o $@
 
+fuzz: $(addprefix fuzz-,$(FUZZERS)) fuzz-readers ## fuzz the core and the readers
+
 # What is found anew goes to .fuzz, which git ignores; the corpus that is kept is small.
-fuzz: $(addprefix build/fuzz-,$(FUZZERS)) $(VENV)/tested ## fuzz the core and the readers
-	for name in $(FUZZERS); do \
-	  mkdir -p .fuzz/$$name && \
-	  build/fuzz-$$name -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -timeout=20 \
-	    -print_final_stats=1 -artifact_prefix=.fuzz/$$name- \
-	    .fuzz/$$name tests/fuzz/corpus/$$name || exit 1; done
-	BUSNET_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -q tests/fuzz
+$(addprefix fuzz-,$(FUZZERS)): fuzz-%: build/fuzz-%
+	mkdir -p .fuzz/$*
+	build/fuzz-$* -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -timeout=20 \
+	  -print_final_stats=1 -artifact_prefix=.fuzz/$*- .fuzz/$* tests/fuzz/corpus/$*
+
+fuzz-readers: $(VENV)/tested
+	BUSNET_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTEST) -q tests/fuzz
 
 format: $(VENV)/checked ## format C and Python
 	$(BIN)/clang-format -i $(C_FILES)
@@ -148,10 +155,10 @@ types: $(VENV)/trained $(VENV)/checked ## check types, and the stub against the 
 
 check: lint types test sanitize fuzz test-train notebooks docs wheel ## all of the checks
 
-notebooks: $(VENV)/checked $(VENV)/trained ## execute the notebooks
-	mkdir -p build/notebooks
-	$(BIN)/jupyter nbconvert --to notebook --execute --output-dir build/notebooks \
-	  notebooks/*.ipynb
+notebooks: $(NOTEBOOKS) ## execute the notebooks
+
+$(NOTEBOOKS): notebook-%: notebooks/%.ipynb $(VENV)/checked $(VENV)/trained
+	$(BIN)/jupyter nbconvert --to notebook --execute --output-dir build/notebooks $<
 
 docs: $(VENV)/documented ## build the documentation, warnings as errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml
