@@ -10,7 +10,15 @@ from busnet.data import CLASSES
 from busnet.data.phantom import phantom
 
 torch = pytest.importorskip("torch", reason="needs the extra busnet[train]")
-torch.set_num_threads(min(2, int(os.environ.get("OMP_NUM_THREADS", "2"))))
+THREADS = min(2, int(os.environ.get("OMP_NUM_THREADS", "2")))
+torch.set_num_threads(THREADS)
+
+
+@pytest.fixture(autouse=True)
+def _same_threads():
+    """Set back the number of threads, on which the last bits depend."""
+    yield
+    torch.set_num_threads(THREADS)
 
 
 @pytest.fixture(scope="session")

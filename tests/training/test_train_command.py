@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from helpers import run
+from helpers import call, run
 from PIL import Image
 from random_weights import save_random
 
@@ -76,7 +76,7 @@ def test_a_killed_training_goes_on(phantoms, trained, tmp_path):
 def test_a_hospital_is_left_out(two_hospitals, tmp_path):
     command = ["train", "--network", "resnet18", "--epochs", "1", "--work", tmp_path]
     command += ["--data", two_hospitals, "--leave-out", "south", "--pooling", "lesion"]
-    done = run(*command)
+    done = call(*command)
     assert "north: lesion-free crops" in done.stderr
     assert "south:" not in done.stderr
     (path,) = tmp_path.glob("*.safetensors")
@@ -92,26 +92,26 @@ def test_a_hospital_is_left_out(two_hospitals, tmp_path):
 
 def test_bad_sources_are_told(two_hospitals, phantoms, tmp_path):
     common = ["train", "--network", "resnet18", "--work", tmp_path, "--data"]
-    twice = run(*common, phantoms, "--data", phantoms, check=1).stderr
+    twice = call(*common, phantoms, "--data", phantoms, check=1).stderr
     assert "both called 'busi'" in " ".join(twice.split())
-    missing = run(*common, f"a={tmp_path / 'none'}", check=1).stderr
+    missing = call(*common, f"a={tmp_path / 'none'}", check=1).stderr
     assert "no such file" in " ".join(missing.split())
-    unknown = run(*common, two_hospitals, "--leave-out", "east", check=1).stderr
+    unknown = call(*common, two_hospitals, "--leave-out", "east", check=1).stderr
     assert "north, south, not east" in " ".join(unknown.split())
-    both = run(*common, two_hospitals, "--leave-out", "a", "--fold", "0", check=2)
+    both = call(*common, two_hospitals, "--leave-out", "a", "--fold", "0", check=2)
     assert "cannot both be held out" in " ".join(both.stderr.split())
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(phantoms, tmp_path):
     (tmp_path / "resnet18-class-mask-busi-fold0-seed0.ckpt").write_bytes(b"other")
-    message = " ".join(run(*arguments(phantoms, tmp_path), check=1).stderr.split())
+    message = " ".join(call(*arguments(phantoms, tmp_path), check=1).stderr.split())
     assert "checkpoint cannot be read" in message
 
 
 def test_leaky_protocols_are_refused_or_marked(phantoms, tmp_path):
     leaky = arguments(phantoms, tmp_path, "--protocol", "busi-random5")
-    assert "too good to be true" in " ".join(run(*leaky, check=1).stderr.split())
-    assert "LEAKY" in run(*leaky, "--allow-leak").stderr
+    assert "too good to be true" in " ".join(call(*leaky, check=1).stderr.split())
+    assert "LEAKY" in call(*leaky, "--allow-leak").stderr
     info, _ = arrays(tmp_path)
     assert info.provenance["leaks"] > 0
     assert "LEAKY" in info.provenance["data"]
@@ -127,7 +127,7 @@ def test_a_start_is_part_of_the_provenance(phantoms, tmp_path):
         ).encode(),
     )
     work = tmp_path / "work"
-    run(*arguments(phantoms, work, "--start", start, "--eight-bit"))
+    call(*arguments(phantoms, work, "--start", start, "--eight-bit"))
     info, _ = arrays(work)
     assert info.provenance["start"]["protocol"] == "busbra-patient5"
     seen = ContentHashes.decode(info.content_hashes)
@@ -139,10 +139,10 @@ def test_a_start_is_part_of_the_provenance(phantoms, tmp_path):
 
 def test_errors_are_told(phantoms, tmp_path):
     wrong = arguments(phantoms, tmp_path)
-    assert "busi-group9" in run(*wrong, "--protocol", "busi-group9", check=1).stderr
-    assert "not one of" in run(*wrong, "--recipe", "magic", check=2).stderr
+    assert "busi-group9" in call(*wrong, "--protocol", "busi-group9", check=1).stderr
+    assert "not one of" in call(*wrong, "--recipe", "magic", check=2).stderr
     none = arguments(tmp_path / "none", tmp_path)
-    assert "none" in run(*none, check=1).stderr
+    assert "none" in call(*none, check=1).stderr
 
 
 def test_spoiled_data_are_refused_or_said(tmp_path):
@@ -156,13 +156,13 @@ def test_spoiled_data_are_refused_or_said(tmp_path):
     (data / "cyst").mkdir()
     Image.fromarray(image).save(data / "cyst" / "x.png")
     command = ["train", "--network", "resnet18", "--data", data, "--epochs", "1"]
-    done = run(*command, "--work", tmp_path / "work")
+    done = call(*command, "--work", tmp_path / "work")
     output = " ".join(done.stderr.split())
     assert "warning: 1 file not used" in output
     assert "cyst/x.png" in output
     assert "1 image of lesions with an empty mask: custom: benign/1.png" in output
     Image.fromarray(mask).save(data / "normal" / "0_mask.png")
-    refused = run(*command, "--work", tmp_path / "other", check=1)
+    refused = call(*command, "--work", tmp_path / "other", check=1)
     assert "normal with a lesion in the mask: custom: normal/0.png" in " ".join(
         refused.stderr.split()
     )
