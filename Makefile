@@ -67,7 +67,7 @@ demo: build ## predict on the bundled image with the embedded model
 WORKERS ?= $(shell nproc)
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-test: $(VENV)/tested ## run the test suite
+test: $(VENV)/tested ## run the tests that need no PyTorch
 	$(PYTEST) --ignore=tests/training
 
 test-train: $(VENV)/trained ## run the tests that need PyTorch

@@ -16,7 +16,7 @@ from busnet.cli.common import ThreadsOption, app, messages, progress, use
 from busnet.data import Fold, parse_sources
 from busnet.engine.threads import get_threads
 from busnet.errors import requires_extra
-from busnet.networks import get_network
+from busnet.networks import Network, get_network
 
 if TYPE_CHECKING:
     from busnet.training.recipe import Recipe
@@ -31,83 +31,97 @@ SourcesOption = Annotated[
 ]
 
 
+NetworkOption = Annotated[
+    str, typer.Option("--network", help="Row of the table to train.")
+]
+OutOption = Annotated[
+    Path | None, typer.Option(help="Weights file to write; by default in --work.")
+]
+ProtocolOption = Annotated[
+    str | None,
+    typer.Option(help="How the data is used; by default as its layout says."),
+]
+FoldOption = Annotated[
+    int | None, typer.Option(help="Fold that is held out; without it none is.")
+]
+LeaveOutOption = Annotated[
+    str | None,
+    typer.Option(help="Source that is held out as a whole (protocol hospitals)."),
+]
+StartOption = Annotated[
+    Path | None,
+    typer.Option(help="Weights file or folder of ImageNet weights to start from."),
+]
+RecipeOption = Annotated[
+    str,
+    typer.Option(
+        help="standard: for images of other hospitals, too; release: the same in "
+        "large batches, for a GPU; plain: without what other hospitals take."
+    ),
+]
+EpochsOption = Annotated[
+    int | None, typer.Option(min=1, help="Epochs instead of the recipe's.")
+]
+FrozenOption = Annotated[
+    int,
+    typer.Option(
+        min=0, max=4, help="Stages to keep as they start, the stem with them."
+    ),
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+HeadsOption = Annotated[str, typer.Option(help="class,mask or one of them.")]
+ShortcutsOption = Annotated[
+    bool | None,
+    typer.Option("--stage-shortcuts/--no-stage-shortcuts", help="As the row has."),
+]
+PoolingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What the class head looks at: mean, or lesion as well; as the row has "
+        "where not given."
+    ),
+]
+ChannelsOption = Annotated[int, typer.Option(min=1, max=3, help="1: grey, 3: RGB.")]
+WorkOption = Annotated[
+    Path, typer.Option(help="Folder for checkpoints and pre-trained weights.")
+]
+AllowLeakOption = Annotated[
+    bool,
+    typer.Option("--allow-leak", help="Train although test images leak; marked so."),
+]
+EightBitOption = Annotated[
+    bool, typer.Option("--eight-bit", help="Store weights in 8 bits.")
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        help="PyTorch device to train on: cpu, cuda or cuda:1; auto takes a CUDA GPU "
+        "if there is one."
+    ),
+]
+
+
 @app.command()
 def train(
-    name: Annotated[str, typer.Option("--network", help="Row of the table to train.")],
+    name: NetworkOption,
     data: SourcesOption,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Weights file to write; by default in --work."),
-    ] = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(help="How the data is used; by default as its layout says."),
-    ] = None,
-    fold: Annotated[
-        int | None,
-        typer.Option(help="Fold that is held out; without it none is."),
-    ] = None,
-    leave_out: Annotated[
-        str | None,
-        typer.Option(
-            help="Source that is held out as a whole (protocol hospitals).",
-        ),
-    ] = None,
-    start: Annotated[
-        Path | None,
-        typer.Option(help="Weights file or folder of ImageNet weights to start from."),
-    ] = None,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            help="standard: for images of other hospitals, too; release: the same in "
-            "large batches, for a GPU; plain: without what other hospitals take."
-        ),
-    ] = "standard",
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs instead of the recipe's.")
-    ] = None,
-    frozen: Annotated[
-        int,
-        typer.Option(
-            min=0, max=4, help="Stages to keep as they start, the stem with them."
-        ),
-    ] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
-    heads: Annotated[
-        str, typer.Option(help="class,mask or one of them.")
-    ] = "class,mask",
-    shortcuts: Annotated[
-        bool | None,
-        typer.Option("--stage-shortcuts/--no-stage-shortcuts", help="As the row has."),
-    ] = None,
-    pooling: Annotated[
-        str | None,
-        typer.Option(
-            help="What the class head looks at: mean, or lesion as well; as the row "
-            "has where not given."
-        ),
-    ] = None,
-    channels: Annotated[int, typer.Option(min=1, max=3, help="1: grey, 3: RGB.")] = 1,
-    work: Annotated[
-        Path, typer.Option(help="Folder for checkpoints and pre-trained weights.")
-    ] = Path("runs"),
-    allow_leak: Annotated[
-        bool,
-        typer.Option(
-            "--allow-leak", help="Train although test images leak; marked so."
-        ),
-    ] = False,
-    eight_bit: Annotated[
-        bool, typer.Option("--eight-bit", help="Store weights in 8 bits.")
-    ] = False,
-    device: Annotated[
-        str,
-        typer.Option(
-            help="PyTorch device to train on: cpu, cuda or cuda:1; auto takes a CUDA "
-            "GPU if there is one."
-        ),
-    ] = "auto",
+    out: OutOption = None,
+    protocol: ProtocolOption = None,
+    fold: FoldOption = None,
+    leave_out: LeaveOutOption = None,
+    start: StartOption = None,
+    recipe: RecipeOption = "standard",
+    epochs: EpochsOption = None,
+    frozen: FrozenOption = 0,
+    seed: SeedOption = 0,
+    heads: HeadsOption = "class,mask",
+    shortcuts: ShortcutsOption = None,
+    pooling: PoolingOption = None,
+    channels: ChannelsOption = 1,
+    work: WorkOption = Path("runs"),
+    allow_leak: AllowLeakOption = False,
+    eight_bit: EightBitOption = False,
+    device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
     """Train a network (needs the extra busnet[train]).
@@ -118,11 +132,6 @@ def train(
         import torch
 
         from busnet.training import run as training
-        from busnet.training.recipe import RECIPES
-    if recipe not in RECIPES:
-        raise typer.BadParameter(
-            f"is not one of {', '.join(RECIPES)}", param_hint="--recipe"
-        )
     if fold is not None and leave_out is not None:
         raise typer.BadParameter(
             "a fold and a whole source cannot both be held out", param_hint="--fold"
@@ -130,17 +139,10 @@ def train(
     if leave_out is not None and protocol is None:
         protocol = "hospitals"
     held_out = fold if fold is not None else leave_out
+    chosen = _recipe(recipe, epochs, seed=seed, frozen=frozen)
     use(threads)
     torch.set_num_threads(get_threads())
-    changes: dict[str, Any] = {"channels": channels, "heads": heads.split(",")}
-    if pooling is not None:
-        changes["pooling"] = pooling
-    if shortcuts is not None:
-        changes["stage_shortcuts"] = shortcuts
-    row = get_network(name, **changes)
-    chosen = dataclasses.replace(RECIPES[recipe], seed=seed, frozen=frozen)
-    if epochs is not None:
-        chosen = chosen.shortened(epochs)
+    row = _row(name, channels, heads, pooling, shortcuts)
     sources = parse_sources(data)
     tag = _tag(training.file_name(row), [*sources], protocol, held_out, chosen)
     if recipe != "standard":
@@ -153,14 +155,8 @@ def train(
             target,
             checkpoint=work / f"{tag}.ckpt",
             report=_reporter(bar, "training"),
-            log=lambda line: messages.print(
-                printable(line), highlight=False, soft_wrap=True
-            ),
-            warn=lambda line: messages.print(
-                f"[yellow]warning:[/] {printable(line)}",
-                highlight=False,
-                soft_wrap=True,
-            ),
+            log=_print_line,
+            warn=lambda line: _print_line(line, "[yellow]warning:[/] "),
             allow_leak=allow_leak,
             eight_bit=eight_bit,
         )
@@ -170,6 +166,35 @@ def train(
             f"sides of the split; the weights file says so"
         )
     messages.print(f"weights in {escape(str(target))}", soft_wrap=True)
+
+
+def _recipe(name: str, epochs: int | None, *, seed: int, frozen: int) -> Recipe:
+    """Return the recipe that the options describe."""
+    from busnet.training.recipe import RECIPES
+
+    if name not in RECIPES:
+        raise typer.BadParameter(
+            f"is not one of {', '.join(RECIPES)}", param_hint="--recipe"
+        )
+    recipe = dataclasses.replace(RECIPES[name], seed=seed, frozen=frozen)
+    return recipe if epochs is None else recipe.shortened(epochs)
+
+
+def _row(
+    name: str, channels: int, heads: str, pooling: str | None, shortcuts: bool | None
+) -> Network:
+    """Return the network that the options describe."""
+    changes: dict[str, Any] = {"channels": channels, "heads": heads.split(",")}
+    if pooling is not None:
+        changes["pooling"] = pooling
+    if shortcuts is not None:
+        changes["stage_shortcuts"] = shortcuts
+    return get_network(name, **changes)
+
+
+def _print_line(line: str, prefix: str = "") -> None:
+    """Print a line of messages, names of files in it escaped."""
+    messages.print(f"{prefix}{printable(line)}", highlight=False, soft_wrap=True)
 
 
 def _tag(

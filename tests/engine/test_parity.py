@@ -145,7 +145,7 @@ def test_plans_tell_what_computes_them():
     assert "winograd" not in kernels["layer4.1.conv1"]  # it has many channels
     seconds = fast.time(images)
     assert len(seconds) == len(fast.steps)
-    assert all(s >= 0 for s in seconds)
+    assert 0 < sum(seconds) < 60
     with pytest.raises(ValueError, match="images"):
         fast.time(images[:, :5])
 

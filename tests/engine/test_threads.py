@@ -25,8 +25,8 @@ if child == 0:
         claimed = [claim_threads(), claim_threads()]
     busnet.set_threads(4)
     good = before == 1 and claimed == [1, 1] and busnet.get_threads() == 1
-    told = len(caught) == 1 and "spawn" in str(caught[0].message)
-    os._exit(0 if good and told else 1)
+    warned = len(caught) == 1 and "spawn" in str(caught[0].message)
+    os._exit(0 if good and warned else 1)
 status = os.waitpid(child, 0)[1]
 assert busnet.get_threads() == 3
 sys.exit(os.waitstatus_to_exitcode(status))
