@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from busnet.batch import Outcome
     from busnet.batch.predict import predict_many
     from busnet.convert import from_torch
+    from busnet.experiments.compare import compare
+    from busnet.experiments.evaluate import evaluate
+    from busnet.experiments.train import train
     from busnet.version import __version__
 
 __all__ = [
@@ -68,6 +71,8 @@ __all__ = [
     "WorkerError",
     "__version__",
     "classify",
+    "compare",
+    "evaluate",
     "from_torch",
     "get_threads",
     "load",
@@ -76,6 +81,7 @@ __all__ = [
     "read_frames",
     "segment",
     "set_threads",
+    "train",
 ]
 
 #: Names that are imported when they are first used, since most programs do not need
@@ -83,8 +89,11 @@ __all__ = [
 _LAZY = {
     "Outcome": "busnet.batch",
     "__version__": "busnet.version",
+    "compare": "busnet.experiments.compare",
+    "evaluate": "busnet.experiments.evaluate",
     "from_torch": "busnet.convert",
     "predict_many": "busnet.batch.predict",
+    "train": "busnet.experiments.train",
 }
 
 if not TYPE_CHECKING:  # A checker shall not take every name for an attribute.

@@ -12,6 +12,7 @@ SLOW = {
     "busnet.batch",
     "busnet.data",
     "busnet.evaluation",
+    "busnet.experiments",
     "busnet.training",
     "email",
     "importlib.resources",

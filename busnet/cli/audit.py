@@ -25,10 +25,10 @@ from busnet.cli.common import (
     fail,
     list_failures,
     say,
-    track,
 )
 from busnet.data import duplicates
 from busnet.errors import NotAnUltrasoundImageError
+from busnet.experiments.progress import track
 
 
 @app.command()

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from rich.markup import escape
 
-from busnet.cli.common import messages
 from busnet.data import Case, Finding, list_sources, parse_sources
 from busnet.data.findings import raise_errors
+from busnet.experiments.progress import messages
 
 __all__ = ["print_findings", "printable", "read_cases"]
 

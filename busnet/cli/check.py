@@ -12,9 +12,10 @@ from rich.table import Table
 
 from busnet._io import atomic_write
 from busnet.cli.cases import COLOURS, printable
-from busnet.cli.common import FAILED, JsonOption, app, messages, track
+from busnet.cli.common import FAILED, JsonOption, app
 from busnet.data import CheckReport, parse_sources
 from busnet.data import check as check_data
+from busnet.experiments.progress import messages, track
 
 
 @app.command()

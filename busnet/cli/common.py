@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from busnet.batch.text import printable
 from busnet.engine.threads import set_threads
+from busnet.experiments.progress import messages
 from busnet.results import NOTICE
-
-T = TypeVar("T")
 
 FAILED, USAGE = 1, 2
 
@@ -36,8 +24,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-#: Results go to standard output, messages to standard error.
-messages = Console(stderr=True, emoji=False, highlight=False)
 
 
 def _checked_spacing(spacing: float | None) -> float | None:
@@ -153,37 +139,6 @@ def list_failures(what: str, failures: Sequence[str]) -> None:
         messages.print(f"[bold red]{len(failures)} {what}:[/]")
     for failure in failures:
         say(f"  {failure}")
-
-
-def track(items: Iterable[T], total: int, what: str) -> Iterable[T]:
-    """Pass items on under a progress bar on standard error."""
-    with progress() as bar:
-        task = bar.add_task(what, total=total)
-        for item in items:
-            bar.advance(task)
-            yield item
-
-
-class RateColumn(ProgressColumn):
-    """How many items are done a second."""
-
-    def render(self, task: Task) -> Text:
-        """Draw the rate, once there is one."""
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f}/s")
-
-
-def progress() -> Progress:
-    """Return a progress bar on standard error; none where that is no terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        RateColumn(),
-        TimeRemainingColumn(),
-        console=messages,
-        disable=not messages.is_terminal,
-    )
 
 
 def use(threads: int | None) -> None:

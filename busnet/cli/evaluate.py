@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from busnet.cli.common import (
     FAILED,
@@ -16,7 +17,6 @@ from busnet.cli.common import (
     PriorOption,
     ThreadsOption,
     app,
-    track,
     use,
 )
 from busnet.cli.evaluation import (
@@ -34,9 +34,11 @@ from busnet.cli.evaluation import (
     report_failures,
     write_text,
 )
-from busnet.cli.models import ModelOption, load_models
-from busnet.data import parse_sources
+from busnet.cli.models import ModelOption, split_models
 from busnet.errors import requires_extra
+from busnet.experiments import compare as comparing
+from busnet.experiments import evaluate as experiment
+from busnet.experiments.progress import messages
 from busnet.models import DEFAULT
 
 if TYPE_CHECKING:
@@ -81,33 +83,25 @@ def evaluate(
     """Measure a model on labelled images (needs the extra busnet[evaluate])."""
     name, part = choose_fold(protocol, fold, leave_out)
     with requires_extra("evaluate"):
-        from busnet.evaluation.comparison import compare_evaluations
         from busnet.evaluation.documents import read_evaluation
-        from busnet.evaluation.evaluation import evaluate as measure
-        from busnet.evaluation.report import render_report
-        from busnet.evaluation.selection import read_data
     other = None if against is None else read_evaluation(against)
     use(threads)
-    loaded = load_models(model, precision=precision.value)
-    sources = parse_sources(data)
-    result = measure(
-        loaded,
-        sources,
+    names = split_models(model)
+    result = experiment.evaluate(
+        names if len(names) > 1 else names[0],
+        data,
         protocol=name,
         fold=part,
+        precision=precision.value,
         allow_leak=allow_leak,
         prior=prior,
         bootstrap=bootstrap,
-        name=loaded.name + ("" if precision == "f32" else f" in {precision.value}"),
-        track=track,
     )
     _print_evaluation(result)
     _write_evaluation(result, json_file, csv_file, figures_file)
-    if report is not None:
-        cases = read_data(sources).cases
-        write_text(report, render_report(result, loaded, cases))
+    _write_report(result, report)
     if other is not None:
-        _print_comparison(compare_evaluations(other, result, bootstrap=bootstrap))
+        _print_comparison(comparing.compare(other, result, bootstrap=bootstrap))
     print_notice()
     if result.failures:
         report_failures(result.failures)
@@ -123,11 +117,8 @@ def compare(
 ) -> None:
     """Compare two evaluations, paired: figures of the second minus the first."""
     with requires_extra("evaluate"):
-        from busnet.evaluation.comparison import compare_evaluations
-        from busnet.evaluation.documents import comparison_to_json, read_evaluation
-    comparison = compare_evaluations(
-        read_evaluation(first), read_evaluation(second), bootstrap=bootstrap
-    )
+        from busnet.evaluation.documents import comparison_to_json
+    comparison = comparing.compare(first, second, bootstrap=bootstrap)
     _print_comparison(comparison)
     print_notice()
     if json_file is not None:
@@ -153,15 +144,13 @@ def pool(
     with requires_extra("evaluate"):
         from busnet.evaluation.comparison import pool_hospitals
         from busnet.evaluation.documents import read_evaluation
-        from busnet.evaluation.report import render_report
     result = pool_hospitals(
         [read_evaluation(path) for path in evaluations], bootstrap=bootstrap
     )
     _print_evaluation(result)
     print_notice()
     _write_evaluation(result, json_file, csv_file, figures_file)
-    if report is not None:
-        write_text(report, render_report(result))
+    _write_report(result, report)
 
 
 def _print_evaluation(evaluation: Evaluation) -> None:
@@ -173,6 +162,12 @@ def _print_evaluation(evaluation: Evaluation) -> None:
 def _print_comparison(comparison: Comparison) -> None:
     print_leak(comparison.leak)
     print_figures(comparison.title, comparison.differences)
+
+
+def _write_report(evaluation: Evaluation, path: Path | None) -> None:
+    if path is not None:
+        evaluation.report(path)
+        messages.print(f"written: {escape(str(path))}", soft_wrap=True)
 
 
 def _write_evaluation(

@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from busnet._io import atomic_write
-from busnet.cli.common import USAGE, fail, messages
+from busnet.cli.common import USAGE, fail
 from busnet.data import Fold
+from busnet.experiments.progress import messages
 from busnet.results import NOTICE
 
 if TYPE_CHECKING:

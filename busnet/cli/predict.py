@@ -31,12 +31,11 @@ from busnet.cli.common import (
     app,
     fail,
     list_failures,
-    messages,
     say,
-    track,
     use,
 )
 from busnet.cli.models import ModelOption, load_models
+from busnet.experiments.progress import messages, track
 from busnet.inference import Options
 from busnet.inference.predictor import Predictor
 from busnet.models import DEFAULT

@@ -20,12 +20,12 @@ from busnet.cli.common import (
     fail,
     list_failures,
     say,
-    track,
     use,
 )
 from busnet.cli.models import OneModelOption, one_model
 from busnet.data import get_protocol, parse_sources, read_sources
 from busnet.errors import DataError
+from busnet.experiments.progress import track
 from busnet.images import Picture
 from busnet.model_info import ModelInfo
 from busnet.models import DEFAULT, find_model

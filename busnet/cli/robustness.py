@@ -16,7 +16,6 @@ from busnet.cli.common import (
     PriorOption,
     ThreadsOption,
     app,
-    track,
     use,
 )
 from busnet.cli.evaluation import (
@@ -33,8 +32,9 @@ from busnet.cli.evaluation import (
     write_text,
 )
 from busnet.cli.models import ModelOption, load_models
-from busnet.data import parse_sources
+from busnet.data import read_data
 from busnet.errors import requires_extra
+from busnet.experiments.progress import track
 from busnet.models import DEFAULT
 from busnet.results import NOTICE
 
@@ -69,11 +69,11 @@ def robustness(
         from busnet.evaluation.robustness import measure_robustness
         from busnet.evaluation.scores import Scores
         from busnet.evaluation.scoring import score_cases
-        from busnet.evaluation.selection import read_data, select_cases
+        from busnet.evaluation.selection import select_cases
     use(threads)
     loaded = load_models(model)
     prior = complete_prior(loaded.info, prior)
-    listing = read_data(parse_sources(data))
+    listing = read_data(data)
     selection = select_cases(
         loaded.info,
         listing.cases,

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.progress import Progress
 
-from busnet.cli.cases import printable
-from busnet.cli.common import ThreadsOption, app, messages, progress, use
-from busnet.data import Fold, parse_sources
-from busnet.engine.threads import get_threads
+from busnet.cli.common import ThreadsOption, app, use
 from busnet.errors import requires_extra
-from busnet.networks import Network, get_network
-
-if TYPE_CHECKING:
-    from busnet.training.recipe import Recipe
+from busnet.experiments import train as experiment
 
 SourcesOption = Annotated[
     list[str],
@@ -61,6 +51,12 @@ RecipeOption = Annotated[
 ]
 EpochsOption = Annotated[
     int | None, typer.Option(min=1, help="Epochs instead of the recipe's.")
+]
+ImageSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        min=64, max=4096, help="Image size of the model instead of the recipe's."
+    ),
 ]
 FrozenOption = Annotated[
     int,
@@ -112,6 +108,7 @@ def train(
     start: StartOption = None,
     recipe: RecipeOption = "standard",
     epochs: EpochsOption = None,
+    image_size: ImageSizeOption = None,
     frozen: FrozenOption = 0,
     seed: SeedOption = 0,
     heads: HeadsOption = "class,mask",
@@ -128,101 +125,40 @@ def train(
 
     A training that was stopped goes on where it was when it is started again.
     """
-    with requires_extra("train"):
-        import torch
-
-        from busnet.training import run as training
+    check_recipe(recipe)
     if fold is not None and leave_out is not None:
         raise typer.BadParameter(
             "a fold and a whole source cannot both be held out", param_hint="--fold"
         )
-    if leave_out is not None and protocol is None:
-        protocol = "hospitals"
-    held_out = fold if fold is not None else leave_out
-    chosen = _recipe(recipe, epochs, seed=seed, frozen=frozen)
     use(threads)
-    torch.set_num_threads(get_threads())
-    row = _row(name, channels, heads, pooling, shortcuts)
-    sources = parse_sources(data)
-    tag = _tag(training.file_name(row), [*sources], protocol, held_out, chosen)
-    if recipe != "standard":
-        tag += f"-{recipe}"
-    target = out if out is not None else work / f"{tag}.safetensors"
-    with progress() as bar:
-        job = training.Job(row, sources, chosen, protocol, held_out, start, device)
-        info = training.run(
-            job,
-            target,
-            checkpoint=work / f"{tag}.ckpt",
-            report=_reporter(bar, "training"),
-            log=_print_line,
-            warn=lambda line: _print_line(line, "[yellow]warning:[/] "),
-            allow_leak=allow_leak,
-            eight_bit=eight_bit,
-        )
-    if info.provenance["leaks"]:
-        messages.print(
-            f"[bold red]LEAKY:[/] {info.provenance['leaks']} groups stand on both "
-            f"sides of the split; the weights file says so"
-        )
-    messages.print(f"weights in {escape(str(target))}", soft_wrap=True)
+    experiment.train(
+        data,
+        network=name,
+        fold=fold if fold is not None else leave_out,
+        protocol=protocol,
+        start=start,
+        recipe=recipe,
+        epochs=epochs,
+        image_size=image_size,
+        frozen=frozen,
+        seed=seed,
+        heads=heads.split(","),
+        stage_shortcuts=shortcuts,
+        pooling=pooling,
+        channels=channels,
+        out=out,
+        work=work,
+        allow_leak=allow_leak,
+        eight_bit=eight_bit,
+        device=device,
+    )
 
 
-def _recipe(name: str, epochs: int | None, *, seed: int, frozen: int) -> Recipe:
-    """Return the recipe that the options describe."""
-    from busnet.training.recipe import RECIPES
-
+def check_recipe(name: str) -> None:
+    """Leave where there is no recipe of this name."""
+    with requires_extra("train"):
+        from busnet.training.recipe import RECIPES
     if name not in RECIPES:
         raise typer.BadParameter(
             f"is not one of {', '.join(RECIPES)}", param_hint="--recipe"
         )
-    recipe = dataclasses.replace(RECIPES[name], seed=seed, frozen=frozen)
-    return recipe if epochs is None else recipe.shortened(epochs)
-
-
-def _row(
-    name: str, channels: int, heads: str, pooling: str | None, shortcuts: bool | None
-) -> Network:
-    """Return the network that the options describe."""
-    changes: dict[str, Any] = {"channels": channels, "heads": heads.split(",")}
-    if pooling is not None:
-        changes["pooling"] = pooling
-    if shortcuts is not None:
-        changes["stage_shortcuts"] = shortcuts
-    return get_network(name, **changes)
-
-
-def _print_line(line: str, prefix: str = "") -> None:
-    """Print a line of messages, names of files in it escaped."""
-    messages.print(f"{prefix}{printable(line)}", highlight=False, soft_wrap=True)
-
-
-def _tag(
-    network: str, sources: list[str], protocol: str | None, fold: Fold, recipe: Recipe
-) -> str:
-    """Return the name of a training's files, without options that have defaults."""
-    if protocol is None:
-        protocol = "-".join(sources)
-    held_out = f"fold{fold}" if isinstance(fold, int) else f"without-{fold}"
-    parts = [network, protocol, "all" if fold is None else held_out]
-    parts.append(f"seed{recipe.seed}")
-    if recipe.frozen:
-        parts.append(f"frozen{recipe.frozen}")
-    return "-".join(parts)
-
-
-def _reporter(bar: Progress, what: str) -> Callable[[Any], None]:
-    """Return what shows a training's progress, a line for each epoch."""
-    task = bar.add_task(what, total=None)
-
-    def report(step: Any) -> None:
-        bar.update(task, total=step.steps, completed=step.step)
-        if step.validation is not None:
-            figures = ", ".join(f"{k} {v:.3f}" for k, v in step.validation.items())
-            messages.print(
-                f"{what}: step {step.step}/{step.steps}, loss {step.loss:.3f}, "
-                f"validation {figures or 'none'}",
-                highlight=False,
-            )
-
-    return report

@@ -9,6 +9,7 @@ from busnet.data.checking import CheckReport, SourceCounts, check
 from busnet.data.custom import read_custom
 from busnet.data.findings import Finding, Listing
 from busnet.data.hashes import ContentHashes
+from busnet.data.inputs import DataFrame, DataLike, read_data
 from busnet.data.protocols import (
     PROTOCOLS,
     Fold,
@@ -36,6 +37,8 @@ __all__ = [
     "Case",
     "CheckReport",
     "ContentHashes",
+    "DataFrame",
+    "DataLike",
     "Finding",
     "Fold",
     "Listing",
@@ -52,6 +55,7 @@ __all__ = [
     "read_busi",
     "read_busuclm",
     "read_custom",
+    "read_data",
     "read_sources",
     "recognise",
     "screen",

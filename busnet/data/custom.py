@@ -14,7 +14,7 @@ from busnet.data.folders import list_folder
 from busnet.data.tables import Row, Table, read_table
 from busnet.errors import DataError
 
-__all__ = ["list_custom", "read_custom"]
+__all__ = ["list_custom", "list_table", "read_custom"]
 
 #: Other names of columns, as researchers' tables have them.
 _ALIASES = {
@@ -84,7 +84,12 @@ def list_custom(path: str | os.PathLike[str], *, source: str = "custom") -> List
     root = Path(path)
     if root.is_dir():
         return list_folder(root, source)
-    return _list_table(_renamed(read_table(root)), source)
+    return list_table(read_table(root), source=source)
+
+
+def list_table(table: Table, *, source: str = "custom") -> Listing:
+    """List the cases of a table that was read; see :func:`list_custom`."""
+    return _list_renamed(_renamed(table), source)
 
 
 def _renamed(table: Table) -> Table:
@@ -122,7 +127,7 @@ def _renamed(table: Table) -> Table:
     return Table(table.path, columns, rows)
 
 
-def _list_table(table: Table, source: str) -> Listing:
+def _list_renamed(table: Table, source: str) -> Listing:
     cases, faults = [], []
     rows: list[Row] = []
     divided = any(row.get("fold") for row in table.rows)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from busnet.errors import DataError, MissingExtraError
 
-__all__ = ["Row", "Table", "read_table"]
+__all__ = ["Row", "Table", "parse_table", "read_table"]
 
 #: What may stand between the cells of a line.
 _DELIMITERS = (",", ";", "\t", "|")
@@ -134,13 +134,24 @@ def read_table(
     suffix = file.suffix.lower()
     if suffix in _OTHER_SHEETS:
         raise DataError(f"{file}: {suffix} is not read; save it as .xlsx or .csv")
-    lines: Iterable[tuple[int, Sequence[str]]]
     if suffix in _SHEETS:
-        lines = _sheet_lines(file)
-    else:
-        text = _read_text(file)
-        lines = _text_lines(file, text, delimiter or _delimiter(text, required))
-    return _table(file, lines, required)
+        return _table(file, _sheet_lines(file), required)
+    return parse_table(_read_text(file), file, required=required, delimiter=delimiter)
+
+
+def parse_table(
+    text: str,
+    path: Path,
+    *,
+    required: Sequence[str] = (),
+    delimiter: str | None = None,
+) -> Table:
+    """Return the table of a CSV text; ``path`` is what messages call it.
+
+    The other parameters and the errors are those of :func:`read_table`.
+    """
+    lines = _text_lines(path, text, delimiter or _delimiter(text, required))
+    return _table(path, lines, required)
 
 
 def _table(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from busnet.errors import DataError
 from busnet.evaluation.evaluation import Evaluation
+from busnet.evaluation.html import render_figures
 from busnet.evaluation.intervals import Interval, compare, intervals
 from busnet.evaluation.scores import Scores
 from busnet.evaluation.strata import compute_strata
@@ -42,6 +43,17 @@ class Comparison:
     def title(self) -> str:
         """One line that says what this is."""
         return f"{self.second}, minus {self.first}"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the differences with their intervals."""
+        return render_figures(
+            self.title,
+            self.differences,
+            leak=self.leak,
+            text="Paired differences on the same images, with 95 % intervals by "
+            "bootstrap over groups; bold where the interval excludes zero.",
+            mark_clear=True,
+        )
 
 
 def compare_evaluations(

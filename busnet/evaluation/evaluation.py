@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from busnet.data import CLASSES, Case, Fold
+from busnet._io import atomic_write
+from busnet.data import Case, DataLike, Fold, read_data
 from busnet.data.findings import plural
-from busnet.errors import DataError
-from busnet.evaluation.intervals import Interval, intervals
-from busnet.evaluation.priors import complete_prior, format_prior, prior_notes
+from busnet.errors import DataError, requires_extra
+from busnet.evaluation.html import render_figures
+from busnet.evaluation.intervals import intervals
+from busnet.evaluation.priors import complete_prior, prior_notes
+from busnet.evaluation.record import Record
 from busnet.evaluation.scores import Scores
 from busnet.evaluation.scoring import CaseFailure, score_cases
-from busnet.evaluation.selection import (
-    DataLike,
-    Track,
-    no_track,
-    read_data,
-    select_cases,
-)
-from busnet.evaluation.strata import Stratum, compute_strata
+from busnet.evaluation.selection import Track, no_track, select_cases
+from busnet.evaluation.strata import compute_strata
 from busnet.inference.ensemble import ModelLike
 from busnet.inference.predictor import Predictor
 from busnet.model import load
@@ -34,91 +29,54 @@ MOST_OF_IMAGE = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """What was evaluated on what, and the results.
+class Evaluation(Record):
+    """What was evaluated on what, and the results; a notebook shows the figures.
+
+    Has all fields of :class:`busnet.evaluation.record.Record`, and these.
 
     Attributes
     ----------
-    model
-        Name of the model, as it was given.
-    network
-        Name of its network's row; of an ensemble the members' names, joined by
-        ``" + "``.
-    provenance
-        Where its weights came from; of an ensemble, of each member by name.
-    protocol, fold
-        What it was evaluated on; fold None is all of it.
-    leak
-        Why the figures are too good to be true, or "".
-    scores
-        Every case.
-    figures
-        Every figure with its interval.
-    strata
-        The figures of parts of the cases.
-    failures
-        The cases that could not be read.
-    notes
-        What else must be known of the figures.
-    prior
-        Share of each class in the cohort that the probabilities were re-weighed for,
-        or None if they are as the model gives them.
-    macro
-        Whether the figures are means of the sources' figures.
+    tested
+        The model or ensemble, None where there are several or the evaluation was read
+        from a file.
+    cases
+        The cases of the data that it was evaluated on; empty where it was read.
     """
 
-    model: str
-    network: str
-    provenance: Mapping[str, object]
-    protocol: str
-    fold: Fold
-    leak: str
-    scores: Scores
-    figures: Mapping[str, Interval]
-    strata: tuple[Stratum, ...] = ()
-    failures: tuple[CaseFailure, ...] = ()
-    notes: tuple[str, ...] = ()
-    prior: Mapping[str, float] | None = None
-    macro: bool = False
+    tested: Predictor | None = dataclasses.field(
+        default=None, repr=False, compare=False
+    )
+    cases: tuple[Case, ...] = dataclasses.field(default=(), repr=False, compare=False)
 
-    @property
-    def title(self) -> str:
-        """One line that says what this is."""
-        title = f"{self.network} on {self.protocol}"
-        if self.macro:
-            title += f", macro average over {', '.join(self.sources)}"
-        elif self.fold is not None:
-            part = "fold" if isinstance(self.fold, int) else "left out"
-            title += f", {part} {self.fold}"
-        return title if self.prior is None else f"{title}, prior {self.prior_text}"
+    def report(self, path: str | os.PathLike[str]) -> None:
+        """Write the report, one HTML file that needs nothing beside it.
 
-    @property
-    def prior_text(self) -> str:
-        """The prior as the shell takes it, or "" without one."""
-        return format_prior(self.prior)
+        It has the figures, their plots, the strata and, unless the evaluation was read
+        from a file, the ten worst cases as overlays. The file is written whole or not
+        at all.
 
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the data sets or hospitals that the cases are of."""
-        return tuple(dict.fromkeys(case.source for case in self.scores if case.source))
+        Raises
+        ------
+        MissingExtraError
+            If matplotlib is not installed.
+        """
+        with requires_extra("evaluate"):
+            from busnet.evaluation.report import render_report
+        text = render_report(self, self.tested, self.cases)
+        with atomic_write(path) as part:
+            part.write_text(text, encoding="utf-8")
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many cases there are, and how many of them count for what."""
-        labels = collections.Counter(case.label for case in self.scores)
-        by_class = self.scores.classifies & (self.scores.labels >= 0)
-        by_mask = ~np.isnan(self.scores.column("dice"))
-        return {
-            "images": len(self.scores),
-            "groups": int(self.scores.groups.max()) + 1,
-            **{name: labels[name] for name in CLASSES},
-            "without a class": labels[None],
-            "scored by class": int(by_class.sum()),
-            "scored by mask": int(by_mask.sum()),
-            "scored by class alone": int((by_class & ~by_mask).sum()),
-            "scored by mask alone": int((by_mask & ~by_class).sum()),
-            "could not be read": len(self.failures),
-        }
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the figures with their intervals."""
+        counts = self.counts
+        return render_figures(
+            self.title,
+            self.figures,
+            leak=self.leak,
+            notes=self.notes,
+            text=f"{counts['images']} images in {counts['groups']} groups. Intervals "
+            f"are 95 %, by bootstrap over groups.",
+        )
 
 
 def evaluate(
@@ -141,7 +99,8 @@ def evaluate(
     model
         A model or an ensemble, or what :func:`busnet.load` takes.
     data
-        Folder or table of a data set, several of them by source, or cases.
+        What :func:`busnet.data.read_data` takes: folder or table of a data set, several
+        of them, cases, or a data frame.
     protocol
         How the data is used, a name of :data:`busnet.data.PROTOCOLS`; by default it
         follows from the data and the model.
@@ -213,6 +172,8 @@ def evaluate(
             *prior_notes(scores, prior),
         ),
         prior=prior,
+        tested=loaded,
+        cases=selection.cases,
     )
 
 

@@ -40,6 +40,14 @@ class Interval:
         """Whether there is a value."""
         return not np.isnan(self.value)
 
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval of a difference is on one side of zero.
+
+        That of a figure that is not defined is on neither.
+        """
+        return bool(self.low > 0 or self.high < 0)
+
     def __str__(self) -> str:
         """Return value and interval with three decimals."""
         if not self.is_defined:

@@ -8,13 +8,13 @@ import functools
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import jinja2
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from busnet.data import CLASSES, Case, get_protocol
 from busnet.evaluation import plot
-from busnet.evaluation.evaluation import Evaluation
+from busnet.evaluation.html import environment
+from busnet.evaluation.record import Record
 from busnet.evaluation.scores import CaseScore, Scores
 from busnet.evaluation.strata import MIN_GROUPS, Stratum
 from busnet.inference.predictor import Predictor
@@ -53,7 +53,7 @@ class WorstCase:
 
 
 def render_report(
-    evaluation: Evaluation, model: Predictor | None = None, cases: Sequence[Case] = ()
+    evaluation: Record, model: Predictor | None = None, cases: Sequence[Case] = ()
 ) -> str:
     """Return the report's HTML.
 
@@ -64,12 +64,6 @@ def render_report(
     model, cases
         What it was made with, to draw the worst cases; without them they are left out.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("busnet.evaluation"),
-        autoescape=True,
-        trim_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     strata: dict[str, list[Stratum]] = {}
     for stratum in evaluation.strata:
         strata.setdefault(stratum.kind, []).append(stratum)
@@ -80,22 +74,26 @@ def render_report(
         case = by_name.get((score.source, score.name))
         if model is not None and case is not None:
             worst.append(_worst_case(score, model, case))
-    return environment.get_template("report.html").render(
-        evaluation=evaluation,
-        description=get_protocol(evaluation.protocol).description,
-        counts=evaluation.counts,
-        strata=strata,
-        columns={kind: _columns(members) for kind, members in strata.items()},
-        min_groups=MIN_GROUPS,
-        plots=[_picture(draw) for draw in _plots(evaluation)],
-        worst=worst,
-        provenance=list(_flatten(evaluation.provenance)),
-        notice=NOTICE,
-        version=__version__,
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            evaluation=evaluation,
+            description=get_protocol(evaluation.protocol).description,
+            counts=evaluation.counts,
+            strata=strata,
+            columns={kind: _columns(members) for kind, members in strata.items()},
+            min_groups=MIN_GROUPS,
+            plots=[_picture(draw) for draw in _plots(evaluation)],
+            worst=worst,
+            provenance=list(_flatten(evaluation.provenance)),
+            notice=NOTICE,
+            version=__version__,
+        )
     )
 
 
-def worst_cases(evaluation: Evaluation, count: int = WORST) -> list[int]:
+def worst_cases(evaluation: Record, count: int = WORST) -> list[int]:
     """Return the indices of the cases that went worst, the worst first.
 
     A case goes well as far as its true class is probable and its mask agrees: the mean
@@ -119,7 +117,7 @@ def _columns(strata: Sequence[Stratum]) -> list[str]:
     return [name for name in COLUMNS if any(name in s.figures for s in strata)]
 
 
-def _plots(evaluation: Evaluation) -> Iterator[Draw]:
+def _plots(evaluation: Record) -> Iterator[Draw]:
     scores = evaluation.scores
     drawn: list[Callable[[Scores, Axes], Axes]] = []
     if scores.classifies:

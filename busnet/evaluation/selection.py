@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import typing
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from busnet.data import (
     PROTOCOLS,
     Case,
     Fold,
-    Listing,
     Protocol,
     default_protocol,
     get_protocol,
-    list_sources,
-    parse_sources,
 )
 from busnet.data.findings import raise_errors
 from busnet.data.screening import screen_files, screen_groups, screen_labels
@@ -34,7 +30,7 @@ from busnet.evaluation.leakage import (
 from busnet.evaluation.members import name_members
 from busnet.inference import AnyInfo
 
-__all__ = ["DataLike", "Selection", "Track", "no_track", "read_data", "select_cases"]
+__all__ = ["Selection", "Track", "no_track", "select_cases"]
 
 T = TypeVar("T")
 
@@ -49,11 +45,6 @@ NOT_COMPARED = (
 UNKNOWN_TRAINING = (
     "unknown whether the model was trained on these images: it was converted, and its "
     "file does not say what it was trained on"
-)
-
-#: A data set's folder or table, several of them by the name of the source, or cases.
-DataLike: TypeAlias = (
-    "str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | Sequence[Case]"
 )
 
 
@@ -91,23 +82,6 @@ def no_track(items: Iterable[T], total: int, what: str) -> Iterable[T]:
     """Pass the items on and show nothing."""
     del total, what
     return items
-
-
-def read_data(data: DataLike) -> Listing:
-    """Return the cases of data sets, and what their readers found.
-
-    Raises
-    ------
-    DataError
-        If one cannot be read, or cases of it are missing.
-    """
-    if isinstance(data, str | os.PathLike):
-        data = parse_sources([os.fspath(data)])
-    if not isinstance(data, Mapping):
-        return Listing(tuple(data))
-    listing = list_sources(data)
-    raise_errors(listing.findings)
-    return listing
 
 
 def select_cases(

@@ -8,7 +8,11 @@ from typing import Any
 from busnet.training.augment import MACHINES, Augmentation
 from busnet.training.sampling import Sampling
 
-__all__ = ["RECIPES", "Phase", "Recipe"]
+__all__ = ["MIN_SIZE", "RECIPES", "Phase", "Recipe"]
+
+#: Smallest image size of a training, pixels: the last stage of a smaller one has a
+#: single place, over which a batch norm cannot average where a batch is one image.
+MIN_SIZE = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +115,22 @@ class Recipe:
             if count
         )
         return dataclasses.replace(self, phases=phases)
+
+    def resized(self, size: int) -> Recipe:
+        """Return the recipe for models of another image size, pixels.
+
+        Earlier phases keep their share of it, rounded to a multiple of 32.
+        """
+        *earlier, last = self.phases
+        phases = [
+            dataclasses.replace(
+                phase,
+                size=max(MIN_SIZE, 32 * round(phase.size * size / last.size / 32)),
+            )
+            for phase in earlier
+        ]
+        phases.append(dataclasses.replace(last, size=size))
+        return dataclasses.replace(self, phases=tuple(phases))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON holds it."""

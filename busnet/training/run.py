@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from busnet.data import (
     Fold,
+    Listing,
     default_protocol,
     get_protocol,
-    list_sources,
     screen,
     split,
 )
-from busnet.data.findings import raise_errors
 from busnet.model_info import ModelInfo
 from busnet.networks import Network
 from busnet.training.export import export
@@ -34,8 +33,7 @@ class Job:
     network
         The row to train.
     data
-        Folders or tables of the sources by their names, see
-        :func:`busnet.data.read_sources`.
+        The cases and what their readers found, see :func:`busnet.data.read_data`.
     recipe
         How.
     protocol
@@ -51,7 +49,7 @@ class Job:
     """
 
     network: Network
-    data: Mapping[str, Path]
+    data: Listing
     recipe: Recipe
     protocol: str | None = None
     fold: Fold = None
@@ -99,13 +97,11 @@ def run(
     DataError, LeakError
         If a source, the protocol, the fold, the split or the checkpoint cannot be used.
     """
-    listing = list_sources(job.data)
-    raise_errors(listing.findings)
-    cases = listing.cases
+    cases = job.data.cases
     name = job.protocol if job.protocol is not None else default_protocol(cases)
     protocol = get_protocol(name)
     parts = split(cases, name, job.fold, seed=job.recipe.seed, allow_leak=allow_leak)
-    for finding in (*listing.findings, *screen([*parts.train, *parts.validation])):
+    for finding in (*job.data.findings, *screen([*parts.train, *parts.validation])):
         if finding.severity == "warning":
             warn(str(finding))
     trainer = Trainer(

@@ -1,15 +1,14 @@
 """Protocol and fold follow from the data and the model, or are refused with a fact."""
 
 import dataclasses
-import shutil
 
 import pytest
 from random_weights import random_info
 
-from busnet.data import Case
+from busnet.data import Case, read_data
 from busnet.data.busbra import TEN_FOLDS
 from busnet.errors import DataError, LeakError
-from busnet.evaluation.selection import read_data, select_cases
+from busnet.evaluation.selection import select_cases
 from busnet.networks import get_network
 
 ROW = get_network("resnet18", channels=1)
@@ -123,20 +122,6 @@ def test_labels_that_contradict_each_other_are_refused(tmp_path, busi_cases):
         select_cases(info(), divided, fold=1)
     # All folds together divide no group.
     assert len(select_cases(info(), divided).cases) == 3
-
-
-def test_data_is_a_path_several_or_cases(phantom_data, tmp_path):
-    by_path = read_data(phantom_data)
-    assert len(by_path.cases) == 9
-    assert read_data(by_path.cases).cases == by_path.cases
-    assert read_data(str(phantom_data)).cases == by_path.cases
-    copy = shutil.copytree(phantom_data, tmp_path / "b")
-    named = read_data({"a": phantom_data, "b": copy})
-    assert [case.source for case in named.cases] == ["a"] * 9 + ["b"] * 9
-    with pytest.raises(DataError, match="18 images of a file that is another's, too"):
-        read_data({"a": phantom_data, "b": phantom_data})
-    with pytest.raises(DataError, match="no such file"):
-        read_data(phantom_data / "none.csv")
 
 
 def test_acceptance_on_the_published_data(busi, busbra):

@@ -17,8 +17,11 @@ from PIL import Image
 from typing_extensions import assert_type
 
 import busnet
+from busnet.data import Case
 from busnet.engine.description import EngineDescription, describe_engine
 from busnet.engine.session import Session
+from busnet.evaluation.comparison import Comparison
+from busnet.evaluation.evaluation import Evaluation
 from busnet.images import Picture, Placement
 from busnet.inference import Computed, pipeline
 from busnet.model_info import ModelInfo
@@ -119,3 +122,14 @@ def the_engine_and_the_pipeline_have_types(
         assert_type(picture, Picture)
         assert_type(placement, Placement)
         assert_type(outputs, dict[str, Floats])
+
+
+def experiments_have_types(path: Path, cases: list[Case]) -> None:
+    model = busnet.train(path, network="resnet18", fold=0, epochs=1)
+    assert_type(model, busnet.Model)
+    first = busnet.evaluate(model, cases)
+    assert_type(first, Evaluation)
+    assert_type(first.figures["accuracy"].value, float)
+    assert_type(busnet.evaluate("resnet18", {"a": path}, fold="a"), Evaluation)
+    assert_type(busnet.compare(first, "other.json"), Comparison)
+    busnet.evaluate(model, 7)  # type: ignore[arg-type]

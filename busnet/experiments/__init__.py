@@ -1,0 +1,1 @@
+"""Experiments: train, evaluate and compare, as the commands and Python call them."""

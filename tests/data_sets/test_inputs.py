@@ -1,0 +1,69 @@
+"""What functions take as data: paths, several of them, cases, a table in memory."""
+
+import csv
+import io
+import shutil
+
+import pytest
+
+from busnet.data import CLASSES, read_data
+from busnet.errors import DataError
+
+
+class Frame:
+    """A table in memory with the one method of pandas.DataFrame that is used."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def to_csv(self, path_or_buf=None, *, index=True):
+        assert path_or_buf is None
+        assert not index
+        text = io.StringIO()
+        csv.writer(text).writerows(self.rows)
+        return text.getvalue()
+
+
+def test_paths_and_cases(phantom_data, tmp_path):
+    by_path = read_data(phantom_data)
+    assert len(by_path.cases) == 9
+    assert read_data(by_path.cases).cases == by_path.cases
+    assert read_data(list(by_path.cases)).cases == by_path.cases
+    assert read_data(str(phantom_data)).cases == by_path.cases
+    assert read_data([phantom_data]).cases == by_path.cases
+    copy = shutil.copytree(phantom_data, tmp_path / "b")
+    for several in (
+        {"a": phantom_data, "b": copy},
+        [f"a={phantom_data}", f"b={copy}"],
+    ):
+        named = read_data(several)
+        assert [case.source for case in named.cases] == ["a"] * 9 + ["b"] * 9
+    assert {case.source for case in read_data(f"a={phantom_data}").cases} == {"a"}
+
+
+def test_a_data_frame(phantom_data, monkeypatch):
+    monkeypatch.chdir(phantom_data)
+    rows = [("image", "label", "patient", "fold", "comment")]
+    for i, label in enumerate(CLASSES * 2):
+        rows.append((f"{label}/case {i}.png", label, f"p{i % 3}", i % 2, "x, y"))
+    listing = read_data(Frame(rows))
+    assert [case.label for case in listing.cases] == [*CLASSES * 2]
+    assert [case.group for case in listing.cases] == ["p0", "p1", "p2"] * 2
+    assert [case.fold for case in listing.cases] == [0, 1] * 3
+    assert [str(f) for f in listing.findings] == [
+        "DataFrame: 1 column not used: comment"
+    ]
+    rows.append(("none.png", "benign", "p9", 0, ""))
+    with pytest.raises(DataError, match=r"DataFrame, line 8: there is no file 'none"):
+        read_data(Frame(rows))
+    with pytest.raises(DataError, match="DataFrame: column 'image' is missing"):
+        read_data(Frame([("picture", "label"), ("a.png", "benign")]))
+
+
+def test_what_cannot_be_used_is_an_error(phantom_data):
+    with pytest.raises(DataError, match="18 images of a file that is another's, too"):
+        read_data({"a": phantom_data, "b": phantom_data})
+    with pytest.raises(DataError, match="no such file"):
+        read_data(phantom_data / "none.csv")
+    with pytest.raises(DataError, match="a list of paths or of cases, not of int"):
+        read_data([1, 2])

@@ -1,0 +1,71 @@
+"""``busnet.train``: the same as the command, from paths, cases and data frames."""
+
+import numpy as np
+import pytest
+from helpers import run
+
+import busnet
+from busnet import weights
+from busnet.data import read_data
+from busnet.training.recipe import RECIPES, Phase, Recipe
+
+SMALL = Recipe((Phase(64, 1, batch=8),))
+
+
+def test_the_model_is_that_of_the_command(phantoms, tmp_path, capsys):
+    model = busnet.train(
+        phantoms, epochs=1, image_size=64, fold=0, work=tmp_path / "a", progress=False
+    )
+    assert capsys.readouterr().err == ""
+    assert isinstance(model, busnet.Model)
+    assert model.info.image_size == 64
+    assert model.info.provenance["fold"] == 0
+    assert model.info.provenance["protocol"] == "busi-group5"
+    run(
+        *("train", "--network", "resnet18", "--data", phantoms, "--epochs", 1),
+        *("--image-size", 64, "--fold", 0, "--work", tmp_path / "b"),
+    )
+    (path,) = (tmp_path / "b").iterdir()
+    assert path.name == model.path.name
+    expected = weights.read_arrays(path)
+    for name, array in weights.read_arrays(model.path).items():
+        np.testing.assert_array_equal(array, expected[name])
+
+
+def test_cases_and_recipes_of_ones_own(phantoms, tmp_path, capsys):
+    cases = read_data(phantoms).cases
+    path = tmp_path / "mine.safetensors"
+    model = busnet.train(cases, recipe=SMALL, out=path, work=tmp_path, device="cpu")
+    assert model.path == path
+    assert model.info.provenance["train_images"] < len(cases)
+    assert "training: step 4/4" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.safetensors"]
+
+
+def test_a_recipe_is_resized():
+    standard = RECIPES["standard"]
+    assert [p.size for p in standard.resized(96).phases] == [64, 96]
+    assert [p.size for p in standard.resized(65).phases] == [64, 65]
+    assert standard.resized(192) == standard
+    assert [p.epochs for p in standard.resized(64).phases] == [10, 20]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "fact"),
+    [
+        ({"network": "resnet19"}, busnet.UnknownNetworkError, "'resnet19'"),
+        ({"channels": 2}, busnet.UnknownNetworkError, r"1 channel .* not 2"),
+        ({"recipe": "magic"}, busnet.ModelError, "no recipe is called 'magic'"),
+        ({"epochs": 0}, busnet.ModelError, "at least one epoch, not 0"),
+        ({"image_size": 32}, busnet.ModelError, "image size 32 is not in 64"),
+        ({"seed": -1}, busnet.ModelError, "seed -1 is negative"),
+        ({"frozen": 5}, busnet.ModelError, "0 to 4 stages can be frozen, not 5"),
+        ({"fold": 9}, busnet.DataError, "not 9"),
+        ({"device": "tpu9"}, busnet.DataError, "no device 'tpu9'"),
+        ({"protocol": "x"}, busnet.DataError, "no protocol is called 'x'"),
+    ],
+)
+def test_what_cannot_be_is_an_error(phantoms, tmp_path, options, error, fact):
+    with pytest.raises(error, match=fact):
+        busnet.train(phantoms, work=tmp_path, progress=False, **options)
+    assert not list(tmp_path.iterdir())
