@@ -53,7 +53,7 @@ def read_data(data: DataLike) -> Listing:
     Raises
     ------
     DataError
-        If one cannot be read, cases of it are missing, or ``data`` is none of these.
+        If one cannot be read, cases of it are missing, or ``data`` is something else.
     """
     if isinstance(data, str | os.PathLike):
         return _read_sources(parse_sources([os.fspath(data)]))
