@@ -24,7 +24,7 @@ WRAP = $(foreach name,$(WRAPPED),-Wl,--wrap=$(name))
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-core test-threads test-train sanitize fuzz notebooks docs wheel \
-	bench bench-peers format lint types layers check clean \
+	bench bench-peers check-torchvision format lint types layers check clean \
 	fuzz-readers $(addprefix fuzz-,$(FUZZERS)) $(NOTEBOOKS)
 
 help: ## list the targets
@@ -193,5 +193,17 @@ $(PEERS)/%/ready:
 bench-peers: $(VENV)/trained $(addprefix $(PEERS)/,$(addsuffix /ready,onnxruntime openvino ncnn mnn)) ## time other engines beside busnet
 	$(BIN)/python benchmarks/peers.py --json build/peers.json
 
+# Some 5.5 GB, which is why it is no part of `make check`.
+TORCHVISION = .venv-torchvision
+
+$(TORCHVISION)/ready: pyproject.toml
+	$(PYTHON) -m venv $(TORCHVISION)
+	$(TORCHVISION)/bin/python -m pip install --quiet torch==2.14.1 torchvision==0.29.1 \
+	  timm==1.0.31 .
+	@touch $@
+
+check-torchvision: $(TORCHVISION)/ready ## compare with the real torchvision and timm
+	$(TORCHVISION)/bin/python tools/check_torchvision.py
+
 clean: ## remove what was built
-	rm -rf build $(VENV) $(PEERS) demo *.egg-info busnet/_core*.so busnet/_libs
+	rm -rf build $(VENV) $(PEERS) $(TORCHVISION) demo *.egg-info busnet/_core*.so busnet/_libs

@@ -22,7 +22,14 @@ from busnet.errors import MissingWeightsError, UnknownNetworkError, WeightsError
 from busnet.model_info import ModelInfo
 from busnet.networks import Counter, build
 
-__all__ = ["calibrate", "read_arrays", "read_info", "read_stored", "save"]
+__all__ = [
+    "calibrate",
+    "is_weights_file",
+    "read_arrays",
+    "read_info",
+    "read_stored",
+    "save",
+]
 
 KEY = "busnet"
 SCALE = ".scale"
@@ -146,6 +153,18 @@ def _to_eight_bit(
     scale[scale == 0] = 1
     quantised = np.rint(rows / scale[:, None]).clip(-127, 127).astype(np.int8)
     return quantised.reshape(array.shape), scale
+
+
+def is_weights_file(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a safetensors file is one of busnet's.
+
+    Raises
+    ------
+    WeightsError
+        If it is no whole safetensors file.
+    """
+    with _opened(os.fspath(path)) as file:
+        return KEY in (file.metadata() or {})
 
 
 def read_info(path: str | os.PathLike[str]) -> ModelInfo:

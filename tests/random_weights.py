@@ -45,14 +45,10 @@ def random_images(shape, seed=1):
 
 def random_info(row, image_size=64, **fields):
     fields.setdefault("provenance", {"data": "nothing, a random network"})
-    return ModelInfo(
-        network=row,
-        classes=CLASSES,
-        image_size=image_size,
-        mean=(0.45,) * row.channels,
-        std=(0.225,) * row.channels,
-        **fields,
-    )
+    fields.setdefault("classes", CLASSES)
+    fields.setdefault("mean", (0.45,) * row.channels)
+    fields.setdefault("std", (0.225,) * row.channels)
+    return ModelInfo(network=row, image_size=image_size, **fields)
 
 
 def save_random(path, row, image_size=64, eight_bit=False, seed=0, **fields):

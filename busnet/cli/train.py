@@ -39,8 +39,12 @@ LeaveOutOption = Annotated[
     typer.Option(help="Source that is held out as a whole (protocol hospitals)."),
 ]
 StartOption = Annotated[
-    Path | None,
-    typer.Option(help="Weights file or folder of ImageNet weights to start from."),
+    str | None,
+    typer.Option(
+        help="Where the weights start: a shipped model's name, a file of busnet's, of "
+        "torchvision's or timm's weights, torchvision (its ImageNet weights), or a "
+        "folder of partial ImageNet weights."
+    ),
 ]
 RecipeOption = Annotated[
     str,

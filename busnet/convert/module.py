@@ -24,7 +24,7 @@ __all__ = ["check_equal", "load_module"]
 FloatArray = npt.NDArray[np.float32]
 
 #: Largest difference of the outputs, relative to their size, that rounding explains.
-TOLERANCE = 1e-3
+TOLERANCE = 1e-4
 
 #: What batch norms in busnet add to the variance.
 EPSILON = 1e-5

@@ -2,7 +2,7 @@
 
 from busnet.state_dicts.files import read_state_dict, to_numpy, unwrap
 from busnet.state_dicts.keys import HEAD, Layout, StateDict, normalise
-from busnet.state_dicts.recognise import check_arrays, recognise
+from busnet.state_dicts.recognise import check_arrays, recognise, recognise_blocks
 
 __all__ = [
     "HEAD",
@@ -12,6 +12,7 @@ __all__ = [
     "normalise",
     "read_state_dict",
     "recognise",
+    "recognise_blocks",
     "to_numpy",
     "unwrap",
 ]

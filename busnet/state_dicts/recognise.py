@@ -17,12 +17,12 @@ from busnet.networks import (
 )
 from busnet.state_dicts.keys import ANCHOR, HEAD, StateDict
 
-__all__ = ["check_arrays", "recognise"]
+__all__ = ["check_arrays", "recognise", "recognise_blocks"]
 
 #: Keys that give an architecture away: pattern, what it is, and why it is refused.
 _ARCHITECTURES = (
     (
-        r"conv1\.0\.weight|stem\.conv1\.weight|stem\.0\.weight",
+        r"conv1\.0\.weight",
         "a ResNet-C, -D or -S",
         "its stem is several convolutions",
     ),
@@ -92,9 +92,7 @@ def recognise(
         one named.
     """
     row = None if network is None else get_network(network)
-    _refuse_architectures(state)
-    block, depths = _blocks(state)
-    _refuse_variants(state, block)
+    block, depths = recognise_blocks(state)
     shortcuts = "layer1.shortcut.0.weight" in state.arrays
     if row is None:
         row = _find_row(state, block, depths, shortcuts)
@@ -121,6 +119,20 @@ def recognise(
         variant=variant if variant is not None else row.variant,
         ceil_pool=ceil_pool,
     )
+
+
+def recognise_blocks(state: StateDict) -> tuple[str, tuple[int, ...]]:
+    """Return the kind of a ResNet's blocks, and how many of them each stage has.
+
+    Raises
+    ------
+    UnknownNetworkError
+        If the state dict is of another architecture.
+    """
+    _refuse_architectures(state)
+    _refuse_variants(state)
+    block = "bottleneck" if "layer1.0.conv3.weight" in state.arrays else "basic"
+    return block, tuple(_depth(state, stage) for stage in STAGES)
 
 
 def check_arrays(state: StateDict, network: Network, classes: int) -> None:
@@ -192,13 +204,6 @@ def _refuse_architectures(state: StateDict) -> None:
         )
 
 
-def _blocks(state: StateDict) -> tuple[str, tuple[int, ...]]:
-    """Return the kind of block, and how many of them each stage has."""
-    block = "bottleneck" if "layer1.0.conv3.weight" in state.arrays else "basic"
-    depths = tuple(_depth(state, stage) for stage in STAGES)
-    return block, depths
-
-
 def _depth(state: StateDict, stage: str) -> int:
     """Return how many blocks a stage has."""
     number = 0
@@ -207,7 +212,7 @@ def _depth(state: StateDict, stage: str) -> int:
     return number
 
 
-def _refuse_variants(state: StateDict, block: str) -> None:
+def _refuse_variants(state: StateDict) -> None:
     """Refuse ResNets whose layers have other shapes, or whose norms are others."""
     for stage, width in zip(STAGES, _WIDTHS, strict=True):
         first, second = (

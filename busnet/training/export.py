@@ -24,15 +24,6 @@ from busnet.version import __version__
 __all__ = ["calibrate_on", "export", "module_arrays"]
 
 
-def start_provenance(trainer: Trainer) -> str | dict[str, object]:
-    """Return where the trainer's weights started, with all that they have seen."""
-    if trainer.start is None:
-        return "random"
-    if trainer.start.is_dir():
-        return "ImageNet, partial"
-    return dict(weights.read_info(trainer.start).provenance)
-
-
 def hash_training(trainer: Trainer) -> tuple[dict[str, str], int]:
     """Return the encoded content hashes of all images that trainings saw.
 
@@ -47,10 +38,8 @@ def hash_training(trainer: Trainer) -> tuple[dict[str, str], int]:
     split = trainer.split
     hashes = ContentHashes.of((*split.train, *split.validation))
     parts = [hashes]
-    if trainer.start is not None and trainer.start.is_file():
-        earlier = weights.read_info(trainer.start).content_hashes
-        if earlier:
-            parts.append(ContentHashes.decode(earlier))
+    if trainer.start.hashes:
+        parts.append(ContentHashes.decode(trainer.start.hashes))
     return ContentHashes.join(parts).encode(), len(hashes)
 
 
@@ -129,7 +118,7 @@ def export(
             "test_images": len(split.test),
             "hashed_images": hashed,
             "leaks": len(split.leaks),
-            "start": start_provenance(trainer),
+            "start": trainer.start.provenance,
             "device": device_title(trainer.device),
             "bfloat16": trainer.bfloat16,
             "recipe": trainer.recipe.as_dict(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import nn
 
@@ -12,7 +14,7 @@ __all__ = ["make_optimizer", "set_rate"]
 
 
 def make_optimizer(
-    graph: TorchGraph, recipe: Recipe, fresh: tuple[str, ...], device: torch.device
+    graph: TorchGraph, recipe: Recipe, fresh: Collection[str], device: torch.device
 ) -> torch.optim.Optimizer:
     """Return an optimizer of a module's arrays, frozen ones left out.
 
@@ -24,8 +26,7 @@ def make_optimizer(
         Has the learning rate, its factor for fresh arrays, and the weight decay, which
         only matrices and kernels get.
     fresh
-        Beginnings of the names of arrays that start at random; where there are any,
-        shortcuts start at random, too.
+        Names of the arrays that start at random.
     device
         Where the module is.
     """
@@ -33,8 +34,7 @@ def make_optimizer(
     for name, parameter in graph.named_parameters():
         if not parameter.requires_grad:
             continue
-        new = name.startswith(fresh) or (bool(fresh) and "shortcut" in name)
-        groups.setdefault((new, parameter.ndim > 1), []).append(parameter)
+        groups.setdefault((name in fresh, parameter.ndim > 1), []).append(parameter)
     # On a GPU the rate is a tensor, which a recorded step reads anew each time.
     gpu = device.type == "cuda"
     rate = recipe.learning_rate

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -19,15 +20,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from busnet import weights
 from busnet.errors import WeightsError
 from busnet.networks import IMAGENET_STD, Network
-from busnet.training.graph import TorchGraph, load_arrays
+from busnet.training.graph import TorchGraph
 
 __all__ = [
-    "fresh_layers",
     "initialise",
-    "load_weights",
+    "is_fresh_in_part",
     "re_estimate_norms",
     "zero_last_norms",
 ]
@@ -44,15 +43,9 @@ _FRESH = ("layer4.", "fc.", "lesion_fc.", "decoder.")
 _BLOCK = re.compile(r"layer([1-4])\.(\d+)\.(.+)")
 
 
-def fresh_layers(start: Path | None) -> tuple[str, ...]:
-    """Return the beginnings of the names of arrays that start at random.
-
-    Without a start these are all, with a folder of partial weights the last layers,
-    with a weights file none.
-    """
-    if start is None:
-        return ("",)
-    return _FRESH if start.is_dir() else ()
+def is_fresh_in_part(name: str) -> bool:
+    """Tell whether an array starts at random beside partial ImageNet weights."""
+    return name.startswith(_FRESH) or ".shortcut." in name
 
 
 def zero_last_norms(graph: TorchGraph, network: Network, stages: str = "4") -> None:
@@ -62,22 +55,6 @@ def zero_last_norms(graph: TorchGraph, network: Network, stages: str = "4") -> N
     for name, layer in graph.named_modules():
         if pattern.fullmatch(name):
             nn.init.zeros_(layer.weight)
-
-
-def load_weights(
-    graph: TorchGraph, network: Network, path: str | os.PathLike[str]
-) -> None:
-    """Load a busnet weights file of the same network.
-
-    Raises
-    ------
-    WeightsError
-        If the file is of another network, or not whole.
-    """
-    info = weights.read_info(path)
-    if info.network != network:
-        raise WeightsError(f"{path}: the weights are of {info.network}, not {network}")
-    load_arrays(graph, weights.read_arrays(path))
 
 
 def initialise(
@@ -173,15 +150,24 @@ def _zero_extra_blocks(graph: TorchGraph, network: Network) -> None:
 
 @torch.no_grad()
 def re_estimate_norms(
-    graph: TorchGraph, batches: list[Tensor], *, keep_function: bool
+    graph: TorchGraph,
+    batches: list[Tensor],
+    *,
+    keep_function: bool,
+    names: Collection[str] | None = None,
 ) -> None:
     """Measure the batch-norm statistics anew on images (N, C, H, W) in 0..1.
 
     ``keep_function`` moves scale and shift along, so that the network in evaluation
     computes what it did before: right for weights whose norms came folded, which have
-    no statistics.
+    no statistics. ``names`` are the norms that are measured; by default all.
     """
-    norms = [m for m in graph.modules() if isinstance(m, nn.BatchNorm2d)]
+    graph.eval()
+    norms = [
+        layer
+        for name, layer in graph.named_modules()
+        if isinstance(layer, nn.BatchNorm2d) and (names is None or name in names)
+    ]
     before = [_statistics(norm) for norm in norms]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

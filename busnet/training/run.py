@@ -43,7 +43,7 @@ class Job:
         The fold, or for ``hospitals`` the source, that is held out; None holds out
         nothing.
     start
-        Weights file or folder of ImageNet weights to start from.
+        Where the weights start, see :func:`busnet.training.start.open_start`.
     device
         Name of the PyTorch device that computes, or ``"auto"``.
     """
@@ -53,7 +53,7 @@ class Job:
     recipe: Recipe
     protocol: str | None = None
     fold: Fold = None
-    start: Path | None = None
+    start: str | Path | None = None
     device: str = "cpu"
 
 
@@ -83,8 +83,8 @@ def run(
     report
         Called after each step.
     log
-        Called with what is worth a line: what share of the draws each source and class
-        has.
+        Called with what is worth a line: what the start has, and what share of the
+        draws each source and class has.
     warn
         Called with what may be wrong with the data.
     allow_leak

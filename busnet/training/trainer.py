@@ -24,17 +24,12 @@ from busnet.training.graph import TorchGraph, module
 from busnet.training.losses import class_weights
 from busnet.training.measures import average_sources, compute_outputs, measure
 from busnet.training.optimizer import make_optimizer, set_rate
-from busnet.training.pretrained import (
-    fresh_layers,
-    initialise,
-    load_weights,
-    re_estimate_norms,
-    zero_last_norms,
-)
+from busnet.training.pretrained import re_estimate_norms
 from busnet.training.progress import Progress
 from busnet.training.recipe import Phase, Recipe
 from busnet.training.sampling import Sampler
 from busnet.training.schedule import Schedule
+from busnet.training.start import open_start
 from busnet.training.step import Course, Step
 
 __all__ = ["Loader", "Trainer"]
@@ -74,8 +69,8 @@ class Trainer:
     recipe
         What to do.
     start
-        Where the weights start: a busnet weights file of the same network, or a
-        folder of partial ImageNet weights; fresh ones where not given.
+        Where the weights start, see :func:`busnet.training.start.open_start`; at
+        random where not given.
     checkpoint
         File that the state is saved in; an existing one is resumed.
     device
@@ -112,7 +107,7 @@ class Trainer:
         self.checkpoint = Path(checkpoint) if checkpoint is not None else None
         self.device = device_named(device)
         self.bfloat16 = has_bfloat16(self.device) if bfloat16 is None else bfloat16
-        self.start = Path(start) if start is not None else None
+        self.start = open_start(start, network)
         self.sources = source_names((*split.train, *split.validation))
         self._load, self._log = load, log
         torch.manual_seed(recipe.seed)
@@ -125,7 +120,7 @@ class Trainer:
         self._frozen = self._freeze()
         self.average = copy.deepcopy(self.graph)
         self._optimizer = make_optimizer(
-            self.graph, recipe, fresh_layers(self.start), self.device
+            self.graph, recipe, self.start.fresh, self.device
         )
         self._schedule = Schedule(recipe, len(split.train))
         self._done = 0
@@ -138,9 +133,17 @@ class Trainer:
         """Fix the recipe's first stages as they start; return their modules."""
         if not self.recipe.frozen:
             return []
-        if self.start is None:
-            raise DataError("stages that start at random cannot be frozen")
         names = ("conv1", "bn1", *STAGES[: self.recipe.frozen])
+        prefixes = tuple(f"{name}." for name in names)
+        random_ones = [
+            name
+            for name in self.start.fresh
+            if name.startswith(prefixes) and ".shortcut." not in name
+        ]
+        if random_ones:
+            raise DataError(
+                f"stages that start at random cannot be frozen: {min(random_ones)}"
+            )
         frozen = [self.graph.get_submodule(name) for name in names]
         for layer in frozen:
             layer.requires_grad_(requires_grad=False)
@@ -252,14 +255,16 @@ class Trainer:
 
     def _begin(self) -> None:
         """Initialise the weights and measure the batch norms on training images."""
-        if self.start is not None and not self.start.is_dir():
-            load_weights(self.graph, self.network, self.start)
-            self.average.load_state_dict(self.graph.state_dict())
-            return
-        if self.start is None:
-            zero_last_norms(self.graph, self.network, stages="1234")
-        else:
-            initialise(self.graph, self.network, self.start)
+        start = self.start
+        start.initialise(self.graph)
+        if start.summary:
+            self._log(start.summary)
+        if start.norms is None or start.norms:
+            self._measure_norms()
+        self.average.load_state_dict(self.graph.state_dict())
+
+    def _measure_norms(self) -> None:
+        """Measure statistics of batch norms that the start does not have of images."""
         order = random.Random(self.recipe.seed).sample(
             self.split.train, min(256, len(self.split.train))
         )
@@ -268,9 +273,9 @@ class Trainer:
         re_estimate_norms(
             self.graph,
             list(images.split(phase.batch)),
-            keep_function=self.network.block == "basic" and self.start is not None,
+            keep_function=self.start.is_folded,
+            names=self.start.norms,
         )
-        self.average.load_state_dict(self.graph.state_dict())
 
     def _validate(self, examples: Examples) -> dict[str, float]:
         """Measure the averaged weights; nothing is decided by it here."""
@@ -285,7 +290,7 @@ class Trainer:
             "network": dataclasses.asdict(self.network),
             "recipe": self.recipe.as_dict(),
             "training cases": [(c.source, c.name) for c in self.split.train],
-            "start": self.start.name if self.start is not None else None,
+            "start": self.start.name,
         }
 
     def _save(self) -> None:

@@ -2,17 +2,14 @@
 
 import copy
 
-import numpy as np
 import pytest
 import torch
-from random_weights import random_arrays, save_random
 
 from busnet import errors
 from busnet.networks import get_network
 from busnet.training.graph import module
 from busnet.training.pretrained import (
     initialise,
-    load_weights,
     re_estimate_norms,
     zero_last_norms,
 )
@@ -84,13 +81,3 @@ def test_imagenet_weights_are_loaded(data_folder, name):
 def test_a_missing_imagenet_file_is_named(tmp_path):
     with pytest.raises(errors.WeightsError, match="resnet18_imagenet"):
         initialise(module(ROW), ROW, tmp_path)
-
-
-def test_weights_files_are_loaded(tmp_path):
-    path = save_random(tmp_path / "w.safetensors", ROW)
-    graph = module(ROW)
-    load_weights(graph, ROW, path)
-    for name, array in random_arrays(ROW).items():
-        np.testing.assert_array_equal(graph.state_dict()[name].numpy(), array)
-    with pytest.raises(errors.WeightsError, match="resnet34"):
-        load_weights(graph, get_network("resnet34", channels=1), path)

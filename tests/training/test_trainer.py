@@ -16,12 +16,12 @@ from busnet.training import calibration
 from busnet.training import export as exporting
 from busnet.training import step as steps
 from busnet.training.examples import UNKNOWN, Examples
-from busnet.training.graph import module
+from busnet.training.graph import load_arrays, module
 from busnet.training.measures import Outputs, average_sources, measure
-from busnet.training.pretrained import load_weights
 from busnet.training.recipe import RECIPES, Phase, Recipe
 from busnet.training.sampling import Sampling
 from busnet.training.trainer import Trainer
+from busnet.weights import read_arrays
 
 ROW = get_network("resnet18", channels=1)
 PLAIN = Sampling(balanced=False)
@@ -116,11 +116,16 @@ def test_a_checkpoint_of_another_training_is_refused(parts, tmp_path):
 
 @pytest.mark.parametrize("frozen", [1, 3])
 def test_frozen_stages_stay_as_they_start(parts, tmp_path, frozen):
-    start = save_random(tmp_path / "start.safetensors", ROW)
+    start = save_random(
+        tmp_path / "start.safetensors",
+        ROW,
+        mean=ROW.statistics[0],
+        std=ROW.statistics[1],
+    )
     recipe = dataclasses.replace(SHORT, phases=SHORT.phases[:1], frozen=frozen)
     trainer = Trainer(ROW, parts, recipe, start=start)
     whole = Trainer(ROW, parts, SHORT, start=start)
-    load_weights(whole.graph, ROW, start)
+    load_arrays(whole.graph, read_arrays(start))
     before = {k: v.clone() for k, v in whole.graph.state_dict().items()}
     trainer.run()
     still = {"conv1", "bn1", *(f"layer{i + 1}" for i in range(frozen))}
