@@ -14,6 +14,7 @@ from rich.markup import escape
 from busnet.batch.text import printable
 from busnet.engine.threads import set_threads
 from busnet.experiments.progress import messages
+from busnet.lesions import Spacing
 from busnet.results import NOTICE
 
 FAILED, USAGE = 1, 2
@@ -26,10 +27,20 @@ app = typer.Typer(
 )
 
 
-def _checked_spacing(spacing: float | None) -> float | None:
-    if spacing is not None and not 0 < spacing < 1000:
-        raise typer.BadParameter("is not in 0..1000")
-    return spacing
+def parse_spacing(text: str | None) -> Spacing | None:
+    """Return the millimetres a row and a column of ``0.1`` or ``0.1,0.2``."""
+    if text is None:
+        return None
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 2) or not all(0 < value < 1000 for value in values):
+        raise typer.BadParameter(
+            f"{text!r} is not one number of mm or two, ROW,COLUMN, above 0",
+            param_hint="--spacing",
+        )
+    return values[0], values[-1]
 
 
 def _checked_range(limits: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -78,12 +89,12 @@ ValueRangeOption = Annotated[
     ),
 ]
 SpacingOption = Annotated[
-    float | None,
+    str | None,
     typer.Option(
         "--spacing",
-        callback=_checked_spacing,
-        help="Millimetres a pixel, for measures in millimetres, where a file does not "
-        "say.",
+        metavar="MM[,MM]",
+        help="Millimetres a pixel, or a row and a column, for measures in millimetres, "
+        "where a file does not say.",
     ),
 ]
 PriorOption = Annotated[

@@ -31,6 +31,7 @@ from busnet.cli.common import (
     app,
     fail,
     list_failures,
+    parse_spacing,
     say,
     use,
 )
@@ -115,14 +116,14 @@ def predict(
     for option, present in needs_out.items():
         if present and out is None:
             raise typer.BadParameter("needs --out", param_hint=option)
+    sides = parse_spacing(spacing)
     use(threads)
     selection = batch.collect(paths, pattern, output=out)
     if not selection.sources:
         skipped = f" ({selection.summary()})" if selection.skipped else ""
         fail(f"no image files in {', '.join(map(str, paths))}{skipped}", USAGE)
     loaded = load_models(model, precision=precision.value)
-    side = None if spacing is None else (spacing, spacing)
-    options = Options(spacing=side, crop=crop, prior=prior)
+    options = Options(spacing=sides, crop=crop, prior=prior)
     outputs = Outputs(
         out, loaded.info, overlay=overlay or gallery, nifti=nifti, dicom_seg=dicom_seg
     )
@@ -136,7 +137,7 @@ def predict(
     else:
         settings = settings_of(
             loaded,
-            spacing=spacing,
+            spacing=sides,
             value_range=value_range,
             prior=prior,
             crop=crop,

@@ -183,12 +183,17 @@ def _case(folder: Path, row: Row, source: str, divided: bool) -> Case:
         image=image,
         masks=masks,
         label=label or None,
-        group=row.get("group") or name,
+        group=_group(row) or name,
         fold=_fold(row) if divided else -1,
         source=row.get("source") or source,
         spacing=_spacing(row),
         attributes={name: row[name] for name in _ATTRIBUTES if row.get(name)},
     )
+
+
+def _group(row: Row) -> str:
+    """Return the group; a number that pandas wrote as ``7.0`` is 7."""
+    return re.sub(r"^(\d+)\.0+$", r"\1", row.get("group"))
 
 
 def _existing(folder: Path, name: str, row: Row) -> Path:
@@ -223,7 +228,10 @@ def _spacing(row: Row) -> tuple[float, float] | None:
     cell = row.get("spacing")
     if not cell:
         return None
-    parts = re.split(r"\s*[x*;]\s*|\s+", cell.casefold().replace(",", "."))
+    cell = cell.casefold().strip("[]() ")
+    if "." not in cell:  # a comma is a decimal one, unless there are points
+        cell = cell.replace(",", ".")
+    parts = re.split(r"\s*[x*;,]\s*|\s+", cell)
     try:
         values = [float(part) for part in parts]
     except ValueError:

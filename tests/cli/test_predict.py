@@ -332,6 +332,26 @@ def test_the_files_own_spacing_holds(tmp_path, weights_file):
     assert "0.1 x 0.1 mm is used, not the 0.2 x 0.2 mm" in row["notes"]
 
 
+def test_spacing_of_one_number_or_two(folder, tmp_path, weights_file):
+    path = tmp_path / "a.png"
+    Image.fromarray(phantom(60, 80)[0]).save(path)
+    found = {}
+    for text in ("0.1", "0.1,0.2"):
+        done = call(
+            "predict", path, "--model", weights_file, "--format", "json",
+            "--spacing", text,
+        )  # fmt: skip
+        found[text] = json.loads(done.stdout)["results"][0]["lesions"][0]
+    square, oblong = found["0.1"], found["0.1,0.2"]
+    assert square["area_mm2"] == pytest.approx(0.01 * square["area_px"])
+    assert oblong["area_mm2"] == pytest.approx(0.02 * square["area_px"])
+    height, width = square["size_mm"]
+    assert oblong["size_mm"] == pytest.approx([height, 2 * width])
+    for text in ("0", "-0.1", "0.1,0.2,0.3", "a", "0.1,", "nan", "inf"):
+        refused = call("predict", path, "--spacing", text, check=2)
+        assert "above 0" in " ".join(refused.stderr.split())
+
+
 def test_the_value_range_of_files(folder, tmp_path, weights_file):
     grey = phantom(60, 80)[0]
     Image.fromarray(grey).save(tmp_path / "plain.png")

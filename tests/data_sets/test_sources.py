@@ -276,3 +276,34 @@ def test_busuclm(busuclm):
 def test_protocols_fit_their_data():
     with pytest.raises(errors.DataError, match=r"busi-group5.*for busi, not for a"):
         split(several(), "busi-group5", 0)
+
+
+@pytest.mark.parametrize(
+    ("cell", "spacing"),
+    [
+        ("0.1", (0.1, 0.1)),
+        ("0,1", (0.1, 0.1)),
+        ("0.1x0.2", (0.1, 0.2)),
+        ("0,1 x 0,2", (0.1, 0.2)),
+        ("0.1, 0.2", (0.1, 0.2)),
+        ("[0.1, 0.2]", (0.1, 0.2)),
+        ("[0.1 0.2]", (0.1, 0.2)),
+        ("1,5", (1.5, 1.5)),
+        ("", None),
+    ],
+)
+def test_spacing_in_every_spelling(tmp_path, cell, spacing):
+    Image.new("L", (9, 9), 5).save(tmp_path / "a.png")
+    table = tmp_path / "t.csv"
+    table.write_text(f'image,label,spacing\na.png,benign,"{cell}"\n')
+    (case,) = read_custom(table)
+    assert case.spacing == spacing
+
+
+@pytest.mark.parametrize("cell", ["0", "-0.1", "0.1 mm", "0.1,0.2,0.3", "1,200.5", "x"])
+def test_spacing_that_is_none(tmp_path, cell):
+    Image.new("L", (9, 9), 5).save(tmp_path / "a.png")
+    table = tmp_path / "t.csv"
+    table.write_text(f'image,label,spacing\na.png,benign,"{cell}"\n')
+    with pytest.raises(errors.DataError, match=r"t\.csv, line 2: the spacing"):
+        read_custom(table)
