@@ -228,6 +228,8 @@ class _Images:
                 self._faults["small"].append(f"{describe(case)} {grey.shape}")
             if grey.std() < _FLAT:
                 self._faults["flat"].append(describe(case))
+            elif ((grey == grey.min()) | (grey == grey.max())).all():
+                self._faults["two-values"].append(describe(case))
             if picture.spacing is not None:
                 self.spacings[case.source] += 1
                 low, high = _PLAUSIBLE_SPACING
@@ -246,6 +248,7 @@ class _Images:
             (
                 ("unreadable", "error", "{} that cannot be read"),
                 ("flat", "warning", "{} of one grey value"),
+                ("two-values", "warning", "{} of two grey values, as masks have"),
                 ("small", "warning", f"{{}} with a side below {_SMALL} pixels"),
                 ("spacing", "warning", f"{{}} with a spacing that is not {span}"),
             ),

@@ -5,8 +5,9 @@ These layouts are read:
 - a folder for each class, in any case, with further folders below or above it
   (``malignant/patient 7/a.png``, ``patient 7/malignant/a.png``): the first of them that
   is no part of the layout is the patient, whose images are never divided;
-- masks beside the images (``a_mask.png``, ``a_mask_1.png``, ``a-seg.png``) or in a
-  folder of their own (``images`` and ``masks``, as U-Net repositories have them);
+- masks beside the images (``a_mask.png``, ``a_mask_1.png``, ``a-seg.png``; next to
+  ``a.png`` also ``a_label.png``, ``mask_a.png``, ``aMask.png``) or in a folder of their
+  own (``images`` and ``masks``, as U-Net repositories have them);
 - nnU-Net's ``imagesTr`` and ``labelsTr``, images with the ending ``_0000``;
 - a table ``groups.csv`` with the columns ``image`` and ``group``, as ``busnet audit
   --groups`` writes it: images of one group are never divided, nor are patients.
@@ -69,14 +70,17 @@ _BESIDE = re.compile(
     r"[ _.-](mask|seg|segmentation|gt|ground_?truth)s?([ _-]?\d+)?$", re.IGNORECASE
 )
 
-#: The same in a folder of masks, where the name can also be the image's.
+#: The same in a folder of masks, where the name can also be the image's, and wherever
+#: what is left is the name of an image beside it.
 _APART = re.compile(
-    r"[ _.-](mask|seg|segmentation|gt|ground_?truth|label|lesion|tumou?r)s?"
-    r"([ _-]?\d+)?$",
+    r"[ _.-](mask|seg|segmentation|gt|ground_?truth|label|lesion|tumou?r|roi"
+    r"|annotation)s?([ _-]?\d+)?$",
     re.IGNORECASE,
 )
 
 _BEFORE = re.compile(r"^(mask|seg|label|gt)s?[ _.-]", re.IGNORECASE)
+
+_CAPITAL = re.compile(r"(?<=[a-z\d])(Mask|Seg|GT|Label)s?\d*$")
 
 _CHANNEL = re.compile(r"_(\d{4})$")
 
@@ -281,9 +285,22 @@ def _sort(
             masks.append(_file(root, relative))
         else:
             candidates.append(_file(root, relative))
+    present = {(file.path.parent, file.stem.casefold()) for file in candidates}
     for file in candidates:
-        (masks if _BESIDE.search(file.stem) else images).append(file)
+        named_after = any(
+            (file.path.parent, stem.casefold()) in present
+            for stem in _image_stems(file)[1:]
+        )
+        is_mask = named_after or _BESIDE.search(file.stem)
+        (masks if is_mask else images).append(file)
     return images, masks
+
+
+def _image_stems(mask: _File) -> list[str]:
+    """Return what the image of a mask can be called: its own name, and parts of it."""
+    stem = mask.stem
+    parts = (pattern.sub("", stem) for pattern in (_APART, _BEFORE, _CAPITAL))
+    return list(dict.fromkeys([stem, *parts]))
 
 
 def _file(root: Path, relative: str) -> _File:
@@ -328,9 +345,8 @@ def _match(
     matched: dict[str, list[Path]] = {image.relative: [] for image in images}
     orphans = []
     for mask in masks:
-        stems = [mask.stem, _APART.sub("", mask.stem), _BEFORE.sub("", mask.stem)]
         owners: list[_File] = []
-        for stem in dict.fromkeys(stems):
+        for stem in _image_stems(mask):
             folded = stem.casefold()
             owners = exact.get((mask.label, mask.folders, folded), [])
             if not owners and len(anywhere.get(folded, ())) == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -83,12 +84,18 @@ def screen_groups(cases: Sequence[Case]) -> list[Finding]:
     subjects = {
         "group-folds": _divided_groups(cases),
         "contradictory-group": _contradictory_groups(cases),
+        "similar-groups": _similar_groups(cases),
     }
     return collect_findings(
         subjects,
         (
             ("group-folds", "error", "{} in several folds"),
             ("contradictory-group", "warning", "{} of copies of several classes"),
+            (
+                "similar-groups",
+                "warning",
+                "{} of similar names, perhaps of one patient",
+            ),
         ),
         "group",
     )
@@ -213,6 +220,16 @@ def _contradictory_groups(cases: Iterable[Case]) -> list[str]:
         for key, names in labels.items()
         if len(names) > 1
     ]
+
+
+def _similar_groups(cases: Iterable[Case]) -> list[str]:
+    """Return groups of which one patient may have two: P1 and p1, 007 and 7."""
+    spellings: dict[str, dict[str, None]] = collections.defaultdict(dict)
+    for case in cases:
+        if case.group != case.name:
+            plain = re.sub(r"[\s_.-]+", "-", case.key.casefold())
+            spellings[re.sub(r"(?<!\d)0+(?=\d)", "", plain)][case.key] = None
+    return [" and ".join(keys) for keys in spellings.values() if len(keys) > 1]
 
 
 def _one_group(cases: Sequence[Case]) -> list[Finding]:

@@ -77,6 +77,7 @@ def test_a_folder_spoiled_in_many_ways(tmp_path):
     small = Image.fromarray(scene(3)).resize((WIDTH // 2, HEIGHT // 2))
     small.save(root / "normal" / "small.bmp")
     save(root / "benign" / "flat.png", np.full((HEIGHT, WIDTH), 7, np.uint8))
+    save(root / "malignant" / "mask_of_what.png", lesion())
     save(root / "malignant" / "lost_mask.png", lesion())
     save(root / "Cysts" / "unclassified.png", scene(20))
     (root / "malignant" / "linked.png").symlink_to("8.png")
@@ -94,6 +95,7 @@ def test_a_folder_spoiled_in_many_ways(tmp_path):
         ("two-classes", "error", "benign/other name.png"),
         ("copies-in-groups", "warning", "normal/small.bmp"),
         ("flat", "warning", "benign/flat.png"),
+        ("two-values", "warning", "malignant/mask_of_what.png"),
         ("small", "warning", "normal/small.bmp"),
         ("same-file", "error", "malignant/linked.png"),
     ):
@@ -199,6 +201,28 @@ def test_a_published_set_without_its_table_is_still_checked(tmp_path):
     assert "duplicate groups" in named["source"].message
     assert len(named["two-classes"].subjects) == 3
     assert len(named["empty-mask"].subjects) == 2
+
+
+def test_groups_that_may_be_one_patient(tmp_path):
+    make_sound(tmp_path)
+    groups = ("P1", "p1", "007", "7", "7.0", "a b", "a_b", "12", "1-2")
+    names = ("normal/0", "benign/1", "malignant/2", "normal/3", "benign/4")
+    names += ("malignant/5", "normal/6", "benign/7", "malignant/8")
+    table = tmp_path / "t.csv"
+    table.write_text(
+        "image,label,group\n"
+        + "".join(
+            f"{name}.png,{name.split('/')[0]},{group}\n"
+            for name, group in zip(names, groups, strict=True)
+        )
+    )
+    report = check(table, thorough=False)
+    assert kinds(report)["similar-groups"].subjects == (
+        "custom/P1 and custom/p1",
+        "custom/007 and custom/7",
+        "custom/a b and custom/a_b",
+    )
+    assert report.counts["custom"].groups == 8  # 7.0 is 7
 
 
 def test_two_sources_of_one_name(tmp_path):

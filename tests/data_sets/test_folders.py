@@ -114,6 +114,23 @@ def test_names_that_look_like_masks(tmp_path):
     }
 
 
+def test_masks_named_after_the_image_beside_them(tmp_path):
+    """As images they would be trained on, and counted."""
+    names = ("a_label", "b_tumor", "mask_c", "dMask", "e_lesion_1", "f_ROI", "GT-g")
+    images = [f"benign/{letter}.png" for letter in "abcdefg"]
+    make(tmp_path, *images, *(f"benign/{name}.png" for name in names))
+    make(tmp_path, "malignant/x_label.png", "malignant/mask_y.png")
+    assert listed(tmp_path) == {
+        **{
+            image: ("benign", image, [f"{name}.png"])
+            for image, name in zip(images, names, strict=True)
+        },
+        # Nothing here says that these are masks.
+        "malignant/x_label.png": ("malignant", "malignant/x_label.png", []),
+        "malignant/mask_y.png": ("malignant", "malignant/mask_y.png", []),
+    }
+
+
 def test_what_is_not_used_is_said(tmp_path):
     make(tmp_path, "benign/a.png", "cyst/b.png", "c.png", "benign/._a.png")
     (tmp_path / "benign" / "notes.txt").write_text("x")
