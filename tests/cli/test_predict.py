@@ -335,14 +335,14 @@ def test_the_files_own_spacing_holds(tmp_path, weights_file):
 def test_spacing_of_one_number_or_two(folder, tmp_path, weights_file):
     path = tmp_path / "a.png"
     Image.fromarray(phantom(60, 80)[0]).save(path)
-    found = {}
+    results = {}
     for text in ("0.1", "0.1,0.2"):
         done = call(
             "predict", path, "--model", weights_file, "--format", "json",
             "--spacing", text,
         )  # fmt: skip
-        found[text] = json.loads(done.stdout)["results"][0]["lesions"][0]
-    square, oblong = found["0.1"], found["0.1,0.2"]
+        results[text] = json.loads(done.stdout)["results"][0]["lesions"][0]
+    square, oblong = results["0.1"], results["0.1,0.2"]
     assert square["area_mm2"] == pytest.approx(0.01 * square["area_px"])
     assert oblong["area_mm2"] == pytest.approx(0.02 * square["area_px"])
     height, width = square["size_mm"]

@@ -1,5 +1,6 @@
 """``busnet train`` as a user types it; killed and resumed."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from helpers import call, run
+from helpers import call, rows, run
 from PIL import Image
 from random_weights import save_random
 
@@ -167,3 +168,75 @@ def test_spoiled_data_are_refused_or_said(tmp_path):
         refused.stderr.split()
     )
     assert not (tmp_path / "other").exists()
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Write a table of one's own images in two folds."""
+    root = tmp_path_factory.mktemp("own")
+    lines = ["image,mask,label,group,fold"]
+    for i, label in enumerate(("normal", "benign", "malignant") * 6):
+        image, mask = phantom(48, 56, seed=i)
+        Image.fromarray(image).save(root / f"{i}.png")
+        drawn = mask & (label != "normal")
+        Image.fromarray(drawn.astype(np.uint8)).save(root / f"{i}_mask.png")
+        lines.append(f"{i}.png,{i}_mask.png,{label},patient {i // 3},{i // 3 % 2}")
+    table = root / "own.csv"
+    table.write_text("\n".join(lines) + "\n")
+    return table
+
+
+def train_own(table, work, *options):
+    common = ("--network", "resnet18", "--data", table, "--epochs", "1")
+    call("train", *common, "--work", work, *options)
+    (path,) = work.glob("*.safetensors")
+    return path
+
+
+def refuses(*command):
+    done = call("evaluate", *command, "--bootstrap", "10", check=1)
+    message = " ".join(done.stderr.split())
+    assert "too good to be true" in message
+    assert "the model was trained on" in message
+    assert "Traceback" not in done.stderr
+    return message
+
+
+def test_what_training_saw_of_own_data_is_not_evaluated_on(own, tmp_path):
+    """From training to evaluation, as users type it."""
+    path = train_own(own, tmp_path / "work", "--fold", "0")
+    common = ("--data", own, "--model", path)
+    out = tmp_path / "e.json"
+    done = call("evaluate", *common, "--bootstrap", "10", "--json", out)
+    document = json.loads(out.read_text())
+    assert (document["fold"], document["leaky"]) == (0, False)
+    assert document["counts"]["images"] == 9
+    assert "LEAKY" not in done.stdout
+
+    refuses(*common, "--fold", "1")
+    files = {name: tmp_path / f"leaky.{name}" for name in ("json", "csv")}
+    done = call(
+        "evaluate", *common, "--fold", "1", "--allow-leak", "--bootstrap", "10",
+        "--json", files["json"], "--csv", files["csv"],
+    )  # fmt: skip
+    assert "LEAKY: the model was trained on 9 of the images" in done.stdout
+    assert json.loads(files["json"].read_text())["leaky"] is True
+    leaks = {row["leak"] for row in rows(files["csv"].read_text())}
+    assert len(leaks) == 1
+    assert "trained on" in leaks.pop()
+    compared = call("compare", files["json"], files["json"], "--bootstrap", "10")
+    assert "LEAKY" in compared.stdout
+
+    # Copies under other names, without the table, are the same images.
+    copies = tmp_path / "copies"
+    for i, label in ((4, "benign"), (5, "malignant")):
+        (copies / label).mkdir(parents=True)
+        with Image.open(own.parent / f"{i}.png") as image:
+            image.resize((112, 96)).save(copies / label / "x.png")
+    refuses("--data", copies, "--model", path)
+
+
+def test_a_training_without_a_fold_saw_all_of_own_data(own, tmp_path):
+    path = train_own(own, tmp_path / "work")
+    refuses("--data", own, "--model", path)
+    refuses("--data", own, "--model", path, "--fold", "0")
