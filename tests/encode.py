@@ -1,7 +1,26 @@
-"""Files that Pillow does not write: 16-bit colours, any TIFF, PNG of several frames."""
+"""Images as files, also those that Pillow does not write: 16-bit colours, any TIFF."""
 
+import io
 import struct
 import zlib
+
+from PIL import Image
+
+
+def jpeg(array, **options):
+    """Encode (H, W[, 3]) of 8 bits as a JPEG stream."""
+    return _pillow(array, "JPEG", quality=98, **options)
+
+
+def jpeg2000(array, **options):
+    """Encode (H, W[, 3]) as a JPEG 2000 codestream without a file around it."""
+    return _pillow(array, "JPEG2000", no_jp2=True, **options)
+
+
+def _pillow(array, form, **options):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, form, **options)
+    return buffer.getvalue()
 
 
 def png(array):

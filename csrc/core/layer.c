@@ -71,6 +71,18 @@ int bus_window_infer(struct bus_shape *dst, const struct bus_node *node,
     return 0;
 }
 
+int bus_pixel_infer(struct bus_shape *dst, const struct bus_node *node,
+                    const struct bus_shape *src, const struct bus_shape *like,
+                    struct bus_error *error)
+{
+    (void)node;
+    (void)src;
+    (void)like;
+    (void)error;
+    dst->h = dst->w = 1;
+    return 0;
+}
+
 const struct bus_layer_type *const bus_layer_types[BUS_OP_COUNT] = {
     [BUS_INPUT] = &layer_input,
     [BUS_CONV] = &bus_layer_conv,

@@ -62,4 +62,9 @@ int bus_window_infer(struct bus_shape *dst, const struct bus_node *node,
                      const struct bus_shape *src, const struct bus_shape *like,
                      struct bus_error *error);
 
+/* infer of the operators whose result is one pixel. */
+int bus_pixel_infer(struct bus_shape *dst, const struct bus_node *node,
+                    const struct bus_shape *src, const struct bus_shape *like,
+                    struct bus_error *error);
+
 #endif

@@ -37,22 +37,10 @@ static int check(const struct bus_graph *graph, const struct bus_node *node,
     return 0;
 }
 
-static int infer(struct bus_shape *dst, const struct bus_node *node,
-                 const struct bus_shape *src, const struct bus_shape *like,
-                 struct bus_error *error)
-{
-    (void)node;
-    (void)src;
-    (void)like;
-    (void)error;
-    dst->h = dst->w = 1;
-    return 0;
-}
-
 const struct bus_layer_type bus_layer_lesion_pool = {
     .name = "lesion_pool",
     .check = check,
-    .infer = infer,
+    .infer = bus_pixel_infer,
 };
 
 static bool admits(const struct bus_node *node, enum bus_precision precision)

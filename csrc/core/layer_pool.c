@@ -32,18 +32,6 @@ static dnnl_status_t describe_max(dnnl_primitive_desc_t *desc,
         request->attributes);
 }
 
-static int infer_mean(struct bus_shape *dst, const struct bus_node *node,
-                      const struct bus_shape *src, const struct bus_shape *like,
-                      struct bus_error *error)
-{
-    (void)node;
-    (void)src;
-    (void)like;
-    (void)error;
-    dst->h = dst->w = 1;
-    return 0;
-}
-
 static dnnl_status_t describe_mean(dnnl_primitive_desc_t *desc,
                                    const struct bus_layer_request *request)
 {
@@ -64,6 +52,6 @@ const struct bus_layer_type bus_layer_max_pool = {
 
 const struct bus_layer_type bus_layer_mean_pool = {
     .name = "mean_pool",
-    .infer = infer_mean,
+    .infer = bus_pixel_infer,
     .describe = describe_mean,
 };

@@ -92,9 +92,14 @@ static void plan_dealloc(PyObject *object)
     free_object(object);
 }
 
-/* Checks the images' shape; a grey one may come without its last dimension. */
-static int check_images(const struct array_view *view, struct bus_shape shape)
+/* Views images of the plan's input shape; grey ones may come without the last
+ * dimension. */
+static int view_images(struct array_view *view, PyObject *images,
+                       const struct bus_plan *plan)
 {
+    if (array_view(view, images, ARRAY_FLOAT32, "images") < 0)
+        return -1;
+    const struct bus_shape shape = bus_plan_input_shape(plan);
     const int64_t expected[] = {shape.n, shape.h, shape.w, shape.c};
     int fits = view->rank == 4 || (view->rank == 3 && shape.c == 1);
     for (size_t i = 0; fits && i < view->rank; i++)
@@ -129,8 +134,7 @@ static PyObject *plan_run(PyObject *object, PyObject *images)
     struct array_view view;
     struct bus_error error;
     int result;
-    if (array_view(&view, images, ARRAY_FLOAT32, "images") < 0 ||
-        check_images(&view, bus_plan_input_shape(self->plan)) < 0)
+    if (view_images(&view, images, self->plan) < 0)
         return NULL;
     PyObject *outputs = PyDict_New();
     if (outputs == NULL)
@@ -174,8 +178,7 @@ static PyObject *plan_time(PyObject *object, PyObject *images)
     struct array_view view;
     struct bus_error error;
     int result;
-    if (array_view(&view, images, ARRAY_FLOAT32, "images") < 0 ||
-        check_images(&view, bus_plan_input_shape(self->plan)) < 0)
+    if (view_images(&view, images, self->plan) < 0)
         return NULL;
     double *seconds = PyMem_Malloc((count + 1) * sizeof *seconds);
     if (seconds == NULL)
@@ -246,8 +249,7 @@ static PyObject *plan_observe(PyObject *object, PyObject *images)
     const size_t count = bus_observe_count(plan);
     struct array_view view;
     struct bus_error error;
-    if (array_view(&view, images, ARRAY_FLOAT32, "images") < 0 ||
-        check_images(&view, bus_plan_input_shape(plan)) < 0)
+    if (view_images(&view, images, plan) < 0)
         return NULL;
     struct bus_observation *observations =
         PyMem_Malloc((count + 1) * sizeof *observations);

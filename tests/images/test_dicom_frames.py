@@ -1,12 +1,12 @@
 """Frames of DICOM files: how many there are, torn files, codecs, what is no image."""
 
-import io
 import threading
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from encode import jpeg, jpeg2000
 from helpers import write_dicom
 from PIL import Image
 
@@ -36,18 +36,6 @@ GREY = phantom(48, 64)[0]
 UNIT = GREY / np.float32(255)
 CLIP = np.stack([GREY, GREY // 2, GREY[::-1], 255 - GREY])
 STORAGE = "1.2.840.10008.5.1.4.1.1."
-
-
-def jpeg(array, **options):
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "JPEG", quality=98, **options)
-    return buffer.getvalue()
-
-
-def jpeg2000(array, **options):
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "JPEG2000", no_jp2=True, **options)
-    return buffer.getvalue()
 
 
 def collect(path):

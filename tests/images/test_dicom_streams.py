@@ -1,13 +1,12 @@
 """Compressed frames of DICOM: each codec, and streams that do not fit their file."""
 
-import io
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from encode import jpeg, jpeg2000
 from helpers import write_dicom
-from PIL import Image
 
 from busnet.data.phantom import phantom
 from busnet.errors import ImageFileError, MissingExtraError
@@ -30,18 +29,6 @@ SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
 GREY = phantom(48, 64)[0]
 UNIT = GREY / np.float32(255)
 STORAGE = "1.2.840.10008.5.1.4.1.1."
-
-
-def jpeg(array, **options):
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "JPEG", quality=98, **options)
-    return buffer.getvalue()
-
-
-def jpeg2000(array, **options):
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "JPEG2000", no_jp2=True, **options)
-    return buffer.getvalue()
 
 
 def lossless(array, bits=8, predictor=1):
