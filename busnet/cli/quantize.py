@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from busnet import batch
+from busnet.cli.cases import read_cases
 from busnet.cli.common import (
     FAILED,
     USAGE,
@@ -23,7 +24,7 @@ from busnet.cli.common import (
     use,
 )
 from busnet.cli.models import OneModelOption, one_model
-from busnet.data import get_protocol, parse_sources, read_sources
+from busnet.data import get_protocol
 from busnet.errors import DataError
 from busnet.experiments.progress import track
 from busnet.images import Picture
@@ -119,8 +120,8 @@ def _cases(paths: list[Path], name: str, info: ModelInfo) -> tuple[list[Reader],
     from busnet.evaluation.leakage import default_fold
 
     protocol = get_protocol(name)
-    used = protocol.use(read_sources(parse_sources([str(path) for path in paths])))
-    fold = default_fold(info, name)
+    used = protocol.use(read_cases([str(path) for path in paths]))
+    fold = default_fold(info, name, {case.source for case in used})
     if fold is None:
         fold = protocol.only_fold
     test = [] if fold is None else protocol.test_cases(used, fold)

@@ -3,9 +3,11 @@
 import pytest
 from helpers import call
 from PIL import Image
+from random_weights import save_random
 
 from busnet import weights
 from busnet.data.phantom import phantom
+from busnet.networks import get_network
 
 
 @pytest.fixture
@@ -63,3 +65,28 @@ def test_what_training_held_out_is_left_out(busi, tmp_path, weights_file):
     )  # fmt: skip
     assert "busi-group5 without fold 0" in done.stderr
     assert images_used(out) == 3
+
+
+def test_own_data_in_folds(tmp_path, phantom_data):
+    """The fold that training held out is left out; what is not used is said."""
+    model = save_random(
+        tmp_path / "w.safetensors",
+        get_network("resnet18", channels=1),
+        provenance={
+            "protocol": "custom",
+            "fold": 1,
+            "sources": {"custom": {"folds": "custom", "fold": 1}},
+        },
+    )
+    lines = ["image,label,fold,age"]
+    for i, path in enumerate(sorted(phantom_data.glob("*/case ?.png"))):
+        lines.append(f"{path},{path.parent.name},{i % 3},50")
+    table = tmp_path / "t.csv"
+    table.write_text("\n".join(lines) + "\n")
+    out = tmp_path / "out.safetensors"
+    done = call(
+        "quantize", table, "--protocol", "custom", "--model", model, "--out", out
+    )
+    assert "1 column not used: age" in done.stderr
+    assert "6 images of custom without fold 1" in done.stderr
+    assert images_used(out) == 6

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+import shutil
 
 import pytest
 from evaluation_scores import random_scores
@@ -109,6 +110,16 @@ def test_counts_tell_what_was_scored_by_what(model, phantom_data):
         "could not be read": 0,
     }
     assert all("hashes" in note for note in got.notes)
+
+
+def test_what_readers_do_not_use_is_noted(model, phantom_data, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(phantom_data, data)
+    (data / "cyst").mkdir()
+    shutil.copy(data / "benign" / "case 1.png", data / "cyst" / "x.png")
+    notes = " ".join(evaluate(model, data, bootstrap=10).notes)
+    assert "1 file not used" in notes
+    assert "cyst/x.png" in notes
 
 
 def test_odd_masks_are_noted(model, phantom_data, tmp_path):
