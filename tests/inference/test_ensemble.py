@@ -232,6 +232,21 @@ def test_members_must_have_the_same_classes_and_heads(changed, message):
         EnsembleInfo({"a": info, "b": dataclasses.replace(info, **changed)})
 
 
+def test_each_member_sees_images_in_its_own_way(tmp_path):
+    """A letterbox beside a centre crop, of one channel and of three."""
+    paths = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    for path, channels, ways in zip(paths, (1, 3), ({}, {"resize": 48}), strict=True):
+        row = get_network("resnet18", channels=channels, heads=("class",))
+        save_random(path, row, 32, seed=channels, **ways)
+    ensemble = busnet.load(paths)
+    image, _ = phantom(90, 60)
+    one, other = (m.classify(image).probabilities for m in ensemble.members)
+    for name, probability in ensemble.classify(image).probabilities.items():
+        assert probability == pytest.approx((one[name] + other[name]) / 2, abs=1e-12)
+    with pytest.raises(busnet.ModelError, match="no mask head, only class"):
+        ensemble.segment(image)
+
+
 def test_one_member_is_an_ensemble_that_agrees_with_itself(model, weights_file):
     image, _ = phantom(64, 64)
     result = busnet.load([weights_file]).predict(image)
