@@ -50,7 +50,7 @@ class Weights:
         threads: int = 1,
         precision: str = "f32",
         cache: str | None = None,
-        kept: bool = True,
+        use_cache: bool = True,
     ) -> Weights: ...
     @property
     def finished(self) -> bool: ...

@@ -23,7 +23,7 @@ NAMES = {
     r"take_threads": "claim_threads",
     r"lanes?": "slot",
     r"_several": "_predict_as",
-    r"(?!test_)(\w*_)?(found|held|made|said|told)": "message, match: what it is",
+    r"(?!test_)(\w*_)?(found|held|kept|made|said|told)": "message, match: what it is",
     r"asked|taken|wanted": "request, files, expected, ...: what it is",
     r"(?!test_)((most|least)(_\w+)?|\w+_(most|least))": "max_..., min_...",
     r"levers?|LEVERS": "change",

@@ -223,7 +223,7 @@ def _load_weights(
         threads=claim_threads(),
         precision=precision,
         cache=cache.model_folder(path, precision),
-        kept=use_cache,
+        use_cache=use_cache,
     )
     if weights.finished:
         return weights

@@ -28,7 +28,8 @@ static int read_precision(enum bus_precision *precision, const char *name)
 
 static PyObject *weights_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"graph", "threads", "precision", "cache", "kept", NULL};
+    static char *names[] = {"graph", "threads",   "precision",
+                            "cache", "use_cache", NULL};
     struct module_state *state = PyType_GetModuleState(type);
     struct bus_error error;
     PyObject *graph;
@@ -154,7 +155,7 @@ static PyMethodDef weights_methods[] = {
 PyDoc_STRVAR(
     weights_doc,
     "Weights(graph, *, threads=1, precision='f32', cache=None,\n"
-    "        kept=True)\n--\n\n"
+    "        use_cache=True)\n--\n\n"
     "The numbers of a graph's layers; the graph cannot change any more.\n\n"
     "Parameters\n----------\n"
     "graph : Graph\n    The layers.\n"
@@ -168,8 +169,8 @@ PyDoc_STRVAR(
     "    Folder of files with packed weights, which plans write. Where its files are\n"
     "    complete, the weights are finished at once, without arrays; a plan that\n"
     "    needs another layout then raises LookupError.\n"
-    "kept : bool\n    Whether to read files of the folder; they are written in "
-    "any case.\n\n"
+    "use_cache : bool\n    Whether to read files of the folder; they are written\n"
+    "    in any case.\n\n"
     "Raises\n------\n"
     "ValueError\n"
     "    If the number of threads is out of range, there is no such precision, or the\n"
