@@ -41,15 +41,16 @@ def describe(outcome: Outcome) -> Document:
     Bytes of its name that are not UTF-8 are escaped, as in ``caf\xe9.png``.
     """
     file = encodable(outcome.source.path)
-    if outcome.prediction is None:
+    if outcome.result is None:
         key = SKIPPED if outcome.is_skipped else ERROR
         document: Document = {"file": file, key: encodable(str(outcome.error))}
     else:
         document = {
-            **outcome.prediction.as_dict(),
+            **outcome.result.as_dict(),
             "file": file,
-            "consistent": outcome.prediction.consistent,
         }
+        if outcome.prediction is not None:
+            document["consistent"] = outcome.prediction.consistent
     if outcome.frame is not None:
         document["frame"] = outcome.frame
     return document

@@ -50,17 +50,19 @@ def _template() -> jinja2.Template:
 def _card(document: Document, indices: dict[str, int]) -> dict[str, Any]:
     """Return what the page shows of a document."""
     shares = ", ".join(f"{k} {p:.2f}" for k, p in document["probabilities"].items())
-    count = len(document["lesions"])
     flags = {
         "abstains": document["abstains"],
-        "class and mask disagree": not document["consistent"],
+        "class and mask disagree": not document.get("consistent", True),
     }
+    if "lesions" in document:
+        count = len(document["lesions"])
+        shares += f"; {count} lesion{'s' if count != 1 else ''}"
     frame = f", frame {document['frame']}" if "frame" in document else ""
     return {
         "index": indices[document["label"]],
         "source": urllib.parse.quote(document["overlay"]),
         "label": document["label"],
-        "facts": f"{shares}; {count} lesion{'s' if count != 1 else ''}",
+        "facts": shares,
         "flags": [text for text, is_set in flags.items() if is_set],
         "notes": document.get("notes", []),
         "name": document["file"] + frame,

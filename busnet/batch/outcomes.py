@@ -13,7 +13,7 @@ from busnet.errors import BusnetError, ImageFileError, NotAnUltrasoundImageError
 from busnet.images import Picture, read_frames
 from busnet.inference import Options
 from busnet.inference.predictor import Predictor
-from busnet.results import Prediction
+from busnet.results import Classification, Prediction
 
 __all__ = ["Outcome", "predict_files", "read_first"]
 
@@ -28,12 +28,27 @@ Frames = Iterator["Picture | BusnetError"]
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a file or a frame of it: a prediction or an error, never both."""
+    """What became of a file or a frame of it: a result or an error, never both.
+
+    A model without a mask head gives a classification, any other a prediction.
+    """
 
     source: Source
     prediction: Prediction | None = None
     error: BusnetError | None = None
     frame: int | None = None
+    classification: Classification | None = None
+
+    @property
+    def result(self) -> Classification | None:
+        """The prediction or the classification; None if there was an error."""
+        return self.prediction if self.prediction is not None else self.classification
+
+    def with_result(self, result: Classification) -> Outcome:
+        """Return the outcome with a result."""
+        if isinstance(result, Prediction):
+            return dataclasses.replace(self, prediction=result)
+        return dataclasses.replace(self, classification=result)
 
     @property
     def name(self) -> str:
@@ -82,8 +97,9 @@ def predict_files(
     files = ordered_map(read, sources, threads=jobs, prefetch=PREFETCH + jobs)
     try:
         queue = _Queue(files)
+        kind = Prediction if "mask" in model.info.heads else Classification
         while not queue.exhausted:
-            predictions = model.stream(queue.pictures(), Prediction, options)
+            predictions = model.stream(queue.pictures(), kind, options)
             try:
                 yield from queue.outcomes(predictions)
             except Exception:
@@ -91,7 +107,7 @@ def predict_files(
                     raise
                 # One of the pictures that wait is to blame: they are tried alone.
                 yield from queue.outcomes_one_by_one(
-                    lambda picture: next(model.stream([picture], Prediction, options))
+                    lambda picture: next(model.stream([picture], kind, options))
                 )
     finally:
         files.close()
@@ -131,16 +147,16 @@ class _Queue:
                 self.waiting.append((Outcome(source, error=frame), None))
         self.exhausted = True
 
-    def outcomes(self, predictions: Iterable[Prediction]) -> Iterator[Outcome]:
+    def outcomes(self, predictions: Iterable[Classification]) -> Iterator[Outcome]:
         """Yield what waits, with the predictions of its pictures."""
         for prediction in predictions:
             yield from self._errors()
             outcome, _ = self.waiting.popleft()
-            yield dataclasses.replace(outcome, prediction=prediction)
+            yield outcome.with_result(prediction)
         yield from self._errors()
 
     def outcomes_one_by_one(
-        self, predict: Callable[[Picture], Prediction]
+        self, predict: Callable[[Picture], Classification]
     ) -> Iterator[Outcome]:
         """Yield what waits; a picture that cannot be predicted becomes an error."""
         while self.waiting:
@@ -154,7 +170,7 @@ class _Queue:
                 failed = Outcome(outcome.source, error=_named(outcome.source, error))
                 yield dataclasses.replace(failed, frame=outcome.frame)
             else:
-                yield dataclasses.replace(outcome, prediction=prediction)
+                yield outcome.with_result(prediction)
 
     def _errors(self) -> Iterator[Outcome]:
         while self.waiting and self.waiting[0][1] is None:

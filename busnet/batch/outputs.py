@@ -17,6 +17,7 @@ from busnet.batch.outcomes import Outcome
 from busnet.batch.png import save_png
 from busnet.batch.sources import Source
 from busnet.batch.text import encodable
+from busnet.errors import ModelError
 from busnet.images import is_dicom
 from busnet.inference import AnyInfo
 from busnet.results import Prediction
@@ -60,7 +61,10 @@ class Outputs:
     dicom_seg: bool = False
 
     def __post_init__(self) -> None:
-        """Find out now whether the extras are there."""
+        """Find out now whether there are masks, and the extras."""
+        if (self.nifti or self.dicom_seg) and "mask" not in self.info.heads:
+            kind = "NIfTI" if self.nifti else "DICOM segmentations"
+            raise ModelError(f"the model has no mask head, so there is no {kind}")
         if self.nifti:
             import busnet.export.nifti
         if self.dicom_seg:
@@ -68,7 +72,8 @@ class Outputs:
 
     def kinds(self) -> list[str]:
         """Return the kinds of files that are written."""
-        return ["mask", *(kind for kind in KINDS if getattr(self, kind, False))]
+        mask = ["mask"] if "mask" in self.info.heads else []
+        return [*mask, *(kind for kind in KINDS if getattr(self, kind, False))]
 
     def record(self, outcome: Outcome) -> Document:
         """Write an outcome's files; return its document, which names them.
@@ -77,24 +82,33 @@ class Outputs:
         is in it, or for its name, is listed under ``"unwritten"`` with the reason; an
         error of the disk is raised.
         """
-        document, prediction = describe(outcome), outcome.prediction
-        if prediction is None or self.folder is None:
+        document, result = describe(outcome), outcome.result
+        if result is None or self.folder is None:
             return document
+        writers: dict[str, Callable[[Path], None]] = {}
+        if (prediction := outcome.prediction) is not None:
+            writers |= self._mask_writers(outcome, prediction)
+        if self.overlay:
+            writers["overlay"] = lambda path: save_png(path, result.render())
+        for kind, write in writers.items():
+            self._write(document, kind, outcome.name, write)
+        return document
+
+    def _mask_writers(
+        self, outcome: Outcome, prediction: Prediction
+    ) -> dict[str, Callable[[Path], None]]:
+        """Return what writes the files of a mask, by their kind."""
         writers: dict[str, Callable[[Path], None]] = {
             "mask": lambda path: _save_mask(prediction, path)
         }
         if self.nifti:
             writers["nifti"] = lambda path: _save_nifti(prediction, path)
-        if self.overlay:
-            writers["overlay"] = lambda path: save_png(path, prediction.render())
         still = outcome.frame is None
         if self.dicom_seg and still and is_dicom(outcome.source.path):
             writers["dicom_seg"] = lambda path: self._save_segmentation(
                 outcome.source, prediction.mask[np.newaxis], path
             )
-        for kind, write in writers.items():
-            self._write(document, kind, outcome.name, write)
-        return document
+        return writers
 
     def finish(self, source: Source, documents: list[Document]) -> None:
         """Write what belongs to a clip as a whole: its DICOM segmentation.

@@ -79,7 +79,9 @@ class Table:
         names.append("malignancy_given_lesion")
         if isinstance(self.info, EnsembleInfo):
             names.append("uncertainty")
-        names += ["abstains", "consistent", "lesions", *_SIDES, *_PIXELS]
+        names.append("abstains")
+        if "mask" in self.info.heads:
+            names += ["consistent", "lesions", *_SIDES, *_PIXELS]
         lesions = [x for d in self.documents for x in d.get("lesions", ())]
         if any("area_mm2" in lesion for lesion in lesions):
             names += _MILLIMETRES
