@@ -16,8 +16,11 @@ import numpy as np
 import pytest
 from helpers import ROOT, UIDS, write_dicom
 from PIL import Image
+from random_weights import random_arrays
+from safetensors.numpy import save_file
 
 from busnet.data.phantom import phantom
+from busnet.networks import get_network
 
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = re.compile(r"<!-- needs: (.*) -->")
@@ -46,6 +49,8 @@ def write_files(folder):
         image.save(folder / "scans" / f"{i}.png")
     image.save(folder / "scan.png")
     image.save(folder / "other.png")
+    row = get_network("resnet18", heads=("class",))
+    save_file(random_arrays(row), folder / "theirs.safetensors")
     (folder / "list.csv").write_text("image\nscan.png\nscans/3.png\n")
     for number, label in enumerate(("normal", "benign", "malignant") * 4):
         data = folder / "my-data" / label

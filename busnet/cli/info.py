@@ -145,6 +145,7 @@ def _print_model(console: Console, model: Model) -> None:
     for key, value in _flatten(
         {
             "image size": model.info.image_size,
+            "images": str(model.info.preprocessing),
             "temperature": model.info.temperature,
             "mask threshold": model.info.mask_threshold,
             "lesion peak": model.info.lesion_peak,

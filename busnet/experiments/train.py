@@ -65,8 +65,9 @@ def train(
         How the data is used, a name of :data:`busnet.data.PROTOCOLS`; by default as its
         layout says.
     start
-        Weights file, or folder of ImageNet weights, to start from; by default weights
-        are random.
+        Where the weights start: a model's name or file, a checkpoint of torchvision or
+        timm, ``"torchvision"``, or a folder of partial ImageNet weights; by default
+        weights are random.
     recipe
         ``"standard"``, ``"release"`` or ``"plain"``, see
         :data:`busnet.training.recipe.RECIPES`; or a recipe.
@@ -146,7 +147,7 @@ def train(
         chosen,
         protocol,
         fold,
-        Path(start) if start is not None else None,
+        start,
         device,
     )
     with _torch_threads(torch), reporter.training("training") as report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class Job:
     recipe: Recipe
     protocol: str | None = None
     fold: Fold = None
-    start: str | Path | None = None
+    start: str | os.PathLike[str] | None = None
     device: str = "cpu"
 
 

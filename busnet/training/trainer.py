@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -92,7 +93,7 @@ class Trainer:
         split: Split,
         recipe: Recipe,
         *,
-        start: str | Path | None = None,
+        start: str | os.PathLike[str] | None = None,
         checkpoint: str | Path | None = None,
         device: str = "cpu",
         bfloat16: bool | None = None,

@@ -133,3 +133,17 @@ def experiments_have_types(path: Path, cases: list[Case]) -> None:
     assert_type(busnet.evaluate("resnet18", {"a": path}, fold="a"), Evaluation)
     assert_type(busnet.compare(first, "other.json"), Comparison)
     busnet.evaluate(model, 7)  # type: ignore[arg-type]
+
+
+def networks_of_pytorch_become_models(
+    graph: TorchGraph, outcome: busnet.Outcome
+) -> None:
+    names = ["benign", "malignant"]
+    assert_type(busnet.from_torch(graph, classes=names, resize=256), busnet.Model)
+    assert_type(
+        busnet.from_torch("a.pth", classes=names, resize=(224, 224)), busnet.Model
+    )
+    state: dict[str, Floats] = {}
+    assert_type(busnet.from_torch(state, classes=names), busnet.Model)
+    assert_type(outcome.prediction, busnet.Prediction | None)
+    assert_type(outcome.result, busnet.Classification | None)
