@@ -95,9 +95,19 @@ def from_pil(
         )
     except (ImageTypeError, ImageValueError) as error:
         raise ImageFileError(f"{name}: mode {mode}: {error}") from None
+    if _has_two_values(pixels):
+        notes += ("it has two values alone, as masks have",)
     if _is_turned(image):
         notes += ("its EXIF orientation is not applied: the pixels are as stored",)
     return Picture(pixels, notes=notes)
+
+
+def _has_two_values(pixels: npt.NDArray[np.float32]) -> bool:
+    """Tell whether there are two values in an image; most show a third at once."""
+    if len(np.unique(pixels.reshape(-1)[::499])) > 2:
+        return False
+    low, high = pixels.min(), pixels.max()
+    return bool(low < high and ((pixels == low) | (pixels == high)).all())
 
 
 def _samples(image: Image.Image) -> tuple[npt.NDArray[Any], float | None]:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from busnet import errors
+from busnet.data.phantom import phantom
 from busnet.images import read, read_frames, read_image
 
 GREY = np.rint(np.broadcast_to(np.linspace(0, 255, 47), (31, 47))).astype(np.uint8)
@@ -395,3 +396,23 @@ def test_a_transparent_value_of_16_bits(tmp_path):
     pixels = read_image(path).pixels
     assert pixels[:9].max() == 0
     np.testing.assert_allclose(pixels[9:], UNIT[9:], atol=1e-5)
+
+
+def test_what_may_be_a_mask_is_noted(tmp_path):
+    """A mask among images is predicted, since it was asked for, but not silently."""
+    disc = phantom(60, 80)[1]
+    white = disc * np.uint8(255)
+    for name, values in (
+        ("one.png", disc.astype(np.uint8)),
+        ("white.png", white),
+        ("red.png", np.dstack([white, 0 * white, 0 * white])),
+        ("bits.tif", disc),
+    ):
+        Image.fromarray(values).save(tmp_path / name)
+        picture = read_image(tmp_path / name)
+        assert any("as masks have" in note for note in picture.notes), name
+    three = white.copy()
+    three[0, 0] = 7
+    for values in (three, np.full((60, 80), 9, np.uint8), phantom(60, 80)[0]):
+        Image.fromarray(values).save(tmp_path / "x.png")
+        assert not any("masks" in n for n in read_image(tmp_path / "x.png").notes)
