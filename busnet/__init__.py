@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from busnet.batch import Outcome
     from busnet.batch.predict import predict_many
     from busnet.convert import from_torch
+    from busnet.experiments.baselines import baselines
     from busnet.experiments.compare import compare
     from busnet.experiments.evaluate import evaluate
     from busnet.experiments.train import train
@@ -70,6 +71,7 @@ __all__ = [
     "WeightsError",
     "WorkerError",
     "__version__",
+    "baselines",
     "classify",
     "compare",
     "evaluate",
@@ -89,6 +91,7 @@ __all__ = [
 _LAZY = {
     "Outcome": "busnet.batch",
     "__version__": "busnet.version",
+    "baselines": "busnet.experiments.baselines",
     "compare": "busnet.experiments.compare",
     "evaluate": "busnet.experiments.evaluate",
     "from_torch": "busnet.convert",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from busnet.cli import (
     audit,
+    baselines,
     benchmark,
     check,
     convert,
@@ -22,6 +23,7 @@ from busnet.errors import BusnetError
 __all__ = [
     "app",
     "audit",
+    "baselines",
     "benchmark",
     "check",
     "convert",

@@ -8,6 +8,7 @@ from busnet.data.cases import BENIGN_INDEX, CLASSES, MALIGNANT_INDEX, NORMAL_IND
 from busnet.data.checking import CheckReport, SourceCounts, check
 from busnet.data.custom import read_custom
 from busnet.data.findings import Finding, Listing
+from busnet.data.folds import make_folds
 from busnet.data.hashes import ContentHashes
 from busnet.data.inputs import DataFrame, DataLike, read_data
 from busnet.data.protocols import (
@@ -49,6 +50,7 @@ __all__ = [
     "default_protocol",
     "get_protocol",
     "list_sources",
+    "make_folds",
     "parse_sources",
     "read_brest",
     "read_busbra",

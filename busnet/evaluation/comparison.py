@@ -12,7 +12,13 @@ from busnet.evaluation.intervals import Interval, compare, intervals
 from busnet.evaluation.scores import Scores
 from busnet.evaluation.strata import compute_strata
 
-__all__ = ["Comparison", "compare_evaluations", "pool_hospitals"]
+__all__ = [
+    "Comparison",
+    "average_sources",
+    "compare_evaluations",
+    "pool_folds",
+    "pool_hospitals",
+]
 
 HOSPITALS = "hospitals"
 
@@ -148,3 +154,59 @@ def _check_priors(evaluations: Sequence[Evaluation]) -> None:
                 f"the evaluations have different priors, {texts[0]} and {texts[1]}: "
                 f"their figures cannot be compared or averaged"
             )
+
+
+def pool_folds(
+    evaluations: Sequence[Evaluation], *, bootstrap: int = 1000, seed: int = 0
+) -> Evaluation:
+    """Put the evaluations of a cross-validation together.
+
+    Each is of a model that held out one fold, on that fold, so that every case is
+    counted once, under a model that was trained without it.
+
+    Raises
+    ------
+    DataError
+        If there are none, they are of several protocols or networks, or two are of the
+        same fold.
+    """
+    if not evaluations:
+        raise DataError("there are no evaluations to pool")
+    first = evaluations[0]
+    for name in ("protocol", "network"):
+        values = sorted({getattr(evaluation, name) for evaluation in evaluations})
+        if len(values) > 1:
+            raise DataError(f"the evaluations are of the {name}s {', '.join(values)}")
+    folds = [evaluation.fold for evaluation in evaluations]
+    for fold in folds:
+        if fold is None or folds.count(fold) > 1:
+            raise DataError(f"two evaluations are of the same fold, {fold}")
+    scores = Scores(case for evaluation in evaluations for case in evaluation.scores)
+    return Evaluation(
+        model=", ".join(evaluation.model for evaluation in evaluations),
+        network=first.network,
+        provenance={
+            f"fold {evaluation.fold}": dict(evaluation.provenance)
+            for evaluation in evaluations
+        },
+        protocol=first.protocol,
+        fold=None,
+        leak="; ".join(dict.fromkeys(e.leak for e in evaluations if e.leak)),
+        scores=scores,
+        figures=intervals(scores, count=bootstrap, seed=seed),
+        failures=tuple(f for e in evaluations for f in e.failures),
+        notes=tuple(dict.fromkeys(note for e in evaluations for note in e.notes)),
+        prior=first.prior,
+    )
+
+
+def average_sources(
+    evaluation: Evaluation, *, bootstrap: int = 1000, seed: int = 0
+) -> Evaluation:
+    """Return an evaluation with figures that are means over its sources."""
+    return dataclasses.replace(
+        evaluation,
+        protocol=HOSPITALS,
+        figures=intervals(evaluation.scores, macro=True, count=bootstrap, seed=seed),
+        macro=True,
+    )

@@ -1,0 +1,429 @@
+"""The comparison of baselines on one's own data, in one call."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from busnet.data import (
+    Case,
+    DataLike,
+    Fold,
+    Listing,
+    default_protocol,
+    get_protocol,
+    make_folds,
+    read_data,
+    screen,
+)
+from busnet.errors import DataError, ModelError, requires_extra
+from busnet.experiments.folder import Folder, Task, digest, file_name, write
+from busnet.experiments.progress import Reporter
+from busnet.experiments.train import choose_network, choose_recipe
+from busnet.model import load
+from busnet.models import find_model
+from busnet.weights import read_info
+
+if TYPE_CHECKING:
+    from busnet.evaluation.evaluation import Evaluation
+    from busnet.experiments.result import Baselines, Row
+    from busnet.experiments.tasks import Work
+    from busnet.training.recipe import Recipe
+
+__all__ = ["baselines"]
+
+#: Folds that are made where the data has none of its own.
+FOLDS = 5
+
+#: Protocols that a comparison of one's own data may have by default.
+CUSTOM = "custom"
+
+#: Endings of files that ``busnet convert`` takes.
+CONVERTIBLE = frozenset((".pth", ".pt", ".ckpt", ".bin"))
+
+
+def baselines(
+    data: DataLike,
+    out: str | os.PathLike[str],
+    *,
+    networks: Sequence[str] = ("resnet18", "resnet50"),
+    models: Sequence[str | os.PathLike[str]] = (),
+    classes: Sequence[str] = (),
+    folds: int | None = None,
+    protocol: str | None = None,
+    seeds: Sequence[int] = (0,),
+    fold_seed: int = 0,
+    recipe: str | Recipe = "standard",
+    epochs: int | None = None,
+    image_size: int | None = None,
+    start: str | os.PathLike[str] | None = None,
+    heads: Sequence[str] = ("class", "mask"),
+    pooling: str | None = None,
+    channels: int = 1,
+    reference: str | None = None,
+    device: str = "auto",
+    jobs: int = 1,
+    bootstrap: int = 1000,
+    speed: bool = True,
+    allow_leak: bool = False,
+    progress: bool = True,
+) -> Baselines:
+    """Train networks on labelled images, compare them, and write the page.
+
+    Every network is trained by the same recipe on the same folds, and evaluated on the
+    fold that its training held out. The folds are pooled, so that each image counts
+    once, under a model that was trained without it. What is finished is not done again
+    when the function is called again with the same ``out``, and a training that was
+    stopped goes on from its checkpoint.
+
+    Parameters
+    ----------
+    data
+        What :func:`busnet.data.read_data` takes: folder or table of a data set, several
+        of them, cases, or a data frame.
+    out
+        Folder to write: ``comparison.html``, ``comparison.md`` and ``comparison.json``,
+        the folds, the models and their evaluations.
+    networks
+        Rows of the table of networks to train; may be none where there are models.
+    models
+        Trained models of one's own to compare with: names, ``.safetensors`` files of
+        busnet, or PyTorch files that :func:`busnet.from_torch` takes. Each is evaluated
+        on all images.
+    classes
+        Names of the classes of PyTorch files among the models, in the order of their
+        outputs.
+    folds
+        Folds to make of the groups, 5 by default, see :func:`busnet.data.make_folds`.
+        Data with folds of its own keeps them.
+    protocol
+        How the data is used, a name of :data:`busnet.data.PROTOCOLS`; by ``hospitals``
+        each source is left out once.
+    seeds
+        Seeds of the trainings; each seed of a network is a row.
+    fold_seed
+        Seed of the folds.
+    recipe, epochs, image_size, start, heads, pooling, channels, device
+        As for :func:`busnet.train`; the same for all networks.
+    reference
+        The row that the others are compared with; by default the first.
+    jobs
+        Trainings at a time, in processes of their own.
+    bootstrap
+        Bootstrap draws of each interval.
+    speed
+        Whether the forward passes are timed.
+    allow_leak
+        Whether models that were trained on some of the images are compared; they are
+        marked then.
+    progress
+        Whether standard error, or the notebook, shows progress.
+
+    Returns
+    -------
+    Baselines
+        The rows with their figures; a notebook shows the table.
+
+    Raises
+    ------
+    MissingExtraError
+        If PyTorch, SciPy, scikit-learn or matplotlib is not installed.
+    UnknownNetworkError, ModelError
+        If a network, a recipe or an option cannot be used.
+    DataError
+        If the data cannot be used, folds cannot be made, or ``out`` holds another
+        comparison.
+    LeakError
+        If a model was trained on some of the images and that is not allowed.
+    OutputError
+        If ``out`` cannot be written, or another comparison is running there.
+    """
+    reporter = Reporter(progress)
+    with requires_extra("evaluate"):
+        from busnet.experiments.page import write_pages
+        from busnet.experiments.result import compare_all
+        from busnet.experiments.tasks import Work, locked
+    _check_options(networks, models, seeds, jobs)
+    with requires_extra("train"):
+        chosen = choose_recipe(recipe, epochs=epochs, image_size=image_size)
+    rows = {
+        name: choose_network(name, heads=heads, pooling=pooling, channels=channels)
+        for name in networks
+    }
+    listing = read_data(data)
+    for finding in (*listing.findings, *screen(listing.cases)):
+        if finding.severity == "warning":
+            reporter.warn(str(finding))
+    cases, name = divide(listing, folds, protocol, seed=fold_seed)
+    parts = _parts(cases, name)
+    by_source = get_protocol(name).leaves_out_source
+    cases.sort(key=lambda c: parts.index(c.source if by_source else c.fold))
+    folder = Folder(
+        Path(out),
+        _settings(cases, name, parts, chosen, start, (heads, pooling, channels)),
+        cases,
+    )
+    work = Work(
+        tuple(cases),
+        name,
+        rows,
+        chosen,
+        Path(start) if start is not None else None,
+        device,
+        bootstrap,
+        allow_leak,
+    )
+    tasks = {
+        _row_name(network, seed, seeds): [
+            folder.task(_row_name(network, seed, seeds), network, part, seed)
+            for part in parts
+        ]
+        for network in rows
+        for seed in seeds
+    }
+    with locked(folder.path / ".lock"):
+        # What cannot be compared is found before anything is trained.
+        own = _evaluate_models(folder, work, models, classes, reporter)
+        _train_all([t for row in tasks.values() for t in row], work, reporter, jobs)
+        table = [_pool(name, row, work) for name, row in tasks.items()] + own
+        result = compare_all(
+            table,
+            reference=_reference(table, reference),
+            cases=cases,
+            protocol=name,
+            recipe=chosen,
+            bootstrap=bootstrap,
+            speed=speed,
+            out=folder.path,
+        )
+        write_pages(result)
+        for lock in folder.path.glob("models/*.lock"):
+            lock.unlink(missing_ok=True)
+    (folder.path / ".lock").unlink(missing_ok=True)
+    reporter.log(f"written: {folder.path / 'comparison.html'}")
+    return result
+
+
+def divide(
+    listing: Listing, folds: int | None, protocol: str | None, *, seed: int = 0
+) -> tuple[list[Case], str]:
+    """Return the cases in their folds, and the protocol by which they are used.
+
+    Raises
+    ------
+    DataError
+        If folds cannot be made, or the data has another number of its own.
+    """
+    cases = list(listing.cases)
+    if protocol is None:
+        protocol = default_protocol(cases)
+        if protocol == "hospitals":
+            protocol = CUSTOM
+    used = get_protocol(protocol).use(cases)
+    if protocol == CUSTOM and all(case.fold < 0 for case in used):
+        return make_folds(used, FOLDS if folds is None else folds, seed=seed), protocol
+    parts = _parts(used, protocol)
+    if folds is not None and folds != len(parts):
+        raise DataError(
+            f"the data has {len(parts)} folds of its own "
+            f"({', '.join(map(str, parts))}), not {folds}; leave their number out"
+        )
+    return used, protocol
+
+
+def _check_options(
+    networks: Sequence[str],
+    models: Sequence[str | os.PathLike[str]],
+    seeds: Sequence[int],
+    jobs: int,
+) -> None:
+    """Refuse options that name nothing, or something twice."""
+    names = [os.fspath(name) for name in (*networks, *models)]
+    if not names:
+        raise ModelError("there is no network and no model to compare")
+    for what, values in (
+        ("network", [*networks]),
+        ("model", [_model_name(model) for model in models]),
+        ("seed", [*map(str, seeds)]),
+    ):
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise ModelError(f"the {what} {twice[0]} is named twice")
+    if not seeds:
+        raise ModelError("a training needs a seed")
+    if min(seeds) < 0:
+        raise ModelError(f"the seed {min(seeds)} is negative")
+    if jobs < 1:
+        raise ModelError(f"at least one training runs at a time, not {jobs}")
+
+
+def _parts(cases: Sequence[Case], protocol: str) -> list[int | str]:
+    """Return what is held out, part by part.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two parts.
+    """
+    parts = get_protocol(protocol).folds(cases)
+    if len(parts) < 2:
+        raise DataError(
+            f"{protocol}: cross-validation needs at least 2 parts to hold out, the "
+            f"data has {len(parts)}"
+        )
+    return parts
+
+
+def _settings(
+    cases: Sequence[Case],
+    protocol: str,
+    parts: Sequence[Fold],
+    recipe: Recipe,
+    start: str | os.PathLike[str] | None,
+    network: tuple[Sequence[str], str | None, int],
+) -> dict[str, object]:
+    """Return what all trainings of a folder depend on."""
+    heads, pooling, channels = network
+    return {
+        "data": digest(cases),
+        "protocol": protocol,
+        "number of folds": len(parts),
+        "division into folds": digest(cases, folds=True),
+        "number of epochs": sum(phase.epochs for phase in recipe.phases),
+        "image size": recipe.size,
+        "recipe": {**recipe.as_dict(), "seed": None},
+        "start": None if start is None else os.fspath(start),
+        "heads": [*heads],
+        "pooling": pooling,
+        "number of channels": channels,
+    }
+
+
+def _row_name(network: str, seed: int, seeds: Sequence[int]) -> str:
+    return network if len(seeds) == 1 else f"{network}, seed {seed}"
+
+
+def _reference(rows: Sequence[Row], name: str | None) -> str:
+    names = [row.name for row in rows]
+    if name is not None and name not in names:
+        raise ModelError(
+            f"no row is called {name!r} to be the reference; rows are "
+            f"{', '.join(names)}"
+        )
+    return name or names[0]
+
+
+def _train_all(
+    tasks: Sequence[Task], work: Work, reporter: Reporter, jobs: int
+) -> None:
+    """Do what is left of the tasks."""
+    from busnet.experiments.tasks import run_here, run_in_processes
+
+    remaining = [task for task in tasks if not task.is_done]
+    if len(remaining) < len(tasks):
+        reporter.log(f"{len(tasks) - len(remaining)} of {len(tasks)} are finished")
+    if not remaining:
+        return
+    if jobs == 1:
+        run_here(remaining, work, reporter)
+    else:
+        run_in_processes(remaining, work, reporter, jobs)
+
+
+def _pool(name: str, tasks: Sequence[Task], work: Work) -> Row:
+    """Put a row's folds together."""
+    from busnet.evaluation.comparison import pool_folds, pool_hospitals
+    from busnet.evaluation.documents import read_evaluation
+
+    evaluations = [read_evaluation(task.evaluation) for task in tasks]
+    pool = pool_folds
+    if get_protocol(work.protocol).leaves_out_source:
+        pool = pool_hospitals
+    return _row(name, pool(evaluations, bootstrap=work.bootstrap), tasks[0].weights)
+
+
+def _row(name: str, evaluation: Evaluation, weights: Path, trained: bool = True) -> Row:
+    from busnet.experiments.result import Row
+
+    info = read_info(weights)
+    return Row(name, evaluation, info.network, info.image_size, weights, trained)
+
+
+def _evaluate_models(
+    folder: Folder,
+    work: Work,
+    models: Sequence[str | os.PathLike[str]],
+    classes: Sequence[str],
+    reporter: Reporter,
+) -> list[Row]:
+    """Evaluate trained models on all images, unless that is done."""
+    from busnet.evaluation.comparison import average_sources
+    from busnet.evaluation.documents import evaluation_to_json, read_evaluation
+    from busnet.evaluation.evaluation import evaluate
+
+    by_source = get_protocol(work.protocol).leaves_out_source
+    rows = []
+    for model in models:
+        name = _model_name(model)
+        path = _locate(folder, model, classes)
+        mark = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        file = folder.path / "evaluations" / f"model-{file_name(name)}-{mark}.json"
+        if not file.exists():
+            evaluation = evaluate(
+                load(path),
+                work.cases,
+                protocol=CUSTOM if by_source else work.protocol,
+                allow_leak=work.allow_leak,
+                bootstrap=work.bootstrap,
+                name=name,
+                track=reporter.track,
+            )
+            if len(evaluation.scores) + len(evaluation.failures) < len(work.cases):
+                raise DataError(
+                    f"{name}: its training held out {evaluation.fold} alone of this "
+                    f"data; a model is compared on all images"
+                )
+            write(file, evaluation_to_json(evaluation))
+        evaluation = read_evaluation(file)
+        if evaluation.leak and not work.allow_leak:
+            raise ModelError(
+                f"{name}: {evaluation.leak}; with --allow-leak it is compared and "
+                f"marked"
+            )
+        if by_source:
+            evaluation = average_sources(evaluation, bootstrap=work.bootstrap)
+        rows.append(_row(name, evaluation, path, trained=False))
+    return rows
+
+
+def _model_name(model: str | os.PathLike[str]) -> str:
+    text = os.fspath(model)
+    return Path(text).stem if Path(text).suffix else f"{text} (as shipped)"
+
+
+def _locate(
+    folder: Folder, model: str | os.PathLike[str], classes: Sequence[str]
+) -> Path:
+    """Return the weights file of a model, converted where it is PyTorch's.
+
+    Raises
+    ------
+    ModelError
+        If it is PyTorch's and the classes are not named.
+    """
+    path = Path(model)
+    if path.suffix not in CONVERTIBLE:
+        return find_model(model)
+    from busnet.convert import convert
+
+    if not classes:
+        raise ModelError(
+            f"{path}: the file does not say which output is which class; name them in "
+            f"their order, as in --classes benign,malignant,normal"
+        )
+    target = folder.path / "models" / f"{file_name(path.stem)}-converted.safetensors"
+    convert(path, target, classes=classes)
+    return target

@@ -1,0 +1,177 @@
+"""The folder of a comparison: what it compares, and where its files lie."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from busnet._io import atomic_write
+from busnet.data import Case, Fold
+from busnet.errors import DataError, OutputError
+
+__all__ = ["Folder", "Task", "digest"]
+
+SETTINGS = "settings.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A training and its evaluation on what it held out.
+
+    Attributes
+    ----------
+    row
+        Name of the row of the table that it is a part of.
+    network
+        Name of the network.
+    fold
+        What is held out.
+    seed
+        Seed of the training.
+    weights, checkpoint, evaluation
+        Its files; a file that exists is whole.
+    """
+
+    row: str
+    network: str
+    fold: Fold
+    seed: int
+    weights: Path
+    checkpoint: Path
+    evaluation: Path
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        part = "fold" if isinstance(self.fold, int) else "without"
+        return f"{self.row}, {part} {self.fold}"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.evaluation.exists() and self.weights.exists()
+
+
+class Folder:
+    """The folder of a comparison.
+
+    Parameters
+    ----------
+    path
+        The folder; it is made where it does not exist.
+    settings
+        What every training of the comparison depends on. A folder that was made with
+        others is refused, and stays as it is.
+    cases
+        The cases with their folds, which ``folds.csv`` lists.
+
+    Raises
+    ------
+    DataError
+        If the folder holds a comparison with other settings.
+    OutputError
+        If it is a file, or a folder with other files.
+    """
+
+    def __init__(
+        self, path: Path, settings: Mapping[str, object], cases: Sequence[Case]
+    ) -> None:
+        self.path = path
+        document = json.loads(json.dumps(settings))
+        self._check(document)
+        for name in ("models", "evaluations"):
+            (path / name).mkdir(parents=True, exist_ok=True)
+        # The settings are written last: without them the folder holds no comparison.
+        write(path / "folds.csv", _folds_csv(cases))
+        write(path / SETTINGS, json.dumps(document, indent=1) + "\n")
+
+    def _check(self, settings: Mapping[str, object]) -> None:
+        file = self.path / SETTINGS
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputError(f"{self.path}: it is a file, not a folder")
+        if not file.exists():
+            others = {"models", "evaluations", "folds.csv"}
+            if self.path.is_dir() and {p.name for p in self.path.iterdir()} - others:
+                raise OutputError(
+                    f"{self.path}: the folder is not empty, and holds no comparison"
+                )
+            return
+        try:
+            before = dict(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise DataError(f"{file}: cannot be read: {error}") from None
+        for name, value in settings.items():
+            if before.get(name) != value:
+                raise DataError(
+                    f"{self.path}: the folder holds a comparison with another {name} "
+                    f"({_short(before.get(name))}, not {_short(value)}); give the same "
+                    f"options again, or name another folder"
+                )
+
+    def task(self, row: str, network: str, fold: Fold, seed: int) -> Task:
+        """Return a training of a row."""
+        part = f"fold{fold}" if isinstance(fold, int) else f"without-{fold}"
+        name = f"{file_name(network)}-{part}-seed{seed}"
+        return Task(
+            row=row,
+            network=network,
+            fold=fold,
+            seed=seed,
+            weights=self.path / "models" / f"{name}.safetensors",
+            checkpoint=self.path / "models" / f"{name}.ckpt",
+            evaluation=self.path / "evaluations" / f"{name}.json",
+        )
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with atomic_write(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def file_name(name: str) -> str:
+    """Return a name as a part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)
+
+
+def digest(cases: Sequence[Case], *, folds: bool = False) -> str:
+    """Return a hash of cases: of their files' contents, classes and groups.
+
+    The folders in which the files lie do not matter, so that data may be moved. With
+    ``folds`` it is of the names and the folds alone.
+    """
+    total = hashlib.sha256()
+    for case in sorted(cases, key=lambda case: (case.source, case.name)):
+        if folds:
+            total.update(repr((case.source, case.name, case.fold)).encode())
+            continue
+        total.update(repr((case.source, case.name, case.label, case.group)).encode())
+        for path in (case.image, *case.masks):
+            try:
+                total.update(hashlib.sha256(path.read_bytes()).digest())
+            except OSError:
+                total.update(b"unreadable")
+    return total.hexdigest()[:16]
+
+
+def _folds_csv(cases: Sequence[Case]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(("source", "image", "label", "group", "fold"))
+    for case in cases:
+        row = (case.source, case.name, case.label or "", case.group, case.fold)
+        table.writerow(row)
+    return text.getvalue()
+
+
+def _short(value: object) -> str:
+    if isinstance(value, Mapping):
+        value = {k: v for k, v in value.items() if not isinstance(v, Mapping)}
+    text = json.dumps(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -1,0 +1,159 @@
+"""Tables of evaluations: figures, paired differences, and sentences about them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from busnet.evaluation.comparison import Comparison, compare_evaluations
+from busnet.evaluation.evaluation import Evaluation
+from busnet.evaluation.intervals import Interval
+
+__all__ = [
+    "FIGURES",
+    "PairedTable",
+    "compare_rows",
+    "comparison_table",
+    "describe",
+    "figure_table",
+    "line",
+    "spread_table",
+]
+
+#: Figures of a table, as far as an evaluation has them.
+FIGURES = ("accuracy", "macro F1", "malignant AUC", "calibration error", "Dice")
+
+#: Figures of which less is better.
+LESS_IS_BETTER = frozenset(
+    ("calibration error", "lesions called normal", "normals with a false lesion")
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PairedTable:
+    """Rows of a table compared with one of them.
+
+    Attributes
+    ----------
+    reference
+        Name of the row that the others are compared with.
+    differences
+        Each other row's figures minus the reference's, paired, by its name.
+    """
+
+    reference: str
+    differences: Mapping[str, Comparison]
+
+    @property
+    def sentences(self) -> list[str]:
+        """Say of each row which figures differ by more than their interval."""
+        return [
+            f"`{name}` compared with `{self.reference}`: {phrase}."
+            for name, comparison in self.differences.items()
+            if (phrase := describe(comparison.differences))
+        ]
+
+
+def compare_rows(
+    rows: Mapping[str, Evaluation],
+    reference: str,
+    *,
+    bootstrap: int = 1000,
+    seed: int = 0,
+) -> PairedTable:
+    """Compare every row with the reference, paired on the same images.
+
+    Raises
+    ------
+    DataError
+        If two rows are not of the same cases.
+    """
+    return PairedTable(
+        reference,
+        {
+            name: compare_evaluations(
+                rows[reference], evaluation, bootstrap=bootstrap, seed=seed
+            )
+            for name, evaluation in rows.items()
+            if name != reference
+        },
+    )
+
+
+def describe(
+    differences: Mapping[str, Interval], names: Sequence[str] = FIGURES
+) -> str:
+    """Say which of some figures are better, worse, or not clearly different.
+
+    A figure differs clearly where the interval of its difference excludes zero.
+    """
+    kinds: dict[str, list[str]] = {"better": [], "worse": [], "alike": []}
+    for name in names:
+        interval = differences.get(name)
+        if interval is None or not interval.is_defined:
+            continue
+        if not interval.excludes_zero:
+            kinds["alike"].append(name)
+        else:
+            is_better = (interval.value < 0) == (name in LESS_IS_BETTER)
+            kinds["better" if is_better else "worse"].append(name)
+    words = {"better": "better", "worse": "worse", "alike": "no clear difference"}
+    return "; ".join(
+        f"{word} in {', '.join(kinds[kind])}"
+        for kind, word in words.items()
+        if kinds[kind]
+    )
+
+
+def line(cells: Iterable[object]) -> str:
+    """Return a row of a Markdown table."""
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def figure_table(
+    rows: Mapping[str, Evaluation], names: Sequence[str] = FIGURES
+) -> list[str]:
+    """Return a Markdown table of figures with intervals."""
+    lines = [line(["network", "images", *names]), line(["---"] * (len(names) + 2))]
+    for name, evaluation in rows.items():
+        cells = [evaluation.figures.get(figure, "") for figure in names]
+        lines.append(line([name, len(evaluation.scores), *cells]))
+    return lines
+
+
+def comparison_table(
+    differences: Mapping[str, Mapping[str, Interval]], names: Sequence[str] = FIGURES
+) -> list[str]:
+    """Return a Markdown table of paired differences, those that are clear bold."""
+    lines = [line(["network", *names]), line(["---"] * (len(names) + 1))]
+    for name, difference in differences.items():
+        cells = []
+        for figure in names:
+            interval = difference.get(figure)
+            clear = interval is not None and interval.excludes_zero
+            text = "" if interval is None else str(interval)
+            cells.append(f"**{text}**" if clear else text)
+        lines.append(line([name, *cells]))
+    return lines
+
+
+def spread_table(
+    seeds: Mapping[int, Evaluation], names: Sequence[str] = FIGURES
+) -> list[str]:
+    """Return a Markdown table of the figures by seed, and their standard deviation."""
+    lines = [line(["seed", *names]), line(["---"] * (len(names) + 1))]
+    values = []
+    for seed, evaluation in sorted(seeds.items()):
+        numbers = [_value(evaluation, figure) for figure in names]
+        values.append(numbers)
+        lines.append(line([seed, *(f"{n:.3f}" for n in numbers)]))
+    deviation = np.std(values, axis=0, ddof=1)
+    lines.append(line(["standard deviation", *(f"{d:.3f}" for d in deviation)]))
+    return lines
+
+
+def _value(evaluation: Evaluation, figure: str) -> float:
+    interval = evaluation.figures.get(figure)
+    return float("nan") if interval is None else interval.value
