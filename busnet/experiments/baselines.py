@@ -153,6 +153,8 @@ def baselines(
         name: choose_network(name, heads=heads, pooling=pooling, channels=channels)
         for name in networks
     }
+    names = [_row_name(network, seed, seeds) for network in rows for seed in seeds]
+    reference = _choose_reference([*names, *map(_model_name, models)], reference)
     listing = read_data(data)
     for finding in (*listing.findings, *screen(listing.cases)):
         if finding.severity == "warning":
@@ -191,7 +193,7 @@ def baselines(
         table = [_pool(name, row, work) for name, row in tasks.items()] + own
         result = compare_all(
             table,
-            reference=_reference(table, reference),
+            reference=reference,
             cases=cases,
             protocol=name,
             recipe=chosen,
@@ -306,12 +308,11 @@ def _row_name(network: str, seed: int, seeds: Sequence[int]) -> str:
     return network if len(seeds) == 1 else f"{network}, seed {seed}"
 
 
-def _reference(rows: Sequence[Row], name: str | None) -> str:
-    names = [row.name for row in rows]
+def _choose_reference(names: Sequence[str], name: str | None) -> str:
     if name is not None and name not in names:
         raise ModelError(
-            f"no row is called {name!r} to be the reference; rows are "
-            f"{', '.join(names)}"
+            f"no row is called {name!r}, which the others were to be compared with; "
+            f"rows are {', '.join(names)}"
         )
     return name or names[0]
 

@@ -82,5 +82,5 @@ def _draw_speed(axes: Axes, result: Baselines) -> None:
             fontsize=8,
         )
     axes.set(xlabel="ms an image (f32, median)", ylabel="accuracy")
-    axes.margins(0.15)
+    axes.margins(0.25, 0.15)
     axes.grid(alpha=0.3)

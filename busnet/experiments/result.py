@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from busnet.data import CLASSES, Case, get_protocol
+from busnet.data.findings import plural
 from busnet.engine.threads import get_threads
 from busnet.evaluation.evaluation import Evaluation
 from busnet.experiments.folder import write
@@ -164,8 +165,8 @@ class Baselines:
         if not self.speed:
             return "Times were not measured."
         return (
-            f"{self.cpu}, {self.threads} threads; forward passes of one image, all "
-            f"heads, the models alternating."
+            f"{self.cpu}, {plural(self.threads, 'thread')}; forward passes of one "
+            f"image, all heads, the models alternating."
         )
 
     def _repr_html_(self) -> str:

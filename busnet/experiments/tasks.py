@@ -165,20 +165,20 @@ def _run_apart(
 ) -> None:
     """Run a task in a process of its own, which ends when this one is killed."""
     with tempfile.TemporaryFile() as messages:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "busnet.experiments.worker"],
+        command = [sys.executable, "-m", "busnet.experiments.worker"]
+        with subprocess.Popen(
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=messages,
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-        )
-        running.add(process)
-        try:
-            finished = _follow(process, task, (task, work, threads), reporter)
-        finally:
-            process.kill()
-            process.wait()
-            running.discard(process)
+        ) as process:
+            running.add(process)
+            try:
+                finished = _follow(process, task, (task, work, threads), reporter)
+            finally:
+                process.kill()
+                running.discard(process)
         if not finished:
             messages.seek(0)
             last = messages.read()[-_TAIL:].decode(errors="replace").strip()
@@ -210,6 +210,7 @@ def _follow(
         if "line" in said:
             reporter.log(f"{task.name}: {said['line']}")
         if "finished" in said:
+            process.wait()
             return True
     return False
 
