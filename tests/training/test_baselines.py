@@ -66,6 +66,7 @@ def finished(table, tmp_path_factory):
     )
     end = time.monotonic() + 250
     while not list(out.glob("evaluations/*.json")) and time.monotonic() < end:
+        assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
