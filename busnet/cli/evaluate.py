@@ -160,7 +160,8 @@ def _print_evaluation(evaluation: Evaluation) -> None:
 
 
 def _print_comparison(comparison: Comparison) -> None:
-    print_leak(comparison.leak)
+    unknown = "unknown whether one of the models was trained on these images"
+    print_leak(comparison.leak, [unknown] if comparison.leaky is None else [])
     print_figures(comparison.title, comparison.differences)
 
 

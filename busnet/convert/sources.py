@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet.convert.loaded import Loaded
-from busnet.errors import requires_extra
+from busnet.errors import WeightsError, requires_extra
 from busnet.state_dicts import normalise, read_state_dict, to_numpy, unwrap
+from busnet.weights import is_weights_file
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -39,6 +40,8 @@ def load_source(source: Source) -> Loaded:
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
+        if path.suffix == ".safetensors" and path.is_file() and is_weights_file(path):
+            raise WeightsError(f"{path}: it is a file of busnet's already")
         arrays = read_state_dict(path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         origin = {"file": path.name, "sha256": digest}

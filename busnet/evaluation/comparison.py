@@ -9,6 +9,7 @@ from busnet.errors import DataError
 from busnet.evaluation.evaluation import Evaluation
 from busnet.evaluation.html import render_figures
 from busnet.evaluation.intervals import Interval, compare, intervals
+from busnet.evaluation.leakage import is_leaky
 from busnet.evaluation.scores import Scores
 from busnet.evaluation.strata import compute_strata
 
@@ -37,6 +38,8 @@ class Comparison:
         Every figure of the second minus that of the first, paired.
     prior
         Class shares that the probabilities of both were re-weighed for, or None.
+    leaky
+        Whether the figures of either are too good to be true; None if that is unknown.
     """
 
     first: str
@@ -44,6 +47,7 @@ class Comparison:
     leak: str
     differences: Mapping[str, Interval]
     prior: Mapping[str, float] | None = None
+    leaky: bool | None = False
 
     @property
     def title(self) -> str:
@@ -88,7 +92,14 @@ def compare_evaluations(
             seed=seed,
         ),
         first.prior,
+        _is_leaky(first, second),
     )
+
+
+def _is_leaky(first: Evaluation, second: Evaluation) -> bool | None:
+    """Tell whether one of two evaluations leaks, None if that is unknown of one."""
+    both = [is_leaky(e.leak, e.provenance) for e in (first, second)]
+    return True if True in both else None if None in both else False
 
 
 def pool_hospitals(

@@ -80,7 +80,7 @@ def comparison_to_json(comparison: Comparison) -> str:
         "first": comparison.first,
         "second": comparison.second,
         "prior": None if comparison.prior is None else dict(comparison.prior),
-        "leaky": bool(comparison.leak),
+        "leaky": comparison.leaky,
         "leak": comparison.leak,
     }
     return _document(head, {"differences": _block(_round(comparison.differences))})

@@ -43,8 +43,8 @@ NOT_COMPARED = (
 )
 
 UNKNOWN_TRAINING = (
-    "unknown whether the model was trained on these images: it was converted, and its "
-    "file does not say what it was trained on"
+    "unknown whether the model was trained on these images: it, or what it started "
+    "from, was converted, and no file says what that was trained on"
 )
 
 

@@ -86,6 +86,10 @@ def test_what_a_converted_model_saw_is_unknown(invoke, phantom_data, tmp_path):
     done = invoke("evaluate", *options, "--json", out)
     assert "unknown whether the model was trained on these images" in words(done.out)
     assert json.loads(out.read_text())["leaky"] is None
+    compared = tmp_path / "c.json"
+    done = invoke("compare", out, out, "--json", compared, "--bootstrap", "20")
+    assert "unknown whether one of the models was trained" in words(done.out)
+    assert json.loads(compared.read_text())["leaky"] is None
 
 
 def test_compare_two_evaluations(invoke, common, tmp_path):

@@ -180,6 +180,11 @@ def test_a_missing_and_a_damaged_file(tmp_path):
         convert(path, tmp_path / "out.safetensors", classes=["a"])
 
 
+def test_a_model_of_busnets_is_no_source(weights_file, tmp_path):
+    with pytest.raises(WeightsError, match=r"it is a file of busnet's already"):
+        convert(weights_file, tmp_path / "out.safetensors", classes=["a"])
+
+
 def test_pickles_need_pytorch(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     path = tmp_path / "theirs.pth"

@@ -67,6 +67,11 @@ def test_outputs_are_the_oracles(name, variant, shortcuts):
     assert_oracle(row, {*row.heads, *STAGES})
 
 
+def test_early_strides_and_a_padded_stem_are_the_oracles():
+    row = get_network("resnet50", variant="v1", ceil_pool=False, heads=("class",))
+    assert_oracle(row, {*row.heads, *STAGES})
+
+
 @pytest.mark.parametrize("name", ["resnet18", "mod_resnet101"])
 def test_pooling_over_the_lesion_is_the_oracles(name):
     row = get_network(name, pooling="lesion")

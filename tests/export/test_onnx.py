@@ -40,6 +40,7 @@ def test_pooling_over_the_lesion_is_the_oracles(size):
     [
         ("resnet18", {}),
         ("resnet50", {"variant": "v1"}),
+        ("resnet50", {"variant": "v1", "ceil_pool": False, "heads": ("class",)}),
         ("mod_resnet101", {}),
         ("resnet18", {"heads": ("class",)}),
     ],
