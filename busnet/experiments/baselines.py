@@ -173,7 +173,7 @@ def baselines(
         name,
         rows,
         chosen,
-        Path(start) if start is not None else None,
+        start,
         device,
         bootstrap,
         allow_leak,

@@ -126,12 +126,12 @@ class Baselines:
     @property
     def seeds(self) -> dict[str, dict[int, Evaluation]]:
         """Evaluations by seed of the networks that were trained with several."""
-        found: dict[str, dict[int, Evaluation]] = {}
+        by_network: dict[str, dict[int, Evaluation]] = {}
         for row in self.rows:
             name, comma, seed = row.name.rpartition(", seed ")
             if comma and row.trained:
-                found.setdefault(name, {})[int(seed)] = row.evaluation
-        return found
+                by_network.setdefault(name, {})[int(seed)] = row.evaluation
+        return by_network
 
     #: Columns of :attr:`speed_rows`.
     speed_columns: ClassVar[tuple[str, ...]] = (

@@ -76,9 +76,9 @@ def measure_speed(
                 loaded[name, "int8"] = _load_int8(path, cases, Path(folder), number)
             except (ModelError, ImageError, OSError):
                 continue  # a CPU without int8, or a disk without room
-        taken = _alternate(loaded.values(), rounds)
+        durations = _alternate(loaded.values(), rounds)
     times: dict[str, dict[str, Timing]] = {name: {} for name in models}
-    for (name, precision), seconds in zip(loaded, taken, strict=True):
+    for (name, precision), seconds in zip(loaded, durations, strict=True):
         times[name][precision] = Timing(
             1e3 * min(seconds), 1e3 * statistics.median(seconds)
         )
@@ -92,14 +92,14 @@ def _alternate(models: Iterable[Model], rounds: int) -> list[list[float]]:
         size, channels = model.info.image_size, model.info.network.channels
         image = np.random.default_rng(0).random((1, size, size, channels), np.float32)
         calls.append((model, image))
-    taken: list[list[float]] = [[] for _ in calls]
+    durations: list[list[float]] = [[] for _ in calls]
     for number in range(rounds + 2):
-        for seconds, (model, image) in zip(taken, calls, strict=True):
+        for seconds, (model, image) in zip(durations, calls, strict=True):
             start = time.perf_counter()
             model.run(image)
             if number >= 2:
                 seconds.append(time.perf_counter() - start)
-    return taken
+    return durations
 
 
 def _load_int8(path: Path, cases: Sequence[Case], folder: Path, number: int) -> Model:

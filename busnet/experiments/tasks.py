@@ -59,7 +59,7 @@ class Work:
     protocol: str
     networks: dict[str, Network]
     recipe: Recipe
-    start: Path | None
+    start: str | os.PathLike[str] | None
     device: str
     bootstrap: int
     allow_leak: bool
@@ -192,24 +192,24 @@ def _run_apart(
 def _follow(
     process: subprocess.Popen[bytes],
     task: Task,
-    message: tuple[Task, Work, int],
+    request: tuple[Task, Work, int],
     reporter: Reporter,
 ) -> bool:
     """Give a process its task and show what it says; tell whether it finished."""
     if process.stdin is None or process.stdout is None:
         return False
     try:
-        pickle.dump(message, process.stdin)
+        pickle.dump(request, process.stdin)
         process.stdin.close()
     except BrokenPipeError:
         return False
     for line in process.stdout:
-        said = json.loads(line)
-        if "error" in said:
-            raise DataError(f"{task.name}: {said['error']}")
-        if "line" in said:
-            reporter.log(f"{task.name}: {said['line']}")
-        if "finished" in said:
+        message = json.loads(line)
+        if "error" in message:
+            raise DataError(f"{task.name}: {message['error']}")
+        if "line" in message:
+            reporter.log(f"{task.name}: {message['line']}")
+        if "finished" in message:
             process.wait()
             return True
     return False
