@@ -121,8 +121,7 @@ class Model(Predictor):
         stage
             ``"layer1"`` to ``"layer4"``; later stages are deeper and coarser.
         pool
-            Whether to average over the letterboxed square, as the network's own class
-            head does.
+            Whether to average over the network's square, as its own class head does.
 
         Returns
         -------
@@ -167,10 +166,11 @@ class Model(Predictor):
         Returns
         -------
         numpy.ndarray
-            float32 (H, W) of the image's own size, in logits: over the letterboxed
-            square its mean and a constant, the class's bias, add up to the logit. Of a
-            head that pools over the lesion the constant holds, too, what the lesion's
-            area and largest probability contribute.
+            float32 (H, W) of the image's own size, in logits: over the network's square
+            its mean and a constant, the class's bias, add up to the logit. Of a head
+            that pools over the lesion the constant holds, too, what the lesion's area
+            and largest probability contribute. Pixels that a centre crop cuts off are
+            NaN.
 
         Raises
         ------

@@ -22,10 +22,10 @@ def arrays():
     return {name: array.copy() for name, array in random_arrays(ROW).items()}
 
 
-@pytest.fixture
-def source(tmp_path, arrays):
-    path = tmp_path / "theirs.safetensors"
-    save_file(arrays, path)
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("theirs") / "theirs.safetensors"
+    save_file(random_arrays(ROW), path)
     return path
 
 
