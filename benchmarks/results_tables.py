@@ -1,20 +1,23 @@
-"""The tables of RESULTS.md, as lines of Markdown."""
+"""The sections of RESULTS.md, as lines of Markdown."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
-
-from busnet.evaluation.comparison import pool_hospitals
+from busnet.evaluation.comparison import pool_folds, pool_hospitals
 from busnet.evaluation.evaluation import Evaluation
-from busnet.evaluation.intervals import Interval, compare, intervals
-from busnet.evaluation.scores import Scores
+from busnet.evaluation.intervals import Interval
+from busnet.experiments.tables import (
+    compare_rows,
+    comparison_table,
+    line,
+    section,
+    spread_table,
+)
 
-FIGURES = ("accuracy", "macro F1", "malignant AUC", "calibration error", "Dice")
 HOSPITAL_FIGURES = (
     "accuracy",
     "AUC among lesions",
@@ -23,7 +26,6 @@ HOSPITAL_FIGURES = (
     "Dice",
     "calibration error",
 )
-DRAWS = 1000
 
 #: The network that the others are compared with.
 REFERENCE = "mod_resnet101"
@@ -37,74 +39,10 @@ Parts = dict[int | str, Evaluation]
 #: The evaluations of every row and seed.
 Table = Mapping[tuple[str, int], Parts]
 
-#: For each row, the paired differences of its figures from the reference's.
-Differences = dict[str, dict[str, Interval]]
 
-
-def is_clear(interval: Interval) -> bool:
-    """Tell whether the interval of a difference excludes zero."""
-    return not interval.low <= 0 <= interval.high
-
-
-def differing_figures(differences: Differences, reference: str) -> list[str]:
-    """Return a sentence for each row: which figures differ from the reference's."""
-    lines = []
-    for name, intervals_by_figure in differences.items():
-        kinds: dict[str, list[str]] = {"better": [], "worse": [], "alike": []}
-        for figure in FIGURES:
-            if (interval := intervals_by_figure.get(figure)) is None:
-                continue
-            sign = -1 if figure == "calibration error" else 1
-            better = sign * interval.value > 0
-            kind = ("better" if better else "worse") if is_clear(interval) else "alike"
-            kinds[kind].append(figure)
-        phrases = [
-            f"{word} in {', '.join(kinds[kind])}"
-            for kind, word in (
-                ("better", "better"),
-                ("worse", "worse"),
-                ("alike", "no clear difference"),
-            )
-            if kinds[kind]
-        ]
-        lines.append(f"- `{name}` compared with `{reference}`: {'; '.join(phrases)}.")
-    return lines
-
-
-def pooled(folds: Parts, which: Iterable[int | str]) -> Scores:
-    """Return the cases of some folds in one list."""
-    return Scores(case for fold in sorted(which) for case in folds[fold].scores)
-
-
-def line(cells: Iterable[object]) -> str:
-    """Return a row of a Markdown table."""
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
-def figure_table(rows: dict[str, Scores]) -> list[str]:
-    """Return a Markdown table of figures with intervals."""
-    lines = [line(["network", "images", *FIGURES]), line(["---"] * (len(FIGURES) + 2))]
-    for name, scores in rows.items():
-        figures = intervals(scores, count=DRAWS)
-        cells = [figures.get(figure, "") for figure in FIGURES]
-        lines.append(line([name, len(scores), *cells]))
-    return lines
-
-
-def comparison_table(
-    differences: Differences, names: Sequence[str] = FIGURES
-) -> list[str]:
-    """Return a Markdown table of paired differences from the reference."""
-    lines = [line(["network", *names]), line(["---"] * (len(names) + 1))]
-    for name, difference in differences.items():
-        cells = []
-        for figure in names:
-            interval = difference.get(figure)
-            clear = interval is not None and is_clear(interval)
-            text = "" if interval is None else str(interval)
-            cells.append(f"**{text}**" if clear else text)
-        lines.append(line([name, *cells]))
-    return lines
+def pooled(folds: Parts, which: Iterable[int | str]) -> Evaluation:
+    """Return some folds as one evaluation."""
+    return pool_folds([folds[fold] for fold in sorted(which, key=str)])
 
 
 def spread(table: Table, row: str, fold: int | str) -> list[str]:
@@ -114,16 +52,7 @@ def spread(table: Table, row: str, fold: int | str) -> list[str]:
     }
     if len(seeds) < 2:
         return []
-    lines = ["", f"## Seeds: {row}, fold {fold}", ""]
-    lines += [line(["seed", *FIGURES]), line(["---"] * (len(FIGURES) + 1))]
-    values = []
-    for seed, evaluation in sorted(seeds.items()):
-        numbers = [evaluation.figures[figure].value for figure in FIGURES]
-        values.append(numbers)
-        lines.append(line([seed, *(f"{n:.3f}" for n in numbers)]))
-    deviation = np.std(values, axis=0, ddof=1)
-    lines.append(line(["standard deviation", *(f"{d:.3f}" for d in deviation)]))
-    return lines
+    return ["", f"## Seeds: {row}, fold {fold}", "", *spread_table(seeds)]
 
 
 def robustness_table(path: Path) -> list[str]:
@@ -167,27 +96,8 @@ def sections(first: dict[str, Parts], title: str) -> list[str]:
         shown.add(names)
         rows = {name: pooled(first[name], key) for name in names}
         fold_names = ", ".join(map(str, key))
-        lines += [
-            "",
-            f"## {title}, held-out folds {fold_names}",
-            "",
-            *figure_table(rows),
-        ]
-        if reference in rows and len(rows) > 1:
-            differences = {
-                name: compare(rows[reference], scores, count=DRAWS)
-                for name, scores in rows.items()
-                if name != reference
-            }
-            lines += [
-                "",
-                f"Differences from `{reference}`, paired on the same images; bold",
-                "where the interval excludes zero:",
-                "",
-                *comparison_table(differences),
-                "",
-                *differing_figures(differences, reference),
-            ]
+        paired = compare_rows(rows, reference) if reference in rows else None
+        lines += section(f"{title}, held-out folds {fold_names}", rows, paired)
     return lines
 
 
@@ -201,9 +111,9 @@ def repeats(first: dict[str, Parts]) -> list[str]:
         other = first[name]
         common = set(folds) & set(other)
         fold_names = ", ".join(map(str, sorted(common)))
-        differences[f"{name}, folds {fold_names}"] = compare(
-            pooled(other, common), pooled(folds, common), count=DRAWS
-        )
+        rows = {"CPU": pooled(other, common), "GPU": pooled(folds, common)}
+        compared = compare_rows(rows, "CPU").differences["GPU"]
+        differences[f"{name}, folds {fold_names}"] = compared.differences
     if not differences:
         return []
     return [
@@ -233,7 +143,7 @@ def hospitals(table: Table) -> list[str]:
     for (row, seed), parts in sorted(table.items()):
         named = {str(source): e for source, e in sorted(parts.items(), key=str)}
         if len(parts) > 1:
-            average = pool_hospitals(list(parts.values()), bootstrap=DRAWS)
+            average = pool_hospitals(list(parts.values()))
             named["average over the sources"] = average
             averages[row, seed] = average
         for source, evaluation in named.items():
@@ -242,14 +152,14 @@ def hospitals(table: Table) -> list[str]:
     reference = averages.get((REFERENCE, 0))
     if reference is None:
         return lines
-    differences = {
-        f"{row}, seed {seed}": compare(
-            reference.scores, average.scores, macro=True, count=DRAWS
-        )
+    rows = {
+        f"{row}, seed {seed}": average
         for (row, seed), average in averages.items()
-        if average is not reference and average.sources == reference.sources
+        if average is reference or average.sources == reference.sources
     }
-    if differences:
+    paired = compare_rows(rows, f"{REFERENCE}, seed 0")
+    if paired.differences:
+        differences = {n: c.differences for n, c in paired.differences.items()}
         lines += [
             "",
             f"Differences from `{REFERENCE}`, seed 0, in the average over the sources,",

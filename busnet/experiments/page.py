@@ -10,12 +10,7 @@ from busnet.evaluation.intervals import Interval
 from busnet.experiments.folder import write
 from busnet.experiments.pictures import draw_pictures
 from busnet.experiments.result import Baselines, Row
-from busnet.experiments.tables import (
-    comparison_table,
-    figure_table,
-    line,
-    spread_table,
-)
+from busnet.experiments.tables import line, section, spread_table
 from busnet.experiments.templating import render
 from busnet.results import NOTICE
 from busnet.version import __version__
@@ -53,23 +48,8 @@ def render_markdown(result: Baselines) -> str:
         NOTICE,
         "",
         *(f"**LEAKY**: {name}: {leak}" for name, leak in result.leaks.items()),
-        "",
-        "## Figures",
-        "",
-        *figure_table(result.evaluations, names),
+        *section("Figures", result.evaluations, result.paired, names),
     ]
-    if result.paired.differences:
-        differences = {n: c.differences for n, c in result.paired.differences.items()}
-        lines += [
-            "",
-            f"## Differences from {result.paired.reference}",
-            "",
-            "Paired on the same images; bold where the interval excludes zero.",
-            "",
-            *comparison_table(differences, names),
-            "",
-            *(f"- {sentence}" for sentence in result.paired.sentences),
-        ]
     for network, seeds in result.seeds.items():
         lines += ["", f"## Seeds: {network}", "", *spread_table(seeds, names)]
     lines += ["", "## Size and speed", "", result.machine, ""]

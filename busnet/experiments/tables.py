@@ -19,6 +19,7 @@ __all__ = [
     "describe",
     "figure_table",
     "line",
+    "section",
     "spread_table",
 ]
 
@@ -110,6 +111,28 @@ def describe(
 def line(cells: Iterable[object]) -> str:
     """Return a row of a Markdown table."""
     return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def section(
+    title: str,
+    rows: Mapping[str, Evaluation],
+    paired: PairedTable | None = None,
+    names: Sequence[str] = FIGURES,
+) -> list[str]:
+    """Return lines of Markdown on rows: figures, differences and sentences."""
+    lines = ["", f"## {title}", "", *figure_table(rows, names)]
+    if paired is not None and paired.differences:
+        differences = {n: c.differences for n, c in paired.differences.items()}
+        lines += [
+            "",
+            f"Differences from `{paired.reference}`, paired on the same images; bold",
+            "where the interval excludes zero:",
+            "",
+            *comparison_table(differences, names),
+            "",
+            *(f"- {sentence}" for sentence in paired.sentences),
+        ]
+    return lines
 
 
 def figure_table(
