@@ -54,14 +54,11 @@ def time_outline(pixels: int, folder: Path) -> Callable[[], object]:
 def time_overlay(pixels: int, folder: Path) -> Callable[[], object]:
     """Outline, draw and write an overlay of noise, which compresses badly."""
     from busnet.batch.png import save_png
-    from busnet.results import Segmentation
+    from busnet.rendering import draw_compact
 
     mask = disc(pixels)
-    image = np.random.default_rng(0).random(mask.shape, np.float32)
-    result = Segmentation(
-        name="", image=image, mask=mask, lesion_probability=mask.astype(np.float32)
-    )
-    return lambda: save_png(folder / "overlay.png", result.render())
+    image = np.random.default_rng(0).random(mask.shape, np.float32) * np.float32(0.9)
+    return lambda: save_png(folder / "overlay.png", draw_compact(image, mask))
 
 
 def time_lesions(pixels: int, folder: Path) -> Callable[[], object]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["draw", "outline", "to_html", "to_png"]
+__all__ = ["draw", "draw_compact", "outline", "to_html", "to_png"]
 
 #: Colour of a lesion's outline: orange stands out from grey for every kind of sight.
 OUTLINE = (255, 160, 0)
@@ -37,12 +37,49 @@ def draw(image: npt.NDArray[np.float32], mask: Mask | None = None) -> Image.Imag
     PIL.Image.Image
         RGB, of the image's size.
     """
-    pixels = np.rint(image * np.float32(255)).astype(np.uint8)
-    drawn = Image.fromarray(pixels).convert("RGB")
+    drawn = _to_pil(image).convert("RGB")
     if mask is not None:
-        width = max(1, round(max(drawn.size) / PIXELS_PER_WIDTH))
-        drawn.paste(OUTLINE, mask=Image.fromarray(outline(mask, width)))
+        drawn.paste(OUTLINE, mask=_outline_of(mask))
     return drawn
+
+
+def draw_compact(
+    image: npt.NDArray[np.float32], mask: Mask | None = None
+) -> Image.Image:
+    """Draw as :func:`draw` does, with a byte a pixel where that holds all colours.
+
+    Parameters
+    ----------
+    image, mask
+        See :func:`draw`.
+
+    Returns
+    -------
+    PIL.Image.Image
+        With a palette if the image is grey and one of the 256 levels is unused, else
+        RGB; of the same colours and size as :func:`draw` gives.
+    """
+    drawn = _to_pil(image)
+    counts = drawn.histogram()
+    if drawn.mode != "L" or 0 not in counts:
+        return draw(image, mask)
+    unused = counts.index(0)
+    palette = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, 1)
+    palette[unused] = OUTLINE
+    if mask is not None:
+        drawn.paste(unused, mask=_outline_of(mask))
+    drawn.putpalette(palette.tobytes())
+    return drawn
+
+
+def _to_pil(image: npt.NDArray[np.float32]) -> Image.Image:
+    return Image.fromarray(np.rint(image * np.float32(255)).astype(np.uint8))
+
+
+def _outline_of(mask: Mask) -> Image.Image:
+    return Image.fromarray(
+        outline(mask, max(1, round(max(mask.shape) / PIXELS_PER_WIDTH)))
+    )
 
 
 def to_png(image: Image.Image) -> bytes:

@@ -101,10 +101,10 @@ def wait_for_files(folder, pattern, count, timeout=60):
         time.sleep(0.001)
 
 
-def pixels(path):
-    """Read an image file as Pillow decodes it."""
+def pixels(path, mode=None):
+    """Read an image file as Pillow decodes it, or in a mode of Pillow's."""
     with Image.open(path) as image:
-        return np.asarray(image)
+        return np.asarray(image.convert(mode) if mode else image)
 
 
 def rows(text):

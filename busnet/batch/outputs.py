@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from busnet.batch.text import encodable
 from busnet.errors import ModelError
 from busnet.images import is_dicom
 from busnet.inference import AnyInfo
-from busnet.results import Prediction
+from busnet.rendering import draw_compact
+from busnet.results import Prediction, Segmentation
 
 __all__ = ["Outputs"]
 
@@ -89,7 +91,9 @@ class Outputs:
         if (prediction := outcome.prediction) is not None:
             writers |= self._mask_writers(outcome, prediction)
         if self.overlay:
-            writers["overlay"] = lambda path: save_png(path, result.render())
+            mask = result.mask if isinstance(result, Segmentation) else None
+            drawn = functools.partial(draw_compact, result.image, mask)
+            writers["overlay"] = lambda path: save_png(path, drawn())
         for kind, write in writers.items():
             self._write(document, kind, outcome.name, write)
         return document

@@ -11,6 +11,7 @@ from busnet.batch import collect, predict_files, record_all
 from busnet.batch.outputs import Outputs
 from busnet.batch.png import save_png
 from busnet.data.phantom import phantom
+from busnet.rendering import OUTLINE, draw, draw_compact
 
 
 def record(model, paths, folder, **kinds):
@@ -25,6 +26,22 @@ def test_pictures_are_read_back_as_they_were(tmp_path, shape):
     picture = np.random.RandomState(0).randint(0, 256, (*shape, 3), np.uint8)
     save_png(tmp_path / "x.png", Image.fromarray(picture))
     np.testing.assert_array_equal(pixels(tmp_path / "x.png"), picture)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 1), (60, 80), (60, 80, 3), (256, 256)])
+def test_overlays_have_the_colours_of_render(tmp_path, shape):
+    levels = np.random.RandomState(0).randint(0, 200, shape, np.uint8)
+    if shape == (256, 256):  # no level is unused
+        levels = np.arange(1 << 16, dtype=np.uint32).astype(np.uint8).reshape(shape)
+    image = levels / np.float32(255)
+    mask = np.zeros(shape[:2], np.bool_)
+    mask[shape[0] // 3 :, : shape[1] // 2 + 1] = True
+    drawn = draw_compact(image, mask)
+    assert drawn.mode == ("P" if levels.ndim == 2 and levels.max() < 200 else "RGB")
+    save_png(tmp_path / "x.png", drawn)
+    expected = np.asarray(draw(image, mask))
+    assert (expected == OUTLINE).all(-1).any()
+    np.testing.assert_array_equal(pixels(tmp_path / "x.png", "RGB"), expected)
 
 
 def test_a_disk_that_fails_stops_the_run(folder, model, tmp_path):

@@ -41,7 +41,7 @@ def test_predict_a_folder(folder, tmp_path, weights_file):
     for name in names:
         image = pixels(folder / f"{name}.png")
         mask = pixels(out / "masks" / f"{name}_mask.png")
-        overlay = pixels(out / "overlays" / f"{name}_overlay.png")
+        overlay = pixels(out / "overlays" / f"{name}_overlay.png", "RGB")
         assert mask.shape == image.shape
         assert set(np.unique(mask)) <= {0, 255}
         assert overlay.shape == (*image.shape, 3)
@@ -193,7 +193,7 @@ def test_outputs_of_every_kind(folder, tmp_path, weights_file):
         np.testing.assert_array_equal(volume.get_fdata()[:, :, 0].T, mask / 255)
         assert volume.header.get_zooms() == (0.25, 0.25, 1)
         assert volume.header.get_xyzt_units()[0] == "mm"
-        assert pixels(out / result["overlay"]).shape == (*mask.shape, 3)
+        assert pixels(out / result["overlay"], "RGB").shape == (*mask.shape, 3)
     page = (out / "gallery.html").read_text()
     assert "For research use only" in page
     assert page.count("<figure") == 3
