@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,15 +19,12 @@ from busnet.data import (
     screen,
 )
 from busnet.errors import DataError, ModelError, requires_extra
-from busnet.experiments.folder import Folder, Task, digest, file_name, write
+from busnet.experiments.folder import Folder, Task, digest
+from busnet.experiments.models import evaluate_models, make_row, model_name
 from busnet.experiments.progress import Reporter
 from busnet.experiments.train import choose_network, choose_recipe
-from busnet.model import load
-from busnet.models import find_model
-from busnet.weights import read_info
 
 if TYPE_CHECKING:
-    from busnet.evaluation.evaluation import Evaluation
     from busnet.experiments.result import Baselines, Row
     from busnet.experiments.tasks import Work
     from busnet.training.recipe import Recipe
@@ -40,9 +36,6 @@ FOLDS = 5
 
 #: Protocols that a comparison of one's own data may have by default.
 CUSTOM = "custom"
-
-#: Endings of files that ``busnet convert`` takes.
-CONVERTIBLE = frozenset((".pth", ".pt", ".ckpt", ".bin"))
 
 
 def baselines(
@@ -154,7 +147,7 @@ def baselines(
         for name in networks
     }
     names = [_row_name(network, seed, seeds) for network in rows for seed in seeds]
-    reference = _choose_reference([*names, *map(_model_name, models)], reference)
+    reference = _choose_reference([*names, *map(model_name, models)], reference)
     listing = read_data(data)
     for finding in (*listing.findings, *screen(listing.cases)):
         if finding.severity == "warning":
@@ -188,7 +181,7 @@ def baselines(
     }
     with locked(folder.path / ".lock"):
         # What cannot be compared is found before anything is trained.
-        own = _evaluate_models(folder, work, models, classes, reporter)
+        own = evaluate_models(folder, work, models, classes, reporter)
         _train_all([t for row in tasks.values() for t in row], work, reporter, jobs)
         table = [_pool(name, row, work) for name, row in tasks.items()] + own
         result = compare_all(
@@ -248,7 +241,7 @@ def _check_options(
         raise ModelError("there is no network and no model to compare")
     for what, values in (
         ("network", [*networks]),
-        ("model", [_model_name(model) for model in models]),
+        ("model", [model_name(model) for model in models]),
         ("seed", [*map(str, seeds)]),
     ):
         twice = [value for value in values if values.count(value) > 1]
@@ -343,88 +336,4 @@ def _pool(name: str, tasks: Sequence[Task], work: Work) -> Row:
     pool = pool_folds
     if get_protocol(work.protocol).leaves_out_source:
         pool = pool_hospitals
-    return _row(name, pool(evaluations, bootstrap=work.bootstrap), tasks[0].weights)
-
-
-def _row(name: str, evaluation: Evaluation, weights: Path, trained: bool = True) -> Row:
-    from busnet.experiments.result import Row
-
-    info = read_info(weights)
-    return Row(name, evaluation, info.network, info.image_size, weights, trained)
-
-
-def _evaluate_models(
-    folder: Folder,
-    work: Work,
-    models: Sequence[str | os.PathLike[str]],
-    classes: Sequence[str],
-    reporter: Reporter,
-) -> list[Row]:
-    """Evaluate trained models on all images, unless that is done."""
-    from busnet.evaluation.comparison import average_sources
-    from busnet.evaluation.documents import evaluation_to_json, read_evaluation
-    from busnet.evaluation.evaluation import evaluate
-
-    by_source = get_protocol(work.protocol).leaves_out_source
-    rows = []
-    for model in models:
-        name = _model_name(model)
-        path = _locate(folder, model, classes)
-        mark = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        file = folder.path / "evaluations" / f"model-{file_name(name)}-{mark}.json"
-        if not file.exists():
-            evaluation = evaluate(
-                load(path),
-                work.cases,
-                protocol=CUSTOM if by_source else work.protocol,
-                allow_leak=work.allow_leak,
-                bootstrap=work.bootstrap,
-                name=name,
-                track=reporter.track,
-            )
-            if len(evaluation.scores) + len(evaluation.failures) < len(work.cases):
-                raise DataError(
-                    f"{name}: its training held out {evaluation.fold} alone of this "
-                    f"data; a model is compared on all images"
-                )
-            write(file, evaluation_to_json(evaluation))
-        evaluation = read_evaluation(file)
-        if evaluation.leak and not work.allow_leak:
-            raise ModelError(
-                f"{name}: {evaluation.leak}; with --allow-leak it is compared and "
-                f"marked"
-            )
-        if by_source:
-            evaluation = average_sources(evaluation, bootstrap=work.bootstrap)
-        rows.append(_row(name, evaluation, path, trained=False))
-    return rows
-
-
-def _model_name(model: str | os.PathLike[str]) -> str:
-    text = os.fspath(model)
-    return Path(text).stem if Path(text).suffix else f"{text} (as shipped)"
-
-
-def _locate(
-    folder: Folder, model: str | os.PathLike[str], classes: Sequence[str]
-) -> Path:
-    """Return the weights file of a model, converted where it is PyTorch's.
-
-    Raises
-    ------
-    ModelError
-        If it is PyTorch's and the classes are not named.
-    """
-    path = Path(model)
-    if path.suffix not in CONVERTIBLE:
-        return find_model(model)
-    from busnet.convert import convert
-
-    if not classes:
-        raise ModelError(
-            f"{path}: the file does not say which output is which class; name them in "
-            f"their order, as in --classes benign,malignant,normal"
-        )
-    target = folder.path / "models" / f"{file_name(path.stem)}-converted.safetensors"
-    convert(path, target, classes=classes)
-    return target
+    return make_row(name, pool(evaluations, bootstrap=work.bootstrap), tasks[0].weights)

@@ -22,6 +22,7 @@ from busnet.engine.description import EngineDescription, describe_engine
 from busnet.engine.session import Session
 from busnet.evaluation.comparison import Comparison
 from busnet.evaluation.evaluation import Evaluation
+from busnet.experiments.result import Baselines
 from busnet.images import Picture, Placement
 from busnet.inference import Computed, pipeline
 from busnet.model_info import ModelInfo
@@ -132,6 +133,7 @@ def experiments_have_types(path: Path, cases: list[Case]) -> None:
     assert_type(first.figures["accuracy"].value, float)
     assert_type(busnet.evaluate("resnet18", {"a": path}, fold="a"), Evaluation)
     assert_type(busnet.compare(first, "other.json"), Comparison)
+    assert_type(busnet.baselines(cases, "out", networks=["resnet18"]), Baselines)
     busnet.evaluate(model, 7)  # type: ignore[arg-type]
 
 
