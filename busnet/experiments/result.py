@@ -14,7 +14,12 @@ from busnet.engine.threads import get_threads
 from busnet.evaluation.evaluation import Evaluation
 from busnet.experiments.folder import write
 from busnet.experiments.speed import Timing, cpu_name, measure_speed
-from busnet.experiments.tables import FIGURES, PairedTable, compare_rows
+from busnet.experiments.tables import (
+    FIGURES,
+    PairedTable,
+    compare_rows,
+    seed_deviations,
+)
 from busnet.experiments.templating import render
 from busnet.networks import Counter, Network, build
 
@@ -132,6 +137,10 @@ class Baselines:
             if comma and row.trained:
                 by_network.setdefault(name, {})[int(seed)] = row.evaluation
         return by_network
+
+    def deviations(self, network: str) -> list[float]:
+        """Return the standard deviation of each figure between a network's seeds."""
+        return seed_deviations(self.seeds[network], self.figures)
 
     #: Columns of :attr:`speed_rows`.
     speed_columns: ClassVar[tuple[str, ...]] = (

@@ -20,6 +20,7 @@ __all__ = [
     "figure_table",
     "line",
     "section",
+    "seed_deviations",
     "spread_table",
 ]
 
@@ -167,14 +168,20 @@ def spread_table(
 ) -> list[str]:
     """Return a Markdown table of the figures by seed, and their standard deviation."""
     lines = [line(["seed", *names]), line(["---"] * (len(names) + 1))]
-    values = []
     for seed, evaluation in sorted(seeds.items()):
         numbers = [_value(evaluation, figure) for figure in names]
-        values.append(numbers)
         lines.append(line([seed, *(f"{n:.3f}" for n in numbers)]))
-    deviation = np.std(values, axis=0, ddof=1)
+    deviation = seed_deviations(seeds, names)
     lines.append(line(["standard deviation", *(f"{d:.3f}" for d in deviation)]))
     return lines
+
+
+def seed_deviations(
+    seeds: Mapping[int, Evaluation], names: Sequence[str] = FIGURES
+) -> list[float]:
+    """Return the standard deviation of each figure between two seeds or more."""
+    values = [[_value(e, figure) for figure in names] for e in seeds.values()]
+    return [float(d) for d in np.std(values, axis=0, ddof=1)]
 
 
 def _value(evaluation: Evaluation, figure: str) -> float:
