@@ -20,7 +20,7 @@ from busnet.batch.sources import Source
 from busnet.batch.text import encodable
 from busnet.errors import ModelError
 from busnet.images import is_dicom
-from busnet.inference import AnyInfo
+from busnet.inference import PredictorInfo
 from busnet.rendering import draw_compact
 from busnet.results import Prediction, Segmentation
 
@@ -57,7 +57,7 @@ class Outputs:
     """
 
     folder: Path | None
-    info: AnyInfo
+    info: PredictorInfo
     overlay: bool = False
     nifti: bool = False
     dicom_seg: bool = False

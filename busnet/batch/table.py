@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import IO, Any
 
 from busnet.batch.documents import ERROR, SKIPPED, Document
-from busnet.inference import AnyInfo, EnsembleInfo
+from busnet.inference import EnsembleInfo, PredictorInfo
 from busnet.results import NOTICE
 
 __all__ = ["FORMATS", "Table"]
@@ -37,7 +37,7 @@ class Table:
         How many there are of files that were skipped.
     """
 
-    def __init__(self, info: AnyInfo, documents: Iterable[Document]) -> None:
+    def __init__(self, info: PredictorInfo, documents: Iterable[Document]) -> None:
         self.info = info
         every = list(documents)
         self.documents = [d for d in every if SKIPPED not in d]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from busnet.data import Case, ContentHashes
 from busnet.errors import DataError, WeightsError
 from busnet.evaluation.members import name_members, trainings
-from busnet.inference import AnyInfo
+from busnet.inference import PredictorInfo
 
 __all__ = [
     "HASHED_IMAGES",
@@ -62,12 +62,12 @@ class SeenContent:
         return reasons
 
 
-def has_hashes(info: AnyInfo) -> bool:
+def has_hashes(info: PredictorInfo) -> bool:
     """Tell whether there are hashes of images, of one member at least."""
     return any(member.content_hashes for member in name_members(info).values())
 
 
-def has_all_hashes(info: AnyInfo) -> bool:
+def has_all_hashes(info: PredictorInfo) -> bool:
     """Tell whether there are hashes of the images of all trainings behind a model.
 
     Of an ensemble, of all trainings behind each member.
@@ -79,7 +79,7 @@ def has_all_hashes(info: AnyInfo) -> bool:
     )
 
 
-def compare_content(info: AnyInfo, cases: Iterable[Case]) -> SeenContent:
+def compare_content(info: PredictorInfo, cases: Iterable[Case]) -> SeenContent:
     """Compare cases with the hashes of a model's training images.
 
     Of an ensemble, with those of all members.
@@ -121,7 +121,7 @@ def compare_content(info: AnyInfo, cases: Iterable[Case]) -> SeenContent:
     )
 
 
-def _decode(info: AnyInfo) -> dict[str, ContentHashes]:
+def _decode(info: PredictorInfo) -> dict[str, ContentHashes]:
     """Return the hashes of each model that has any."""
     known = {}
     for name, member in name_members(info).items():

@@ -9,7 +9,7 @@ from busnet.data import PROTOCOLS, Fold, Protocol, get_protocol
 from busnet.errors import LeakError
 from busnet.evaluation.content import has_all_hashes
 from busnet.evaluation.members import name_members, trainings
-from busnet.inference import AnyInfo
+from busnet.inference import PredictorInfo
 from busnet.model_info import CONVERTED
 
 __all__ = [
@@ -110,7 +110,7 @@ def _of_one_training(step: Mapping[str, object]) -> Iterator[TrainedSource]:
 
 
 def default_fold(
-    info: AnyInfo, protocol: str, sources: Collection[str] | None = None
+    info: PredictorInfo, protocol: str, sources: Collection[str] | None = None
 ) -> Fold:
     """Return what a model's training held out, as far as a protocol has it.
 
@@ -144,7 +144,7 @@ def default_fold(
 
 
 def check_leakage(
-    info: AnyInfo,
+    info: PredictorInfo,
     protocol: str,
     fold: Fold,
     *,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from busnet.inference import AnyInfo, EnsembleInfo
+from busnet.inference import EnsembleInfo, PredictorInfo
 from busnet.model_info import ModelInfo
 
 __all__ = ["name_members", "trainings"]
 
 
-def name_members(info: AnyInfo) -> dict[str, ModelInfo]:
+def name_members(info: PredictorInfo) -> dict[str, ModelInfo]:
     """Return a model, or an ensemble's members, by what messages call them."""
     if isinstance(info, EnsembleInfo):
         return {f"the member {name}": one for name, one in info.members.items()}

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from busnet.data.findings import plural
 from busnet.errors import ModelError
 from busnet.evaluation.scores import CaseScore
-from busnet.inference import AnyInfo, Options, check_prior
+from busnet.inference import Options, PredictorInfo, check_prior
 
 __all__ = ["complete_prior", "format_prior", "prior_notes"]
 
 
 def complete_prior(
-    info: AnyInfo, prior: Mapping[str, float] | None
+    info: PredictorInfo, prior: Mapping[str, float] | None
 ) -> dict[str, float] | None:
     """Return the probability of every class under a prior, those it leaves out too.
 

@@ -28,7 +28,7 @@ from busnet.evaluation.leakage import (
     trained_sources,
 )
 from busnet.evaluation.members import name_members
-from busnet.inference import AnyInfo
+from busnet.inference import PredictorInfo
 
 __all__ = ["Selection", "Track", "no_track", "select_cases"]
 
@@ -85,7 +85,7 @@ def no_track(items: Iterable[T], total: int, what: str) -> Iterable[T]:
 
 
 def select_cases(
-    info: AnyInfo,
+    info: PredictorInfo,
     cases: Iterable[Case],
     *,
     protocol: str | None = None,
@@ -149,7 +149,9 @@ def select_cases(
     return Selection(tuple(selected), name, fold, leak, tuple(notes))
 
 
-def _default_fold(info: AnyInfo, protocol: Protocol, used: Sequence[Case]) -> Fold:
+def _default_fold(
+    info: PredictorInfo, protocol: Protocol, used: Sequence[Case]
+) -> Fold:
     """Return what the model's training held out of these cases."""
     sources = {case.source for case in used}
     fold = default_fold(info, protocol.name, sources)
@@ -179,7 +181,7 @@ def _screen(
     return [str(finding) for finding in findings if finding.severity == "warning"]
 
 
-def _protocol_for(info: AnyInfo, cases: Sequence[Case]) -> str:
+def _protocol_for(info: PredictorInfo, cases: Sequence[Case]) -> str:
     """Return the protocol of the model's training, or else that of the data."""
     sources = {case.source for case in cases}
     for member in name_members(info).values():

@@ -11,7 +11,7 @@ from busnet.errors import ModelError
 from busnet.model_info import ModelInfo
 from busnet.networks import Head
 
-__all__ = ["AnyInfo", "EnsembleInfo"]
+__all__ = ["EnsembleInfo", "PredictorInfo"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,4 +123,4 @@ class EnsembleInfo:
 
 
 #: What a model or an ensemble is.
-AnyInfo: TypeAlias = ModelInfo | EnsembleInfo
+PredictorInfo: TypeAlias = ModelInfo | EnsembleInfo

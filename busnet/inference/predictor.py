@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, overload
 from busnet.engine.session import Session
 from busnet.errors import ModelError
 from busnet.images import ImageLike, Picture, is_single, read
-from busnet.inference.ensemble_info import AnyInfo
+from busnet.inference.ensemble_info import PredictorInfo
 from busnet.inference.options import Options
 from busnet.inference.views import heads_of, results
 from busnet.lesions import Spacing
@@ -40,7 +40,7 @@ class Predictor(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def info(self) -> AnyInfo:
+    def info(self) -> PredictorInfo:
         """What the weights files say."""
 
     @property

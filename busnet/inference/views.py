@@ -13,7 +13,7 @@ from busnet.engine.session import Session
 from busnet.errors import ModelError
 from busnet.images import Picture, Region
 from busnet.inference.decode import Fields, combine
-from busnet.inference.ensemble_info import AnyInfo, EnsembleInfo
+from busnet.inference.ensemble_info import EnsembleInfo, PredictorInfo
 from busnet.inference.estimate import Estimate, estimate
 from busnet.inference.options import Options
 from busnet.inference.pipeline import Computed, joint_pipeline
@@ -39,7 +39,7 @@ def heads_of(kind: type[Result]) -> tuple[Head, ...]:
 
 def results(
     sessions: Sequence[Session],
-    info: AnyInfo,
+    info: PredictorInfo,
     pictures: Iterable[Picture],
     kind: type[R],
     options: Options,
