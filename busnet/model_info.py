@@ -89,8 +89,10 @@ class ModelInfo:
         """Check that the values can be those of a model."""
         if len(self.classes) < 1 or len(set(self.classes)) != len(self.classes):
             raise WeightsError(f"classes {self.classes} are empty or not distinct")
-        if not 32 <= self.image_size <= 4096:
-            raise WeightsError(f"image size {self.image_size} is not in 32..4096")
+        if not isinstance(self.image_size, int) or not 32 <= self.image_size <= 4096:
+            raise WeightsError(
+                f"image size {self.image_size!r} is no whole number in 32..4096"
+            )
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if len(numbers) != self.network.channels:
                 raise WeightsError(
@@ -140,11 +142,12 @@ class ModelInfo:
             if self.interpolation != "bilinear":
                 raise WeightsError(f"a letterbox is bilinear, not {self.interpolation}")
             return
+        is_pair = isinstance(self.resize, tuple)
         sides = self.resize if isinstance(self.resize, tuple) else (self.resize,)
-        if not all(
+        if len(sides) != 1 + is_pair or not all(
             isinstance(side, int) and self.image_size <= side <= MAX_SIDE
             for side in sides
-        ) or len(sides) not in (1, 2):
+        ):
             raise WeightsError(
                 f"resize {self.resize!r} is neither 'letterbox' nor one or two numbers "
                 f"from the image size, {self.image_size}, to {MAX_SIDE}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import math
+import operator
 import os
 import shutil
 import tempfile
@@ -149,6 +150,12 @@ def convert(
     ModelInfo
         What the file says of the model; its provenance says what was assumed.
     """
+    _check_out(Path(out), source)
+    _check_numbers(mean, std)
+    try:
+        image_size = operator.index(image_size)
+    except TypeError:
+        raise WeightsError(f"image size {image_size!r} is no whole number") from None
     loaded = load_source(source)
     row = recognise(
         loaded.state,
@@ -165,8 +172,8 @@ def convert(
         network=row,
         classes=tuple(classes),
         image_size=image_size,
-        mean=tuple(map(float, mean if mean is not None else default_mean)),
-        std=tuple(map(float, std if std is not None else default_std)),
+        mean=tuple(map(float, default_mean if mean is None else mean)),
+        std=tuple(map(float, default_std if std is None else std)),
         resize=_default_resize(row, image_size) if resize is None else resize,
         interpolation=interpolation,
         provenance={
@@ -183,6 +190,49 @@ def convert(
         weights.save(part, loaded.state.arrays, info)
         loaded.check(part)
     return info
+
+
+def _check_out(out: Path, source: Source) -> None:
+    """Refuse to write a file that would not be found, or the source itself.
+
+    Raises
+    ------
+    WeightsError
+        If the name does not end in ``.safetensors``, or is the source's.
+    """
+    if out.suffix != ".safetensors":
+        raise WeightsError(f"{out}: a model's file ends in .safetensors")
+    if (
+        isinstance(source, str | os.PathLike)
+        and out.exists()
+        and Path(source).exists()
+        and out.samefile(source)
+    ):
+        raise WeightsError(f"{out}: it would take the place of what it is made of")
+
+
+def _check_numbers(mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+    """Refuse statistics that are not of intensities in 0..1.
+
+    Raises
+    ------
+    WeightsError
+        If they are no lists of numbers, or those of intensities in 0..255.
+    """
+    for name, numbers in (("mean", mean), ("std", std)):
+        if numbers is None:
+            continue
+        try:
+            largest = max(abs(float(number)) for number in numbers)
+        except (TypeError, ValueError):
+            raise WeightsError(
+                f"{name} is a list of numbers, one a channel, not {numbers!r}"
+            ) from None
+        if largest > 1 and math.isfinite(largest):
+            raise WeightsError(
+                f"{name} {tuple(map(float, numbers))} is not of intensities in 0..1; "
+                f"divide what is of 0..255 by 255"
+            )
 
 
 def _default_resize(network: Network, image_size: int) -> Resize:
@@ -203,13 +253,22 @@ def _check_classes(state: StateDict, classes: Sequence[str]) -> None:
     outputs = (
         "" if weight is None else f"; {state.key(f'{HEAD}.weight')} is {weight.shape}"
     )
-    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+    if (
+        isinstance(classes, str)
+        or not isinstance(classes, Sequence)
+        or not all(isinstance(name, str) for name in classes)
+    ):
         raise WeightsError(f"classes are a list of names, not {classes!r}")
     if not classes:
         raise WeightsError(f"{state.name}: no class is named{outputs}")
     for name, count in collections.Counter(classes).items():
         if not name.strip():
             raise WeightsError(f"{state.name}: a class has no name: {classes!r}")
+        if name != name.strip() or not name.isprintable():
+            raise WeightsError(
+                f"{state.name}: the class {name!r} has spaces around its name, or "
+                f"signs that cannot be printed"
+            )
         if count > 1:
             raise WeightsError(
                 f"{state.name}: the class {name!r} is named {count} times"
@@ -219,4 +278,10 @@ def _check_classes(state: StateDict, classes: Sequence[str]) -> None:
             f"{state.name}: {state.key(f'{HEAD}.weight')} is {weight.shape}, for "
             f"{len(classes)} classes ({', '.join(classes)}) it would be "
             f"{(len(classes), *weight.shape[1:])}"
+        )
+    if len(classes) == 1:
+        raise WeightsError(
+            f"{state.name}: it has one output{outputs}, whose probability would always "
+            f"be 1; an output of a sigmoid is that of two classes whose first row of "
+            f"{state.key(f'{HEAD}.weight')} and of its bias is 0"
         )

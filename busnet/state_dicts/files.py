@@ -10,6 +10,7 @@ import argparse
 import os
 import pickle
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,15 @@ WRAPPERS = (
     "ema",
 )
 
-#: What ends a key that says nothing of the network's function.
-IGNORED = "num_batches_tracked"
+#: What ends a key that says nothing of the network's function: counters of batches, and
+#: of the models that PyTorch's ``AveragedModel`` averaged.
+IGNORED = ("num_batches_tracked", "n_averaged")
+
+#: A key that every ResNet with busnet's names has, whatever its depth.
+ANCHOR = "layer1.0.conv1.weight"
+
+#: The same where layers have the numbers of torchvision's children.
+NUMBERED_ANCHOR = "4.0.conv1.weight"
 
 #: Types of safetensors whose numbers NumPy has.
 _FLOATS = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
@@ -57,8 +65,8 @@ def read_state_dict(path: str | os.PathLike[str]) -> Arrays:
     ----------
     path
         A ``.safetensors`` file, or one that ``torch.save`` wrote: a state dict, or a
-        checkpoint that holds one under a usual key, such as ``"state_dict"``
-        (Lightning) or ``"model"``.
+        checkpoint that holds one under a key, such as ``"state_dict"`` (Lightning) or
+        ``"model"``.
 
     Returns
     -------
@@ -78,10 +86,20 @@ def read_state_dict(path: str | os.PathLike[str]) -> Arrays:
     """
     name = os.fspath(path)
     if not Path(path).is_file():
-        raise MissingWeightsError(f"{name}: no such file")
-    if name.endswith(".safetensors"):
+        reason = "it is a folder" if Path(path).is_dir() else "no such file"
+        raise MissingWeightsError(f"{name}: {reason}")
+    if name.lower().endswith(".safetensors") or _has_header(name):
         return dict(_read_safetensors(name))
     return to_numpy(unwrap(_load(name), name), name)
+
+
+def _has_header(name: str) -> bool:
+    """Tell whether a file of any name starts as safetensors do: a length, then JSON."""
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(9)[8:] == b"{"
+    except OSError as error:
+        raise WeightsError(f"{name}: cannot be read: {error}") from None
 
 
 def _read_safetensors(name: str) -> Iterator[tuple[str, FloatArray]]:
@@ -110,7 +128,11 @@ def _load(name: str) -> object:
     with requires_extra("train"):
         import torch
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with (
+            torch.serialization.safe_globals([argparse.Namespace]),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")  # what cannot be read is an error below
             return torch.load(name, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         match = _GLOBAL.search(str(error))
@@ -124,9 +146,10 @@ def _load(name: str) -> object:
         ) from None
     except Exception as error:
         # A damaged file may raise anything.
-        reason = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0].partition(". ")[0]
         raise WeightsError(
-            f"{name}: it is not a whole file of torch.save: {reason}"
+            f"{name}: it is not a whole file of torch.save: "
+            f"{reason or type(error).__name__}"
         ) from None
 
 
@@ -145,23 +168,33 @@ def unwrap(loaded: object, name: str) -> Mapping[str, Any]:
     if _has_tensors(loaded):
         return loaded
     inner = {
-        key: loaded[key]
-        for key in WRAPPERS
-        if isinstance(loaded.get(key), Mapping) and _has_tensors(loaded[key])
+        key: value
+        for key, value in loaded.items()
+        if isinstance(value, Mapping)
+        and _has_tensors(value)
+        and (key in WRAPPERS or _is_resnet(value))
     }
     if not inner:
         listed = ", ".join(map(str, list(loaded)[:5])) or "nothing"
         raise WeightsError(f"{name}: it holds no state dict, but {listed}")
     if len(inner) > 1:
         raise WeightsError(
-            f"{name}: it holds several state dicts, {' and '.join(inner)}; save the "
+            f"{name}: it holds several state dicts, "
+            f"{' and '.join(map(str, inner))}; save the "
             f"one that is meant alone"
         )
     return next(iter(inner.values()))
 
 
 def _has_tensors(mapping: Mapping[str, Any]) -> bool:
-    return any(hasattr(value, "numpy") for value in mapping.values())
+    return any(
+        isinstance(value, np.ndarray) or hasattr(value, "numpy")
+        for value in mapping.values()
+    )
+
+
+def _is_resnet(mapping: Mapping[str, Any]) -> bool:
+    return any(str(key).endswith((ANCHOR, NUMBERED_ANCHOR)) for key in mapping)
 
 
 def to_numpy(state: Mapping[str, torch.Tensor | FloatArray], name: str) -> Arrays:
@@ -183,10 +216,15 @@ def to_numpy(state: Mapping[str, torch.Tensor | FloatArray], name: str) -> Array
         if not is_float:
             kind = getattr(value, "dtype", type(value).__name__)
             raise WeightsError(f"{name}: {key}: it is {kind}, not floating point")
-        array = (
-            value
-            if isinstance(value, np.ndarray)
-            else value.detach().cpu().float().numpy()
-        )
-        arrays[str(key)] = np.ascontiguousarray(array, np.float32)
+        try:
+            array = (
+                value
+                if isinstance(value, np.ndarray)
+                else value.detach().cpu().float().numpy()
+            )
+        except (NotImplementedError, RuntimeError, TypeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise WeightsError(f"{name}: {key}: it is no array: {reason}") from None
+        with np.errstate(over="ignore"):  # what is not finite is refused by its name
+            arrays[str(key)] = np.asarray(array, np.float32, order="C")
     return arrays

@@ -11,15 +11,9 @@ import dataclasses
 from collections.abc import Iterator
 
 from busnet.errors import WeightsError
-from busnet.state_dicts.files import Arrays
+from busnet.state_dicts.files import ANCHOR, NUMBERED_ANCHOR, Arrays
 
 __all__ = ["HEAD", "Layout", "StateDict", "normalise"]
-
-#: A key that every ResNet with busnet's names has, whatever its depth.
-ANCHOR = "layer1.0.conv1.weight"
-
-#: The same where layers have the numbers of torchvision's children.
-NUMBERED_ANCHOR = "4.0.conv1.weight"
 
 #: The linear layer that gives the class logits.
 HEAD = "fc"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
+
+import numpy as np
 
 from busnet.errors import UnknownNetworkError, WeightsError
 from busnet.networks import (
@@ -15,7 +18,8 @@ from busnet.networks import (
     build,
     get_network,
 )
-from busnet.state_dicts.keys import ANCHOR, HEAD, StateDict
+from busnet.state_dicts.files import ANCHOR
+from busnet.state_dicts.keys import HEAD, StateDict
 
 __all__ = ["check_arrays", "recognise", "recognise_blocks"]
 
@@ -162,7 +166,9 @@ def check_arrays(state: StateDict, network: Network, classes: int) -> None:
                 f"{state.name}: {state.key(name)} holds a negative variance"
             )
         # A sum is finite unless a number is not, and needs no array of its size.
-        if not abs(float(array.sum(dtype=float))) < float("inf"):
+        with np.errstate(invalid="ignore"):
+            total = float(array.sum(dtype=float))
+        if not math.isfinite(total):
             raise WeightsError(
                 f"{state.name}: {state.key(name)} holds numbers that are not finite"
             )

@@ -138,6 +138,9 @@ def test_faults_of_arrays_are_named(tmp_path, arrays, damage, match):
         (["a", "b"], r"fc.weight is \(3, 512\), for 2 classes \(a, b\) .*\(2, 512\)"),
         ("abc", r"list of names, not 'abc'"),
         ([1, 2, 3], r"list of names, not \[1, 2, 3\]"),
+        (None, r"list of names, not None"),
+        (["a", " b", "c"], r"the class ' b' has spaces around its name"),
+        (["a", "b\n", "c"], r"the class 'b\\n' has"),
     ],
 )
 def test_classes_must_be_those_of_the_head(source, tmp_path, classes, match):
@@ -158,6 +161,12 @@ def test_classes_must_be_those_of_the_head(source, tmp_path, classes, match):
         ({"resize": (224, 100)}, r"resize \(224, 100\)"),
         ({"resize": "squash"}, r"resize 'squash'"),
         ({"resize": 256.0}, r"resize 256.0"),
+        ({"resize": (256,)}, r"resize \(256,\) is neither"),
+        ({"mean": 0.5}, r"mean is a list of numbers, one a channel, not 0.5"),
+        ({"mean": (124.0, 116.3, 103.5)}, r"mean .* not of intensities in 0..1"),
+        ({"std": (58.4, 57.1, 57.4)}, r"std .* divide what is of 0..255 by 255"),
+        ({"image_size": "64"}, r"image size '64' is no whole number"),
+        ({"image_size": 64.0}, r"image size 64.0 is no whole number"),
         ({"interpolation": "nearest"}, r"interpolation 'nearest'"),
         ({"resize": "letterbox", "interpolation": "bicubic"}, r"letterbox is bilinear"),
         ({"image_size": 8}, r"image size 8"),
@@ -169,6 +178,46 @@ def test_options_must_fit(source, tmp_path, options, match):
     with pytest.raises((WeightsError, busnet.UnknownNetworkError), match=match):
         convert(source, out, classes=CLASSES, **options)
     assert not out.exists()
+
+
+def test_one_output_is_refused(tmp_path, arrays):
+    """The softmax of one logit is 1, whatever the image shows."""
+    arrays["fc.weight"], arrays["fc.bias"] = arrays["fc.weight"][:1], np.zeros(1, "f4")
+    with pytest.raises(WeightsError, match=r"one output; fc.weight is \(1, 512\)"):
+        convert(arrays, tmp_path / "mine.safetensors", classes=["malignant"])
+
+
+def test_arrays_in_memory(tmp_path, arrays):
+    info = convert(arrays, tmp_path / "mine.safetensors", classes=CLASSES)
+    assert info.network == ROW
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300])
+def test_numbers_that_are_too_large_are_named(tmp_path, arrays, value):
+    arrays["conv1.weight"] = arrays["conv1.weight"].astype(np.float64)
+    arrays["conv1.weight"].flat[:2] = value, -value
+    with pytest.raises(WeightsError, match=r"conv1.weight holds .* not finite"):
+        convert(arrays, tmp_path / "mine.safetensors", classes=CLASSES)
+
+
+def test_files_that_would_be_lost_are_not_written(source, tmp_path):
+    with pytest.raises(WeightsError, match=r"mine: a model's file ends in"):
+        busnet.from_torch(source, classes=CLASSES, out=tmp_path / "mine")
+    assert not list(tmp_path.iterdir())
+    before = source.read_bytes()
+    with pytest.raises(WeightsError, match=r"would take the place of what it is made"):
+        convert(source, source, classes=CLASSES)
+    assert source.read_bytes() == before
+
+
+def test_safetensors_of_any_name(source, tmp_path):
+    for name in ("theirs.SAFETENSORS", "pytorch_model.bin"):
+        path = tmp_path / name
+        path.symlink_to(source)
+        info = convert(path, tmp_path / "mine.safetensors", classes=CLASSES)
+        assert info.network == ROW
+    with pytest.raises(busnet.MissingWeightsError, match=r"it is a folder"):
+        convert(tmp_path, tmp_path / "mine.safetensors", classes=CLASSES)
 
 
 def test_a_missing_and_a_damaged_file(tmp_path):

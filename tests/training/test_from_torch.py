@@ -54,7 +54,7 @@ def test_logits_are_pytorchs(name, layout, tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("classes", [1, 2, 1000])
+@pytest.mark.parametrize("classes", [2, 5, 1000])
 def test_channels_and_classes(channels, classes):
     module = random_resnet("resnet18", classes, channels)
     names = [f"class {i}" for i in range(classes)]
@@ -262,6 +262,14 @@ def test_files_that_execute_code_are_refused(tmp_path):
         ([1, 2], "holds a list"),
         ({}, "holds no state dict, but nothing"),
         ({"model": {"a": torch.ones(1)}, "model_ema": {"a": torch.ones(1)}}, "several"),
+        (
+            {
+                "state_dict": {"fc.weight": torch.ones(1)},
+                "ema_state_dict": {"layer1.0.conv1.weight": torch.ones(1)},
+            },
+            "several state dicts, state_dict and ema_state_dict",
+        ),
+        ({"a": torch.ones(1).to_sparse()}, "a: it is no array: .* Sparse"),
         ({"a": torch.ones(1), "steps": torch.ones(1, dtype=torch.int64)}, "int64"),
     ],
 )
@@ -278,6 +286,20 @@ def test_damaged_files_are_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"file.pth: it is not a whole file"):
         read_state_dict(path)
+
+
+def test_a_state_dict_under_a_name_of_ones_own(tmp_path):
+    network = random_resnet("resnet18")
+    torch.save({"best": network.state_dict(), "epoch": 3}, tmp_path / "file.pth")
+    arrays = read_state_dict(tmp_path / "file.pth")
+    assert (arrays["fc.bias"] == network.fc.bias.detach().numpy()).all()
+
+
+def test_averaged_models_are_converted():
+    network = random_resnet("resnet18").eval()
+    averaged = torch.optim.swa_utils.AveragedModel(network)
+    for source in (averaged, averaged.state_dict()):
+        assert difference(network, converted(source)) < 1e-5
 
 
 def test_two_networks_in_one_file_are_refused():
