@@ -102,7 +102,7 @@ def test_a_killed_run_goes_on_without_redoing(many, tmp_path, weights_file):
     done_before = {entry["file"] for entry in entries if "file" in entry}
     assert 10 < len(done_before) < 59
     # After a power failure the last line may be incomplete.
-    (out / ".predictions.journal").write_text("\n".join(journal)[:-20])
+    (out / ".predictions.journal").write_text("\n".join(journal)[:-5])
     done = call(*arguments, check=1)
     assert "files were done before" in done.stderr
     table = rows((out / "predictions.csv").read_text())
