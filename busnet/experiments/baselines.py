@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,12 @@ from busnet.data import (
 )
 from busnet.errors import DataError, ModelError, requires_extra
 from busnet.experiments.folder import Folder, Task, digest
-from busnet.experiments.models import evaluate_models, make_row, model_name
+from busnet.experiments.models import (
+    check_models,
+    evaluate_models,
+    make_row,
+    name_models,
+)
 from busnet.experiments.progress import Reporter
 from busnet.experiments.train import choose_network, choose_recipe
 
@@ -139,15 +145,25 @@ def baselines(
         from busnet.experiments.page import write_pages
         from busnet.experiments.result import compare_all
         from busnet.experiments.tasks import Work, locked
-    _check_options(networks, models, seeds, jobs)
+    _check_options(networks, seeds, jobs)
     with requires_extra("train"):
+        from busnet.training.start import open_start
+
         chosen = choose_recipe(recipe, epochs=epochs, image_size=image_size)
     rows = {
         name: choose_network(name, heads=heads, pooling=pooling, channels=channels)
         for name in networks
     }
     names = [_row_name(network, seed, seeds) for network in rows for seed in seeds]
-    reference = _choose_reference([*names, *map(model_name, models)], reference)
+    own_models = name_models(models, names)
+    if not names and not own_models:
+        raise ModelError("there is no network and no model to compare")
+    reference = _choose_reference([*names, *own_models], reference)
+    # What cannot be compared or trained is found before anything is written.
+    check_models(own_models, classes)
+    if start is not None:
+        for row in rows.values():
+            open_start(start, row)
     listing = read_data(data)
     for finding in (*listing.findings, *screen(listing.cases)):
         if finding.severity == "warning":
@@ -180,8 +196,7 @@ def baselines(
         for seed in seeds
     }
     with locked(folder.path / ".lock"):
-        # What cannot be compared is found before anything is trained.
-        own = evaluate_models(folder, work, models, classes, reporter)
+        own = evaluate_models(folder, work, own_models, classes, reporter)
         _train_all([t for row in tasks.values() for t in row], work, reporter, jobs)
         table = [_pool(name, row, work) for name, row in tasks.items()] + own
         result = compare_all(
@@ -231,17 +246,12 @@ def divide(
 
 def _check_options(
     networks: Sequence[str],
-    models: Sequence[str | os.PathLike[str]],
     seeds: Sequence[int],
     jobs: int,
 ) -> None:
     """Refuse options that name nothing, or something twice."""
-    names = [os.fspath(name) for name in (*networks, *models)]
-    if not names:
-        raise ModelError("there is no network and no model to compare")
     for what, values in (
         ("network", [*networks]),
-        ("model", [model_name(model) for model in models]),
         ("seed", [*map(str, seeds)]),
     ):
         twice = [value for value in values if values.count(value) > 1]
@@ -290,11 +300,19 @@ def _settings(
         "number of epochs": sum(phase.epochs for phase in recipe.phases),
         "image size": recipe.size,
         "recipe": {**recipe.as_dict(), "seed": None},
-        "start": None if start is None else os.fspath(start),
+        "start": None if start is None else _describe_start(start),
         "heads": [*heads],
         "pooling": pooling,
         "number of channels": channels,
     }
+
+
+def _describe_start(start: str | os.PathLike[str]) -> str:
+    """Return a start's name, or of a file what it holds: it may be written anew."""
+    path = Path(start)
+    if not path.is_file():
+        return os.fspath(start)
+    return f"{path.name}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
 
 
 def _row_name(network: str, seed: int, seeds: Sequence[int]) -> str:

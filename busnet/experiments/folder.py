@@ -76,7 +76,7 @@ class Folder:
     DataError
         If the folder holds a comparison with other settings.
     OutputError
-        If it is a file, or a folder with other files.
+        If it is a file, a folder with other files, or cannot be written.
     """
 
     def __init__(
@@ -85,11 +85,14 @@ class Folder:
         self.path = path
         document = json.loads(json.dumps(settings))
         self._check(document)
-        for name in ("models", "evaluations"):
-            (path / name).mkdir(parents=True, exist_ok=True)
-        # The settings are written last: without them the folder holds no comparison.
-        write(path / "folds.csv", _folds_csv(cases))
-        write(path / SETTINGS, json.dumps(document, indent=1) + "\n")
+        try:
+            for name in ("models", "evaluations"):
+                (path / name).mkdir(parents=True, exist_ok=True)
+            # The settings are last: without them the folder holds no comparison.
+            write(path / "folds.csv", _folds_csv(cases))
+            write(path / SETTINGS, json.dumps(document, indent=1) + "\n")
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error}") from None
 
     def _check(self, settings: Mapping[str, object]) -> None:
         file = self.path / SETTINGS

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from busnet.data import get_protocol
-from busnet.errors import DataError, ModelError
+from busnet.data import CLASSES, get_protocol
+from busnet.errors import DataError, MissingWeightsError, ModelError
 from busnet.experiments.folder import Folder, file_name, write
 from busnet.experiments.progress import Reporter
 from busnet.model import load
 from busnet.models import find_model
-from busnet.weights import read_info
+from busnet.weights import is_weights_file, read_info
 
 if TYPE_CHECKING:
     from busnet.evaluation.evaluation import Evaluation
     from busnet.experiments.result import Row
     from busnet.experiments.tasks import Work
 
-__all__ = ["evaluate_models", "make_row", "model_name"]
+ModelPath: TypeAlias = "str | os.PathLike[str]"
+
+__all__ = ["check_models", "evaluate_models", "make_row", "name_models"]
 
 #: Protocol by which all images of any source are used.
 CUSTOM = "custom"
@@ -43,20 +45,19 @@ def make_row(
 def evaluate_models(
     folder: Folder,
     work: Work,
-    models: Sequence[str | os.PathLike[str]],
+    models: Mapping[str, ModelPath],
     classes: Sequence[str],
     reporter: Reporter,
 ) -> list[Row]:
-    """Evaluate trained models on all images, unless that is done."""
+    """Evaluate trained models, by the name of the row, unless that is done."""
     from busnet.evaluation.comparison import average_sources
     from busnet.evaluation.documents import evaluation_to_json, read_evaluation
     from busnet.evaluation.evaluation import evaluate
 
     by_source = get_protocol(work.protocol).leaves_out_source
     rows = []
-    for model in models:
-        name = model_name(model)
-        path = _locate(folder, model, classes)
+    for name, model in models.items():
+        path = _locate(folder, name, model, classes)
         mark = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         file = folder.path / "evaluations" / f"model-{file_name(name)}-{mark}.json"
         if not file.exists():
@@ -87,32 +88,86 @@ def evaluate_models(
     return rows
 
 
-def model_name(model: str | os.PathLike[str]) -> str:
-    """Return what the table calls a model."""
-    text = os.fspath(model)
-    return Path(text).stem if Path(text).suffix else f"{text} (as shipped)"
+def name_models(
+    models: Sequence[ModelPath], networks: Sequence[str]
+) -> dict[str, ModelPath]:
+    """Return models by the names of their rows.
 
-
-def _locate(
-    folder: Folder, model: str | os.PathLike[str], classes: Sequence[str]
-) -> Path:
-    """Return the weights file of a model, converted where it is PyTorch's.
+    A file's row has the name of the file; with its folder's, such as ``"a/best"``,
+    where another file or a row of ``networks`` has the same.
 
     Raises
     ------
     ModelError
-        If it is PyTorch's and the classes are not named.
+        If two have the same name with the folder, too, or one is named twice.
     """
+    short = [_short_name(model) for model in models]
+    named: dict[str, ModelPath] = {}
+    for model, name in zip(models, short, strict=True):
+        row = name
+        if [*short, *networks].count(name) > 1 and Path(model).suffix:
+            row = f"{Path(model).absolute().parent.name}/{name}"
+        if row in named or row in networks:
+            raise ModelError(
+                f"{os.fspath(model)}: a row is called {row} already; a model is named "
+                f"twice, or has the name of another"
+            )
+        named[row] = model
+    return named
+
+
+def _short_name(model: ModelPath) -> str:
+    text = os.fspath(model)
+    return Path(text).stem if Path(text).suffix else f"{text} (as shipped)"
+
+
+def check_models(models: Mapping[str, ModelPath], classes: Sequence[str]) -> None:
+    """Check that models can be compared, before anything is written.
+
+    Raises
+    ------
+    MissingWeightsError
+        If there is no such model or file.
+    ModelError
+        If classes are not those of the data, or a file of PyTorch's is without them.
+    WeightsError
+        If a file of busnet's cannot be read.
+    """
+    for model in models.values():
+        names: Sequence[str] = classes
+        if not _is_pytorchs(model):
+            names = read_info(find_model(model)).classes
+        elif not classes:
+            raise ModelError(
+                f"{os.fspath(model)}: the file does not say which output is which "
+                f"class; name them in their order, as in --classes "
+                f"benign,malignant,normal"
+            )
+        if set(names) != set(CLASSES):
+            raise ModelError(
+                f"{os.fspath(model)}: the model's classes are {', '.join(names)}, not "
+                f"{', '.join(CLASSES)}"
+            )
+        if _is_pytorchs(model) and not Path(model).is_file():
+            raise MissingWeightsError(f"{os.fspath(model)}: no such file")
+
+
+def _is_pytorchs(model: ModelPath) -> bool:
+    """Tell whether a model is a file of PyTorch's, by its ending or its content."""
     path = Path(model)
-    if path.suffix not in CONVERTIBLE:
+    if path.suffix == ".safetensors":
+        return path.is_file() and not is_weights_file(path)
+    return path.suffix in CONVERTIBLE
+
+
+def _locate(
+    folder: Folder, name: str, model: ModelPath, classes: Sequence[str]
+) -> Path:
+    """Return the weights file of a model, converted where it is PyTorch's."""
+    if not _is_pytorchs(model):
         return find_model(model)
     from busnet.convert import convert
 
-    if not classes:
-        raise ModelError(
-            f"{path}: the file does not say which output is which class; name them in "
-            f"their order, as in --classes benign,malignant,normal"
-        )
-    target = folder.path / "models" / f"{file_name(path.stem)}-converted.safetensors"
-    convert(path, target, classes=classes)
+    target = folder.path / "models" / f"{file_name(name)}-converted.safetensors"
+    convert(model, target, classes=classes)
     return target

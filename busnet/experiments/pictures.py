@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_pictures"]
 
+#: Characters of a row's name that a label shows.
+LABEL = 32
+
 
 def draw_pictures(result: Baselines) -> dict[str, str]:
     """Return the pictures by what they show."""
@@ -52,6 +55,12 @@ def _picture(draw: Callable[[Axes], None], height: float) -> str:
     return f"data:image/svg+xml;base64,{text}"
 
 
+def _label(name: str) -> str:
+    """Return a row's name as a label: short, and without mathematical notation."""
+    short = name if len(name) <= LABEL else f"{name[: LABEL - 1]}…"
+    return short.replace("$", r"\$")
+
+
 def _draw_intervals(axes: Axes, intervals: Mapping[str, Interval], figure: str) -> None:
     known = {name: i for name, i in intervals.items() if i.is_defined}
     places = range(len(known))
@@ -63,7 +72,7 @@ def _draw_intervals(axes: Axes, intervals: Mapping[str, Interval], figure: str) 
     axes.errorbar(
         values, places, xerr=errors, fmt="o", color=BLUE, ecolor=GREY, capsize=3
     )
-    axes.set_yticks(places, list(known))
+    axes.set_yticks(places, list(map(_label, known)))
     axes.set_ylim(len(known) - 0.5, -0.5)
     axes.set_xlabel(figure)
     axes.grid(axis="x", alpha=0.3)
@@ -75,7 +84,7 @@ def _draw_speed(axes: Axes, result: Baselines) -> None:
     axes.scatter(list(points.values()), [accuracy[n] for n in points], color=BLUE)
     for name, time in points.items():
         axes.annotate(
-            name,
+            _label(name),
             (time, accuracy[name]),
             xytext=(5, 4),
             textcoords="offset points",

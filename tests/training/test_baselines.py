@@ -11,7 +11,8 @@ import time
 import pytest
 from helpers import call
 from PIL import Image
-from random_weights import save_random
+from random_weights import random_arrays, save_random
+from safetensors.numpy import save_file
 
 import busnet
 from busnet.data import CLASSES
@@ -19,6 +20,9 @@ from busnet.data.phantom import phantom
 from busnet.networks import get_network
 
 NETWORKS = ("resnet18", "resnet34")
+
+#: A name that a label must not take for mathematics, nor show whole.
+BEST = "best $of$ " + 12 * "epoch "
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +179,21 @@ def test_trainings_run_in_processes(table, tmp_path, finished):
         (("--reference", "x"), {}, 1, "no row is called 'x'"),
         (("--models", "none.safetensors"), {}, 1, "none.safetensors"),
         (("--models", "b.pth"), {}, 1, "does not say which output is which class"),
+        (
+            ("--models", "none.pth", "--classes", "normal,benign,malignant"),
+            {},
+            1,
+            "none.pth: no such file",
+        ),
+        (("--models", "b.pth", "--classes", "a,b"), {}, 1, "classes are a, b, not"),
+        (("--models", "c.pth,c.pth"), {}, 1, "c.pth: a row is called"),
+        (("--start", "none.pth"), {}, 1, "none.pth: no such file to start from"),
+        (
+            ("--start", "resnet18"),
+            {"networks": ["resnet18", "resnet50"]},
+            1,
+            "weights are of basic blocks (2, 2, 2, 2), resnet50 has bottleneck",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_trained(
@@ -182,7 +201,48 @@ def test_what_cannot_be_is_said_before_anything_is_trained(
 ):
     done = call(*arguments(table, tmp_path / "out", *more, **options), check=status)
     assert fact in " ".join(done.stderr.replace("│", " ").split())
-    assert not list(tmp_path.glob("out/models/*.safetensors"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_of_one_name_are_rows_of_their_own(table, finished, tmp_path):
+    """A file that is called as a network that is trained, and two of one name."""
+    row = get_network("resnet18", channels=1)
+    first, second, third = (
+        save_random(tmp_path / name, row, seed=seed)
+        for seed, name in enumerate(
+            ("resnet18.safetensors", f"a/{BEST}.safetensors", f"b/{BEST}.safetensors")
+        )
+    )
+    result = busnet.baselines(
+        table, finished[0], networks=NETWORKS, models=[first, second, third], folds=2,
+        epochs=1, image_size=64, bootstrap=20, speed=False, progress=False,
+    )  # fmt: skip
+    own = [f"{tmp_path.name}/resnet18", f"a/{BEST}", f"b/{BEST}"]
+    assert list(result.evaluations) == [*NETWORKS, *own]
+    document = json.loads((finished[0] / "comparison.json").read_text())
+    assert [row["name"] for row in document["rows"]] == [*result.evaluations]
+
+
+def test_files_of_pytorch_are_compared_whatever_their_ending(table, tmp_path):
+    row = get_network("resnet18", channels=1)
+    save_file(random_arrays(row), tmp_path / "theirs.safetensors")
+    result = busnet.baselines(
+        table, tmp_path / "out", networks=[], models=[tmp_path / "theirs.safetensors"],
+        classes=CLASSES, folds=2, image_size=64, bootstrap=20, speed=False,
+        progress=False,
+    )  # fmt: skip
+    assert list(result.evaluations) == ["theirs"]
+
+
+def test_a_start_that_was_written_anew_is_another_comparison(table, tmp_path):
+    row = get_network("resnet18", channels=1)
+    start = save_random(tmp_path / "start.safetensors", row)
+    own = save_random(tmp_path / "own.safetensors", row)
+    more = ("--models", own, "--start", start, "--no-speed")
+    call(*arguments(table, tmp_path / "out", *more, networks=[]))
+    save_random(start, row, seed=1)
+    done = call(*arguments(table, tmp_path / "out", *more, networks=[]), check=1)
+    assert "another start" in " ".join(done.stderr.split())
 
 
 def test_another_comparison_is_not_overwritten(table, finished, tmp_path):
