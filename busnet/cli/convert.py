@@ -145,6 +145,8 @@ def describe(info: ModelInfo) -> list[str]:
         f"strides: {converted['strides']}",
         f"images: {info.preprocessing}, {'grey' if channels == 1 else 'RGB'}",
         f"mean {_join(info.mean)}, std {_join(info.std)}",
+        "probabilities: not calibrated; a prior takes the classes to be alike in "
+        "training",
         "training data: unknown; whether an image was trained on cannot be checked",
     ]
 

@@ -84,7 +84,8 @@ def fit_arrays(
     Raises
     ------
     WeightsError
-        If a stage does not fit, or an array that is taken is not finite.
+        If a stage does not fit, or an array that is taken is not finite or holds a
+        negative variance.
     """
     reasons: dict[str, str] = {}
     parts: dict[str, list[str]] = {}
@@ -106,6 +107,8 @@ def fit_arrays(
     for key, array in fitting.items():
         if not np.isfinite(array).all():
             raise WeightsError(f"{name}: {key} holds numbers that are not finite")
+        if key.endswith("running_var") and array.min() < 0:
+            raise WeightsError(f"{name}: {key} holds a negative variance")
     others = dict.fromkeys(_part(key) for key in arrays)
     return Fit(
         fitting,

@@ -25,13 +25,15 @@ from busnet.networks import IMAGENET_STD, Network
 from busnet.training.graph import TorchGraph
 
 __all__ = [
+    "FILES",
     "initialise",
     "is_fresh_in_part",
     "re_estimate_norms",
     "zero_last_norms",
 ]
 
-_FILES = {
+#: The file of each kind of blocks.
+FILES = {
     "bottleneck": "resnet152_imagenet_partial.safetensors",
     "basic": "resnet18_imagenet_partial.safetensors",
 }
@@ -76,7 +78,7 @@ def initialise(
     WeightsError
         If the file is missing or an array in it has another shape.
     """
-    path = Path(folder) / _FILES[network.block]
+    path = Path(folder) / FILES[network.block]
     try:
         source = load_file(path)
     except (OSError, SafetensorError) as error:

@@ -32,7 +32,12 @@ from busnet.state_dicts import (
 )
 from busnet.training.fitting import Fit, adapt_stem, fit_arrays
 from busnet.training.graph import TorchGraph, load_arrays
-from busnet.training.pretrained import initialise, is_fresh_in_part, zero_last_norms
+from busnet.training.pretrained import (
+    FILES,
+    initialise,
+    is_fresh_in_part,
+    zero_last_norms,
+)
 
 __all__ = ["Start", "open_start"]
 
@@ -142,6 +147,11 @@ def _expected(network: Network) -> dict[str, tuple[int, ...]]:
 
 
 def _from_folder(folder: Path, network: Network) -> Start:
+    file = folder / FILES[network.block]
+    if not file.is_file():
+        raise MissingWeightsError(
+            f"{folder}: the folder has no partial ImageNet weights, {file.name}"
+        )
     return Start(
         folder.name,
         "ImageNet, partial",

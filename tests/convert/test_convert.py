@@ -251,6 +251,7 @@ def test_the_command_says_what_it_assumed(source, tmp_path):
         "strides: v1.5, assumed",
         "shorter side to 256 (bilinear), centre crop of 224, RGB",
         "mean 0.485, 0.456, 0.406",
+        "not calibrated; a prior takes the classes to be alike",
         "training data: unknown",
     ):
         assert part in lines

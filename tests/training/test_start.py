@@ -218,6 +218,10 @@ def test_another_variant_is_refused(tmp_path):
             lambda a: a["layer3.0.bn1.bias"].fill_(torch.nan),
             "layer3.0.bn1.bias holds numbers that are not finite",
         ),
+        (
+            lambda a: a["layer3.0.bn1.running_var"].fill_(-1),
+            "layer3.0.bn1.running_var holds a negative variance",
+        ),
         (lambda a: a.update({"conv1.0.weight": torch.ones(32, 3, 3, 3)}), "ResNet-C"),
     ],
 )
@@ -248,6 +252,8 @@ def test_what_is_no_start_is_refused(tmp_path):
         open_start("resnet19", RGB)
     with pytest.raises(errors.MissingWeightsError, match=r"none\.pth: no such file"):
         open_start(tmp_path / "none.pth", RGB)
+    with pytest.raises(errors.MissingWeightsError, match=r"resnet18_imagenet_partial"):
+        open_start(tmp_path, RGB)
 
 
 def fake_torchvision(monkeypatch, get_state_dict):
