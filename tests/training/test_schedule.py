@@ -49,7 +49,9 @@ def test_each_kind_of_array_has_its_rate_and_decay():
     graph = module(get_network("resnet18", channels=1))
     graph.conv1.requires_grad_(requires_grad=False)
     recipe = Recipe(RECIPE.phases, learning_rate=0.1, fresh_factor=3.0)
-    optimizer = make_optimizer(graph, recipe, ("fc.",), torch.device("cpu"))
+    optimizer = make_optimizer(
+        graph, recipe, ("fc.weight", "fc.bias"), torch.device("cpu")
+    )
     set_rate(optimizer, recipe.learning_rate, 0.5)
     of_array = {id(p): g for g in optimizer.param_groups for p in g["params"]}
     assert id(graph.conv1.weight) not in of_array
