@@ -28,6 +28,10 @@ __all__ = ["BATCH_SIZE", "MAX_PLANS", "PRECISIONS", "Session"]
 #: would not stay in the CPU's cache, and of fewer, weights are read more often.
 BATCH_SIZE = {"f32": 4, "exact": 4, "bf16": 4, "int8": 4}
 
+#: The same where all threads compute one batch, each a part of every layer: smaller
+#: types leave room for more images.
+SHARED_BATCH_SIZE = {"f32": 4, "exact": 4, "bf16": 8, "int8": 16}
+
 #: How a session may compute; see :func:`busnet.load`.
 PRECISIONS = tuple(BATCH_SIZE)
 
@@ -88,7 +92,9 @@ class Session:
     def run(
         self, batch: FloatArray, outputs: Sequence[str], *, alone: bool = False
     ) -> dict[str, FloatArray]:
-        """Compute outputs of a batch, :data:`BATCH_SIZE` images at a time.
+        """Compute outputs of a batch, some images at a time.
+
+        Those are :data:`BATCH_SIZE` alone, else :data:`SHARED_BATCH_SIZE`.
 
         Parameters
         ----------
@@ -128,7 +134,8 @@ class Session:
         self, batch: FloatArray, outputs: Sequence[str], slot: int | None
     ) -> dict[str, FloatArray]:
         count = len(batch)
-        pieces = max(1, -(-count // BATCH_SIZE[self.precision]))
+        sizes = SHARED_BATCH_SIZE if slot is None else BATCH_SIZE
+        pieces = max(1, -(-count // sizes[self.precision]))
         ends = [count * (i + 1) // pieces for i in range(pieces)]
         size = batch.shape[1], batch.shape[2]
         computed = [
