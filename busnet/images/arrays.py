@@ -66,7 +66,8 @@ def as_array(image: object) -> npt.NDArray[Any] | None:
     ImageValueError
         If pixels of a masked array are masked.
     """
-    if isinstance(image, np.ma.MaskedArray):
+    # Whoever has a masked array has imported numpy.ma; others need not wait for it.
+    if "numpy.ma" in sys.modules and isinstance(image, np.ma.MaskedArray):
         masked = int(np.ma.getmaskarray(image).sum())
         if masked:
             raise ImageValueError(
