@@ -14,10 +14,11 @@ __all__ = ["environment", "render_figures"]
 
 
 @functools.cache
-def environment() -> jinja2.Environment:
-    """Return the environment of the templates of this package."""
+def environment(package: str = "busnet.evaluation") -> jinja2.Environment:
+    """Return the environment of a package's templates, which may include these."""
+    names = dict.fromkeys((package, "busnet.evaluation"))
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("busnet.evaluation"),
+        loader=jinja2.ChoiceLoader([*map(jinja2.PackageLoader, names)]),
         autoescape=True,
         trim_blocks=True,
         undefined=jinja2.StrictUndefined,

@@ -6,6 +6,7 @@ import functools
 
 import jinja2
 
+from busnet.evaluation.html import environment
 from busnet.results import NOTICE
 from busnet.version import __version__
 
@@ -20,14 +21,9 @@ def render(template: str, **values: object) -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("busnet.experiments"),
-        autoescape=True,
-        trim_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["plain"] = _plain
-    return environment
+    templates = environment("busnet.experiments")
+    templates.filters["plain"] = _plain
+    return templates
 
 
 def _plain(text: str) -> str:
