@@ -169,6 +169,7 @@ wheel: $(VENV)/checked ## build the wheel, check it, and try it in an empty envi
 	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
 	PATH="$(abspath $(BIN)):$$PATH" auditwheel repair --wheel-dir build/wheel/repaired \
 	  build/wheel/*.whl
+	test "$$(stat --format %s build/wheel/repaired/*.whl)" -lt 100000000
 	$(BIN)/auditwheel show build/wheel/repaired/*.whl | grep -A1 consistent | grep manylinux
 	$(PYTHON) -m venv build/empty
 	build/empty/bin/python -m pip install --quiet build/wheel/repaired/*.whl
