@@ -55,6 +55,34 @@ NUMBERED_ANCHOR = "4.0.conv1.weight"
 #: Types of safetensors whose numbers NumPy has.
 _FLOATS = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
 
+
+class _Ignored:
+    """Stands in for what a file holds beside its arrays, of which nothing is read.
+
+    Reading a NumPy scalar so runs none of NumPy's code on what the file says.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        """Take what the file would make it of."""
+
+    def __setstate__(self, state: object) -> None:
+        """Take what the file would set."""
+
+
+def _stand_in(module: str, name: str) -> type:
+    """Return a class that PyTorch takes for the one of that module and name."""
+    return type(name, (_Ignored,), {"__module__": module, "__qualname__": name})
+
+
+#: What checkpoints hold beside state dicts that PyTorch would not read: arguments of a
+#: script, and NumPy's scalars, such as a best accuracy, as NumPy 1 and 2 write them.
+_HARMLESS = [
+    argparse.Namespace,
+    _stand_in("numpy", "dtype"),
+    _stand_in("numpy.core.multiarray", "scalar"),
+    _stand_in("numpy._core.multiarray", "scalar"),
+]
+
 _GLOBAL = re.compile(r"GLOBAL (\S+)")
 
 
@@ -129,7 +157,7 @@ def _load(name: str) -> object:
         import torch
     try:
         with (
-            torch.serialization.safe_globals([argparse.Namespace]),
+            torch.serialization.safe_globals(_HARMLESS),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")  # what cannot be read is an error below

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -130,6 +131,37 @@ def test_checkpoints_hold_a_state_dict_beside_other_things(tmp_path, key):
     arrays = read_state_dict(path)
     assert list(arrays) == ["bn1.weight"]
     np.testing.assert_array_equal(arrays["bn1.weight"], state["bn1.weight"])
+
+
+def replace_in_pickle(path, old, new):
+    """Write a file of torch.save again with other text in its pickle."""
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in members.items():
+            is_pickle = name.endswith("data.pkl")
+            assert not is_pickle or old in data
+            file.writestr(name, data.replace(old, new) if is_pickle else data)
+
+
+def test_checkpoints_may_hold_numpys_scalars(tmp_path):
+    path = tmp_path / "best.pth"
+    state = {"bn1.weight": torch.rand(3)}
+    others = {
+        "best_acc": np.float64(0.5), "epoch": np.int64(3), "done": np.bool_(True),
+        "half": np.float16(1), "name": np.str_("a"), "dtype": np.dtype(np.float32),
+        "history": [np.float32(0.1), np.float32(0.2)],
+    }  # fmt: skip
+    torch.save({"state_dict": state, **others}, path)
+    expected = state["bn1.weight"].numpy()
+    np.testing.assert_array_equal(read_state_dict(path)["bn1.weight"], expected)
+    # As NumPy 1 names the module.
+    module = np.float64(0).__reduce__()[0].__module__.encode()
+    replace_in_pickle(path, b"c" + module, b"cnumpy.core.multiarray")
+    np.testing.assert_array_equal(read_state_dict(path)["bn1.weight"], expected)
+    torch.save({**state, "best": np.float64(0.5)}, path)
+    with pytest.raises(WeightsError, match="best: it is scalar, not floating point"):
+        read_state_dict(path)
 
 
 def test_strides_are_the_modules():
