@@ -49,19 +49,19 @@ def _checked_range(limits: tuple[float, float] | None) -> tuple[float, float] | 
     return limits
 
 
-def parse_prior(text: str) -> dict[str, float]:
+def parse_shares(text: str) -> dict[str, float]:
     """Return the numbers of ``CLASS=P,...`` by class name."""
-    prior: dict[str, float] = {}
+    shares: dict[str, float] = {}
     for part in text.split(","):
         name, equals, share = part.partition("=")
         try:
             number = float(share)
         except ValueError:
             equals = ""
-        if not equals or name.strip() in prior:
+        if not equals or name.strip() in shares:
             raise typer.BadParameter(f"{part!r} is not CLASS=P, or is given twice")
-        prior[name.strip()] = number
-    return prior
+        shares[name.strip()] = number
+    return shares
 
 
 PathsArgument = Annotated[
@@ -101,7 +101,7 @@ PriorOption = Annotated[
     dict[str, float] | None,
     typer.Option(
         "--prior",
-        parser=parse_prior,
+        parser=parse_shares,
         metavar="CLASS=P,...",
         help="Class shares of the cohort, such as normal=0,benign=0.6,malignant=0.4, "
         "where they differ from those that training assumed.",

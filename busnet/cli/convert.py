@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from busnet.cli.common import USAGE, app, fail, say
+from busnet.cli.common import USAGE, app, fail, parse_shares, say
 from busnet.images import Resize
 from busnet.model_info import ModelInfo
 
@@ -110,6 +110,15 @@ def convert(
             "torchvision and timm; v1 if in their first 1x1."
         ),
     ] = None,
+    class_shares: Annotated[
+        dict[str, float] | None,
+        typer.Option(
+            parser=parse_shares,
+            metavar="CLASS=P,...",
+            help="Class shares of the training data, such as benign=0.6,malignant=0.4, "
+            "from which --prior of other commands starts; by default all the same.",
+        ),
+    ] = None,
 ) -> None:
     """Make a model of a ResNet that was trained in PyTorch.
 
@@ -130,6 +139,7 @@ def convert(
         mean=None if mean is None else parse_numbers(mean, "--mean"),
         std=None if std is None else parse_numbers(std, "--std"),
         variant=None if variant is None else variant.value,
+        class_shares=class_shares,
     )
     say(f"written: {out}: {info.network.name}, {', '.join(info.classes)}")
     for line in describe(info):
@@ -145,10 +155,17 @@ def describe(info: ModelInfo) -> list[str]:
         f"strides: {converted['strides']}",
         f"images: {info.preprocessing}, {'grey' if channels == 1 else 'RGB'}",
         f"mean {_join(info.mean)}, std {_join(info.std)}",
-        "probabilities: not calibrated; a prior takes the classes to be alike in "
-        "training",
+        "probabilities: not calibrated",
+        f"class shares that a prior starts from: {_describe_shares(info)}",
         "training data: unknown; whether an image was trained on cannot be checked",
     ]
+
+
+def _describe_shares(info: ModelInfo) -> str:
+    """Return the class shares that a prior starts from, in words."""
+    if info.provenance["converted"]["class_shares"] == "assumed":
+        return "all the same, assumed"
+    return ", ".join(f"{name} {share:g}" for name, share in info.class_shares.items())
 
 
 def _join(numbers: tuple[float, ...]) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import collections
 import math
+import numbers
 import operator
 import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from busnet import weights
@@ -43,6 +44,7 @@ def from_torch(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     variant: Variant | None = None,
+    class_shares: Mapping[str, float] | None = None,
     out: str | os.PathLike[str] | None = None,
     precision: str = "f32",
 ) -> Model:
@@ -80,6 +82,11 @@ def from_torch(
         ``"v1"`` if bottlenecks stride in their first 1x1 convolution, ``"v1.5"`` if in
         their 3x3. By default as the module does; of a state dict ``"v1.5"``, as
         torchvision and timm have it.
+    class_shares
+        Share of each class, by name, that the probabilities assume, which ``prior`` of
+        :meth:`Model.predict` starts from: those of the training data, where its loss
+        counted each image alike. By default all the same, as where the loss was
+        weighted by class.
     out
         The ``.safetensors`` file to write. By default the file lives in a temporary
         folder for as long as the model.
@@ -92,8 +99,9 @@ def from_torch(
         If it is another architecture; the message names it and the array that shows it.
     WeightsError
         If the file cannot be read without executing its code, an array is missing,
-        extra, mis-shaped or not finite, the classes are not as many as the outputs, or
-        the module computes something else than its arrays say.
+        extra, mis-shaped or not finite, the classes are not as many as the outputs, the
+        class shares are not of the classes, positive and 1 in sum, or the module
+        computes something else than its arrays say.
     MissingExtraError
         If PyTorch is needed and not installed.
     """
@@ -110,6 +118,7 @@ def from_torch(
             mean=mean,
             std=std,
             variant=variant,
+            class_shares=class_shares,
         )
 
     if out is not None:
@@ -139,6 +148,7 @@ def convert(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     variant: Variant | None = None,
+    class_shares: Mapping[str, float] | None = None,
 ) -> ModelInfo:
     """Write a weights file of a ResNet that was trained in PyTorch.
 
@@ -152,6 +162,7 @@ def convert(
     """
     _check_out(Path(out), source)
     _check_numbers(mean, std)
+    _check_shares(class_shares)
     try:
         image_size = operator.index(image_size)
     except TypeError:
@@ -176,12 +187,14 @@ def convert(
         std=tuple(map(float, default_std if std is None else std)),
         resize=_default_resize(row, image_size) if resize is None else resize,
         interpolation=interpolation,
+        class_shares={n: float(share) for n, share in (class_shares or {}).items()},
         provenance={
             "data": UNKNOWN_DATA,
             CONVERTED: {
                 **loaded.origin,
                 "keys": str(loaded.state.layout),
                 "strides": f"{row.variant}, {'assumed' if assumed else given}",
+                "class_shares": "assumed" if class_shares is None else "given",
             },
             "busnet": __version__,
         },
@@ -219,20 +232,39 @@ def _check_numbers(mean: Sequence[float] | None, std: Sequence[float] | None) ->
     WeightsError
         If they are no lists of numbers, or those of intensities in 0..255.
     """
-    for name, numbers in (("mean", mean), ("std", std)):
-        if numbers is None:
+    for name, values in (("mean", mean), ("std", std)):
+        if values is None:
             continue
         try:
-            largest = max(abs(float(number)) for number in numbers)
+            largest = max(abs(float(value)) for value in values)
         except (TypeError, ValueError):
             raise WeightsError(
-                f"{name} is a list of numbers, one a channel, not {numbers!r}"
+                f"{name} is a list of numbers, one a channel, not {values!r}"
             ) from None
         if largest > 1 and math.isfinite(largest):
             raise WeightsError(
-                f"{name} {tuple(map(float, numbers))} is not of intensities in 0..1; "
+                f"{name} {tuple(map(float, values))} is not of intensities in 0..1; "
                 f"divide what is of 0..255 by 255"
             )
+
+
+def _check_shares(shares: Mapping[str, float] | None) -> None:
+    """Refuse class shares that are no numbers by name; the sum is checked later.
+
+    Raises
+    ------
+    WeightsError
+        If they are none, or of another type.
+    """
+    if shares is None:
+        return
+    if (
+        not isinstance(shares, Mapping)
+        or not shares
+        or not all(isinstance(name, str) for name in shares)
+        or not all(isinstance(share, numbers.Real) for share in shares.values())
+    ):
+        raise WeightsError(f"class shares are a number by class, not {shares!r}")
 
 
 def _default_resize(network: Network, image_size: int) -> Resize:

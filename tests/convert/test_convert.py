@@ -16,6 +16,9 @@ from busnet.quantization import quantize
 
 ROW = get_network("resnet18", heads=("class",))
 
+#: Class shares of a training's data.
+SHARES = {"normal": 0.1, "benign": 0.6, "malignant": 0.3}
+
 
 @pytest.fixture
 def arrays():
@@ -171,6 +174,19 @@ def test_classes_must_be_those_of_the_head(source, tmp_path, classes, match):
         ({"resize": "letterbox", "interpolation": "bicubic"}, r"letterbox is bilinear"),
         ({"image_size": 8}, r"image size 8"),
         ({"variant": "v2"}, r"variant is v1 or v1.5, not 'v2'"),
+        (
+            {"class_shares": {"benign": 0.6, "malignant": 0.4}},
+            r"class shares are of benign, malignant, classes are normal, benign, mal",
+        ),
+        (
+            {"class_shares": {**SHARES, "normal": 0}},
+            r"not positive numbers that add up",
+        ),
+        ({"class_shares": {**SHARES, "normal": 0.3}}, r"not positive numbers that add"),
+        ({"class_shares": {**SHARES, "normal": np.nan}}, r"not positive numbers that"),
+        ({"class_shares": {}}, r"class shares are a number by class, not {}"),
+        ({"class_shares": [0.5, 0.5]}, r"shares are a number by class, not \[0.5, 0.5"),
+        ({"class_shares": {**SHARES, "normal": "1"}}, r"shares are a number by class"),
     ],
 )
 def test_options_must_fit(source, tmp_path, options, match):
@@ -178,6 +194,29 @@ def test_options_must_fit(source, tmp_path, options, match):
     with pytest.raises((WeightsError, busnet.UnknownNetworkError), match=match):
         convert(source, out, classes=CLASSES, **options)
     assert not out.exists()
+
+
+def test_a_prior_starts_from_the_class_shares_of_the_training(source, tmp_path):
+    out = tmp_path / "mine.safetensors"
+    text = "benign=0.6, malignant=0.3,normal=0.1"
+    done = call(
+        "convert", source, "--classes", ",".join(CLASSES), "--class-shares", text,
+        "--image-size", 64, "--out", out,
+    )  # fmt: skip
+    assert "a prior starts from: benign 0.6, malignant 0.3, normal 0.1" in done.stderr
+    model = busnet.load(out)
+    assert model.info.class_shares == SHARES
+    assert model.info.provenance["converted"]["class_shares"] == "given"
+    image = random_images((80, 100))
+    plain = model.classify(image).probabilities
+    same = model.classify(image, prior=SHARES).probabilities
+    assert same == pytest.approx(plain, rel=1e-6)
+    # Bayes' rule: probabilities times the ratio of both shares, normalised.
+    weighed = {name: plain[name] / SHARES[name] for name in CLASSES}
+    prior = dict.fromkeys(CLASSES, 1 / 3)
+    assert model.classify(image, prior=prior).probabilities == pytest.approx(
+        {name: p / sum(weighed.values()) for name, p in weighed.items()}, rel=1e-5
+    )
 
 
 def test_one_output_is_refused(tmp_path, arrays):
@@ -251,7 +290,8 @@ def test_the_command_says_what_it_assumed(source, tmp_path):
         "strides: v1.5, assumed",
         "shorter side to 256 (bilinear), centre crop of 224, RGB",
         "mean 0.485, 0.456, 0.406",
-        "not calibrated; a prior takes the classes to be alike",
+        "probabilities: not calibrated",
+        "class shares that a prior starts from: all the same, assumed",
         "training data: unknown",
     ):
         assert part in lines
@@ -272,6 +312,8 @@ def test_the_command_says_what_it_assumed(source, tmp_path):
         (["--classes", "a,b,c", "--resize", "big"], 2, "letterbox, N or HxW"),
         (["--classes", "a,b,c", "--mean", "x"], 2, "not numbers"),
         (["--classes", "a,b,c", "--variant", "v3"], 2, "v3"),
+        (["--classes", "a,b,c", "--class-shares", "a=x"], 2, "is not CLASS=P"),
+        (["--classes", "a,b,c", "--class-shares", "a=0.5,b=0.5"], 1, "are of a, b, cl"),
     ],
 )
 def test_the_command_names_faults(source, tmp_path, options, status, match):
