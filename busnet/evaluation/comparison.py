@@ -139,10 +139,7 @@ def pool_hospitals(
     return Evaluation(
         model=", ".join(evaluation.model for evaluation in evaluations),
         network=networks[0],
-        provenance={
-            source: dict(evaluation.provenance)
-            for source, evaluation in zip(sources, evaluations, strict=True)
-        },
+        provenance=_join_provenances(sources, evaluations),
         protocol=HOSPITALS,
         fold=None,
         leak="; ".join(e.leak for e in evaluations if e.leak),
@@ -154,6 +151,18 @@ def pool_hospitals(
         prior=evaluations[0].prior,
         macro=True,
     )
+
+
+def _join_provenances(
+    names: Sequence[str], evaluations: Sequence[Evaluation]
+) -> dict[str, object]:
+    """Return where the models of several evaluations came from, as an ensemble says."""
+    return {
+        "members": {
+            name: dict(evaluation.provenance)
+            for name, evaluation in zip(names, evaluations, strict=True)
+        }
+    }
 
 
 def _check_priors(evaluations: Sequence[Evaluation]) -> None:
@@ -196,10 +205,7 @@ def pool_folds(
     return Evaluation(
         model=", ".join(evaluation.model for evaluation in evaluations),
         network=first.network,
-        provenance={
-            f"fold {evaluation.fold}": dict(evaluation.provenance)
-            for evaluation in evaluations
-        },
+        provenance=_join_provenances([f"fold {fold}" for fold in folds], evaluations),
         protocol=first.protocol,
         fold=None,
         leak="; ".join(dict.fromkeys(e.leak for e in evaluations if e.leak)),

@@ -337,7 +337,7 @@ def test_hospitals_are_pooled_each_alike(hospitals):
     for hospital in hospitals:
         got = by_source[hospital.fold].figures["accuracy"].value
         assert got == pytest.approx(hospital.figures["accuracy"].value)
-    assert set(pooled.provenance) == {"a", "b", "c"}
+    assert set(pooled.provenance["members"]) == {"a", "b", "c"}
 
 
 def test_pooled_evaluations_are_files_reports_and_compared(hospitals, tmp_path):
@@ -350,7 +350,7 @@ def test_pooled_evaluations_are_files_reports_and_compared(hospitals, tmp_path):
     text = render_report(read)
     assert "means over the sources" in text
     assert "<td>b</td>" in text
-    assert "<td>a.start.data</td><td>ImageNet</td>" in text
+    assert "<td>members.a.start.data</td><td>ImageNet</td>" in text
     better = pool_hospitals(
         [
             made_up(random_scores(60, seed, 1.0, source=source))
