@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
@@ -24,7 +27,7 @@ from busnet.weights import read_arrays
 if TYPE_CHECKING:
     from busnet.training.graph import TorchGraph
 
-__all__ = ["Model", "load"]
+__all__ = ["Model", "load", "load_temporary"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -40,11 +43,16 @@ class Model(Predictor):
         The weights in the engine; :func:`load` makes it.
     name
         Name by which :func:`load` finds the model, where it has one.
+    is_temporary
+        Whether the weights file lives only as long as the model.
     """
 
-    def __init__(self, session: Session, *, name: str | None = None) -> None:
+    def __init__(
+        self, session: Session, *, name: str | None = None, is_temporary: bool = False
+    ) -> None:
         self.session = session
         self._name = name
+        self._is_temporary = is_temporary
 
     @property
     def sessions(self) -> tuple[Session]:
@@ -74,7 +82,10 @@ class Model(Predictor):
         )
 
     def __reduce__(self) -> tuple[Callable[[], Model], tuple[()]]:
-        """Pickle what the model was loaded from: its name, or its path."""
+        """Pickle what the model was loaded from: its name, its path, or the file."""
+        if self._is_temporary:
+            content = self.path.read_bytes()
+            return functools.partial(_from_bytes, content, precision=self.precision), ()
         name = self._name or os.fspath(self.path)
         return functools.partial(load, name, precision=self.precision), ()
 
@@ -245,3 +256,30 @@ def load(
     if not isinstance(model, Sequence):
         raise ModelError(f"a {type(model).__name__} names no model")
     return Ensemble([load(member, precision=precision) for member in model])
+
+
+def load_temporary(write: Callable[[Path], object], *, precision: str = "f32") -> Model:
+    """Load a model from a file that lives only as long as the model.
+
+    Parameters
+    ----------
+    write
+        Writes the weights file at the path that it is called with.
+    precision
+        See :func:`load`.
+    """
+    folder = tempfile.mkdtemp(prefix="busnet-")
+    try:
+        path = Path(folder, "converted.safetensors")
+        write(path)
+        session = Session(path, precision=precision)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(session, shutil.rmtree, folder, ignore_errors=True)
+    return Model(session, is_temporary=True)
+
+
+def _from_bytes(content: bytes, *, precision: str) -> Model:
+    """Load a model from the content of its file, as pickles hold it."""
+    return load_temporary(lambda path: path.write_bytes(content), precision=precision)

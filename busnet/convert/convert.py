@@ -7,9 +7,6 @@ import math
 import numbers
 import operator
 import os
-import shutil
-import tempfile
-import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,7 +15,7 @@ from busnet._io import atomic_write
 from busnet.convert.sources import Source, load_source
 from busnet.errors import WeightsError
 from busnet.images import Interpolation, Resize
-from busnet.model import Model, load
+from busnet.model import Model, load, load_temporary
 from busnet.model_info import CONVERTED, ModelInfo
 from busnet.networks import Network, Variant
 from busnet.state_dicts import HEAD, StateDict, check_arrays, recognise
@@ -89,7 +86,7 @@ def from_torch(
         weighted by class.
     out
         The ``.safetensors`` file to write. By default the file lives in a temporary
-        folder for as long as the model.
+        folder for as long as the model, and pickles of the model hold all of it.
     precision
         See :func:`busnet.load`.
 
@@ -124,16 +121,7 @@ def from_torch(
     if out is not None:
         write(Path(out))
         return load(out, precision=precision)
-    folder = tempfile.mkdtemp(prefix="busnet-")
-    try:
-        path = Path(folder, "converted.safetensors")
-        write(path)
-        model = load(path, precision=precision)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    weakref.finalize(model.session, shutil.rmtree, folder, ignore_errors=True)
-    return model
+    return load_temporary(write, precision=precision)
 
 
 def convert(

@@ -1,5 +1,8 @@
 """Conversion without PyTorch: safetensors files, and every fault that they may have."""
 
+import copy
+import gc
+import pickle
 import sys
 
 import numpy as np
@@ -327,3 +330,29 @@ def test_the_command_writes_safetensors_only(source, tmp_path):
     out = tmp_path / "mine.pth"
     done = call("convert", source, "--classes", "a,b,c", "--out", out, check=2)
     assert "ends in .safetensors" in done.stderr
+
+
+def test_a_model_without_a_file_is_pickled_whole(source):
+    model = busnet.from_torch(source, classes=CLASSES, image_size=64, precision="exact")
+    image = random_images((80, 100))
+    expected = model.classify(image).probabilities
+    data, former = pickle.dumps(model), model.path
+    del model
+    gc.collect()
+    assert not former.exists()
+    again = pickle.loads(data)
+    assert (again.precision, again.name) == ("exact", former.name)
+    assert again.classify(image).probabilities == expected
+    third, second = copy.copy(again), again.path
+    del again
+    gc.collect()
+    assert not second.exists()
+    assert third.path.exists()
+    assert third.classify(image).probabilities == expected
+
+
+def test_a_model_with_a_file_is_pickled_by_its_path(source, tmp_path):
+    out = tmp_path / "mine.safetensors"
+    data = pickle.dumps(busnet.from_torch(source, classes=CLASSES, out=out))
+    assert len(data) < 1000
+    assert pickle.loads(data).path == out
