@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -10,7 +11,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["atomic_write", "remove_partial_files"]
+from busnet.errors import OutputError
+
+__all__ = ["atomic_write", "check_target", "output_errors", "remove_partial_files"]
 
 #: Names of files under construction: short, whatever the name that they will have.
 _PARTIAL = re.compile(r"\.busnet-[0-9a-f]{16}(\..{1,20})?")
@@ -22,21 +25,73 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The file under construction lies beside ``path``, so that taking its place is one
     step. On an exception it is removed and what stood at ``path`` stays.
+
+    Raises
+    ------
+    OutputError
+        If no file can be written there; errors of the block pass as they are.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    check_target(target)
     suffix = target.suffix if len(target.suffix) <= 20 else ""
     part = target.with_name(f".busnet-{secrets.token_hex(8)}{suffix}")
-    handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    with output_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     mode = stat.S_IMODE(os.fstat(handle).st_mode)
     os.close(handle)
     try:
         yield part
-        part.chmod(mode)  # writers may have put a file of their own in its place
-        part.replace(target)
+        with output_errors(target):
+            part.chmod(mode)  # writers may have put a file of their own in its place
+            part.replace(target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Refuse a path at which no file can be written, before work is done for it.
+
+    Raises
+    ------
+    OutputError
+        If it is a folder, or its folder is a file or not writable.
+    """
+    target = Path(path)
+    with output_errors(target):
+        if target.is_dir():
+            raise _output_error(target, errno.EISDIR, "it is a folder")
+        parent = next(p for p in target.absolute().parents if p.exists())
+        is_folder = parent.is_dir()
+    if not is_folder:
+        raise _output_error(target, errno.ENOTDIR, f"{parent} is a file, not a folder")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise _output_error(target, errno.EACCES, f"the folder {parent} is read-only")
+
+
+@contextlib.contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Name the output that the system's errors in the block are about.
+
+    Raises
+    ------
+    OutputError
+        With the error's number, in the place of an OSError.
+    """
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise _output_error(path, error.errno, reason) from error
+
+
+def _output_error(path: Path, number: int | None, reason: str) -> OutputError:
+    error = OutputError(f"{path}: cannot be written: {reason}")
+    error.errno = number
+    return error
 
 
 def remove_partial_files(folder: str | os.PathLike[str]) -> None:

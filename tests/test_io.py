@@ -1,11 +1,13 @@
 """Outputs are written whole or not at all."""
 
+import errno
 import os
 import stat
 
 import pytest
 
-from busnet._io import atomic_write, remove_partial_files
+from busnet._io import atomic_write, check_target, remove_partial_files
+from busnet.errors import OutputError
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -63,3 +65,26 @@ def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path):
     with atomic_write(target) as part:
         part.write_text("whole")
     assert target.read_text() == "whole"
+
+
+def test_where_no_file_can_be_written_is_said_in_a_sentence(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.touch()
+    (tmp_path / "locked").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: path.name != "locked")
+    before = sorted(tmp_path.iterdir())
+    for target, reason, number in (
+        (tmp_path, "it is a folder", errno.EISDIR),
+        (file / "new" / "a.txt", f"{file} is a file, not a folder", errno.ENOTDIR),
+        (tmp_path / "locked" / "new" / "a.txt", "is read-only", errno.EACCES),
+        (tmp_path / ("x" * 300), "File name too long", errno.ENAMETOOLONG),
+    ):
+        with pytest.raises(OutputError, match=reason) as raised, atomic_write(target):
+            pytest.fail("the block is not entered")
+        assert str(raised.value).startswith(f"{target}: cannot be written: ")
+        assert raised.value.errno == number
+        with pytest.raises(OutputError, match=reason):
+            check_target(target)
+    assert sorted(tmp_path.iterdir()) == before
+    check_target(tmp_path / "new" / "a.txt")
+    assert sorted(tmp_path.iterdir()) == before

@@ -14,7 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from busnet._io import atomic_write, remove_partial_files
+from busnet._io import (
+    atomic_write,
+    check_target,
+    output_errors,
+    remove_partial_files,
+)
 from busnet.batch.documents import ERROR, KINDS, Document, files_of
 from busnet.batch.folders import OUTPUT_FOLDERS, RECORD
 from busnet.batch.gallery import write_gallery
@@ -111,11 +116,14 @@ def predict_into(
     Raises
     ------
     OutputError
-        If another run is writing there, or a file would be replaced that no run wrote.
+        If another run is writing there, a file would be replaced that no run wrote, or
+        the folder cannot be written to.
     OSError
-        If the folder cannot be written to.
+        If the disk fails.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    check_target(folder / RECORD)
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         remove_partial_files(folder)
         record = _Record.read(folder)

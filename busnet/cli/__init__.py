@@ -50,4 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BusnetError as error:
         fail(str(error))
     except (OSError, MemoryError) as error:
-        fail(f"{type(error).__name__}: {error}")
+        fail(_describe(error))
+
+
+def _describe(error: OSError | MemoryError) -> str:
+    """Return an error of the system in words, with the file that it is about."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return f"{type(error).__name__}: {error}"

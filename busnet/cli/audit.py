@@ -22,6 +22,7 @@ from busnet.cli.common import (
     GlobOption,
     PathsArgument,
     app,
+    check_output,
     fail,
     list_failures,
     say,
@@ -41,6 +42,7 @@ def audit(
         Path | None,
         typer.Option(
             "--groups",
+            callback=check_output,
             help="CSV table of images and groups to write, its paths relative to its "
             "own folder.",
         ),

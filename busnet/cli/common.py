@@ -11,8 +11,10 @@ from typing import Annotated, NoReturn
 import typer
 from rich.markup import escape
 
+from busnet._io import check_target
 from busnet.batch.text import printable
 from busnet.engine.threads import set_threads
+from busnet.errors import OutputError
 from busnet.experiments.progress import messages
 from busnet.lesions import Spacing
 from busnet.results import NOTICE
@@ -62,6 +64,16 @@ def parse_shares(text: str) -> dict[str, float]:
             raise typer.BadParameter(f"{part!r} is not CLASS=P, or is given twice")
         shares[name.strip()] = number
     return shares
+
+
+def check_output(path: Path | None) -> Path | None:
+    """Refuse an output at which no file can be written, before work is done for it."""
+    if path is not None:
+        try:
+            check_target(path)
+        except OutputError as error:
+            fail(str(error), USAGE)
+    return path
 
 
 PathsArgument = Annotated[
@@ -126,7 +138,10 @@ PrecisionOption = Annotated[
     ),
 ]
 DataOption = Annotated[Path, typer.Option(help="Folder or CSV table of the data set.")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="JSON file to write.")]
+JsonOption = Annotated[
+    Path | None,
+    typer.Option("--json", callback=check_output, help="JSON file to write."),
+]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, max=1024, help="Threads to use.")
 ]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from busnet.cli.common import USAGE, app, fail, parse_shares, say
+from busnet.cli.common import USAGE, app, check_output, fail, parse_shares, say
 from busnet.images import Resize
 from busnet.model_info import ModelInfo
 
@@ -70,7 +70,10 @@ def convert(
             "ImageFolder sorts them."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
+    out: Annotated[
+        Path,
+        typer.Option(callback=check_output, help="The .safetensors file to write."),
+    ],
     network: Annotated[
         str | None,
         typer.Option(help="Network that it must be; by default the arrays say."),

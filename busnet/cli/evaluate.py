@@ -17,6 +17,7 @@ from busnet.cli.common import (
     PriorOption,
     ThreadsOption,
     app,
+    check_output,
     use,
 )
 from busnet.cli.evaluation import (
@@ -46,15 +47,21 @@ if TYPE_CHECKING:
     from busnet.evaluation.evaluation import Evaluation
 
 ReportOption = Annotated[
-    Path | None, typer.Option("--report", help="HTML file to write.")
+    Path | None,
+    typer.Option("--report", callback=check_output, help="HTML file to write."),
 ]
 CasesOption = Annotated[
-    Path | None, typer.Option("--csv", help="CSV file of all cases to write.")
+    Path | None,
+    typer.Option(
+        "--csv", callback=check_output, help="CSV file of all cases to write."
+    ),
 ]
 FiguresOption = Annotated[
     Path | None,
     typer.Option(
-        "--figures", help="CSV file of all figures, overall and by stratum, to write."
+        "--figures",
+        callback=check_output,
+        help="CSV file of all figures, overall and by stratum, to write.",
     ),
 ]
 

@@ -18,6 +18,7 @@ from busnet.cli.common import (
     PathsArgument,
     ThreadsOption,
     app,
+    check_output,
     fail,
     list_failures,
     say,
@@ -39,7 +40,10 @@ Reader = Callable[[], Picture]
 @app.command()
 def quantize(
     images: PathsArgument,
-    out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
+    out: Annotated[
+        Path,
+        typer.Option(callback=check_output, help="The .safetensors file to write."),
+    ],
     model: OneModelOption = DEFAULT,
     protocol: Annotated[
         str | None,

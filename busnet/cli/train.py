@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from busnet.cli.common import ThreadsOption, app, use
+from busnet.cli.common import ThreadsOption, app, check_output, use
 from busnet.errors import requires_extra
 from busnet.experiments import train as experiment
 
@@ -25,7 +25,10 @@ NetworkOption = Annotated[
     str, typer.Option("--network", help="Row of the table to train.")
 ]
 OutOption = Annotated[
-    Path | None, typer.Option(help="Weights file to write; by default in --work.")
+    Path | None,
+    typer.Option(
+        callback=check_output, help="Weights file to write; by default in --work."
+    ),
 ]
 ProtocolOption = Annotated[
     str | None,

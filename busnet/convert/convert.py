@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from busnet import weights
-from busnet._io import atomic_write
+from busnet._io import atomic_write, check_target
 from busnet.convert.sources import Source, load_source
 from busnet.errors import WeightsError
 from busnet.images import Interpolation, Resize
@@ -99,6 +99,8 @@ def from_torch(
         extra, mis-shaped or not finite, the classes are not as many as the outputs, the
         class shares are not of the classes, positive and 1 in sum, or the module
         computes something else than its arrays say.
+    OutputError
+        If ``out`` cannot be written.
     MissingExtraError
         If PyTorch is needed and not installed.
     """
@@ -200,9 +202,12 @@ def _check_out(out: Path, source: Source) -> None:
     ------
     WeightsError
         If the name does not end in ``.safetensors``, or is the source's.
+    OutputError
+        If no file can be written there.
     """
     if out.suffix != ".safetensors":
         raise WeightsError(f"{out}: a model's file ends in .safetensors")
+    check_target(out)
     if (
         isinstance(source, str | os.PathLike)
         and out.exists()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from busnet._io import atomic_write
+from busnet._io import atomic_write, output_errors
 from busnet.data import Case, Fold
 from busnet.errors import DataError, OutputError
 
@@ -85,14 +85,12 @@ class Folder:
         self.path = path
         document = json.loads(json.dumps(settings))
         self._check(document)
-        try:
+        with output_errors(path):
             for name in ("models", "evaluations"):
                 (path / name).mkdir(parents=True, exist_ok=True)
             # The settings are last: without them the folder holds no comparison.
             write(path / "folds.csv", _folds_csv(cases))
             write(path / SETTINGS, json.dumps(document, indent=1) + "\n")
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {error}") from None
 
     def _check(self, settings: Mapping[str, object]) -> None:
         file = self.path / SETTINGS

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from busnet._io import check_target
 from busnet.data import DataLike, Fold, read_data
 from busnet.engine.threads import get_threads
 from busnet.errors import ModelError, UnknownNetworkError, requires_extra
@@ -117,6 +118,8 @@ def train(
     DataError, LeakError
         If the data, the protocol, the fold, the device or the checkpoint cannot be
         used, or a group would be divided.
+    OutputError
+        If ``out`` cannot be written.
     """
     with requires_extra("train"):
         import torch
@@ -140,6 +143,9 @@ def train(
     if isinstance(recipe, str) and recipe != "standard":
         tag += f"-{recipe}"
     target = Path(out) if out is not None else Path(work) / f"{tag}.safetensors"
+    checkpoint = Path(work) / f"{tag}.ckpt"
+    for path in (target, checkpoint):
+        check_target(path)
     reporter = Reporter(progress)
     job = training.Job(
         row,
@@ -154,7 +160,7 @@ def train(
         info = training.run(
             job,
             target,
-            checkpoint=Path(work) / f"{tag}.ckpt",
+            checkpoint=checkpoint,
             report=report,
             log=reporter.log,
             warn=reporter.warn,

@@ -240,3 +240,18 @@ def test_a_training_without_a_fold_saw_all_of_own_data(own, tmp_path):
     path = train_own(own, tmp_path / "work")
     refuses("--data", own, "--model", path)
     refuses("--data", own, "--model", path, "--fold", "0")
+
+
+def test_a_training_is_not_begun_where_its_files_cannot_be_written(
+    phantom_data, tmp_path
+):
+    file = tmp_path / "file"
+    file.touch()
+    command = ("train", "--data", phantom_data, "--network", "resnet18")
+    for options in (
+        ("--work", file / "runs"),
+        ("--work", file / "runs", "--out", tmp_path / "w.safetensors"),
+    ):
+        done = call(*command, *options, check=1)
+        assert f"{file} is a file, not a folder" in done.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == [file]
