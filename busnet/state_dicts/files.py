@@ -157,7 +157,7 @@ def _load(name: str) -> object:
         import torch
     try:
         with (
-            torch.serialization.safe_globals(_HARMLESS),
+            torch.serialization.safe_globals([*_HARMLESS]),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")  # what cannot be read is an error below
