@@ -20,6 +20,7 @@ from busnet.data import (
     screen,
 )
 from busnet.errors import DataError, ModelError, requires_extra
+from busnet.experiments.finished import check_finished
 from busnet.experiments.folder import Folder, Task, digest
 from busnet.experiments.models import (
     check_models,
@@ -161,9 +162,7 @@ def baselines(
     reference = _choose_reference([*names, *own_models], reference)
     # What cannot be compared or trained is found before anything is written.
     check_models(own_models, classes)
-    if start is not None:
-        for row in rows.values():
-            open_start(start, row)
+    origins = {name: open_start(start, row).provenance for name, row in rows.items()}
     listing = read_data(data)
     for finding in (*listing.findings, *screen(listing.cases)):
         if finding.severity == "warning":
@@ -172,11 +171,8 @@ def baselines(
     parts = _parts(cases, name)
     by_source = get_protocol(name).leaves_out_source
     cases.sort(key=lambda c: parts.index(c.source if by_source else c.fold))
-    folder = Folder(
-        Path(out),
-        _settings(cases, name, parts, chosen, start, (heads, pooling, channels)),
-        cases,
-    )
+    settings = _settings(cases, name, parts, chosen, start, (heads, pooling, channels))
+    folder = Folder(Path(out), settings, cases)
     work = Work(
         tuple(cases),
         name,
@@ -186,6 +182,8 @@ def baselines(
         device,
         bootstrap,
         allow_leak,
+        origins,
+        {name: str(settings[name]) for name in ("data", "division into folds")},
     )
     tasks = {
         _row_name(network, seed, seeds): [
@@ -195,9 +193,11 @@ def baselines(
         for network in rows
         for seed in seeds
     }
+    all_tasks = [task for row in tasks.values() for task in row]
     with locked(folder.path / ".lock"):
+        check_finished(all_tasks, work)
         own = evaluate_models(folder, work, own_models, classes, reporter)
-        _train_all([t for row in tasks.values() for t in row], work, reporter, jobs)
+        _train_all(all_tasks, work, reporter, jobs)
         table = [_pool(name, row, work) for name, row in tasks.items()] + own
         result = compare_all(
             table,

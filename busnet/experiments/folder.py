@@ -15,7 +15,7 @@ from busnet._io import atomic_write, output_errors
 from busnet.data import Case, Fold
 from busnet.errors import DataError, OutputError
 
-__all__ = ["Folder", "Task", "digest"]
+__all__ = ["Folder", "Task", "digest", "shorten"]
 
 SETTINGS = "settings.json"
 
@@ -111,8 +111,8 @@ class Folder:
             if before.get(name) != value:
                 raise DataError(
                     f"{self.path}: the folder holds a comparison with another {name} "
-                    f"({_short(before.get(name))}, not {_short(value)}); give the same "
-                    f"options again, or name another folder"
+                    f"({shorten(before.get(name))}, not {shorten(value)}); give the "
+                    f"same options again, or name another folder"
                 )
 
     def task(self, row: str, network: str, fold: Fold, seed: int) -> Task:
@@ -171,7 +171,8 @@ def _folds_csv(cases: Sequence[Case]) -> str:
     return text.getvalue()
 
 
-def _short(value: object) -> str:
+def shorten(value: object) -> str:
+    """Return a value as a message shows it."""
     if isinstance(value, Mapping):
         value = {k: v for k, v in value.items() if not isinstance(v, Mapping)}
     text = json.dumps(value)

@@ -53,6 +53,11 @@ class Work:
         Bootstrap draws of each evaluation.
     allow_leak
         Whether leaks are marked instead of refused.
+    origins
+        By the name of a network what its weights file says of the start.
+    digests
+        What weights files say of the data and of its folds, see
+        :func:`busnet.experiments.folder.digest`.
     """
 
     cases: tuple[Case, ...]
@@ -63,6 +68,8 @@ class Work:
     device: str
     bootstrap: int
     allow_leak: bool
+    origins: dict[str, object]
+    digests: dict[str, str]
 
 
 def run_task(
@@ -84,6 +91,8 @@ def run_task(
     # A worker whose parent was killed may still be at its last step.
     with locked(task.weights.with_suffix(".lock"), blocking=True):
         if not task.weights.exists():
+            # That of other weights, which were deleted.
+            task.evaluation.unlink(missing_ok=True)
             training.run(
                 training.Job(
                     work.networks[task.network],
@@ -93,6 +102,7 @@ def run_task(
                     task.fold,
                     work.start,
                     work.device,
+                    work.digests,
                 ),
                 task.weights,
                 checkpoint=task.checkpoint,

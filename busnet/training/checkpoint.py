@@ -14,6 +14,9 @@ from busnet.errors import DataError
 
 __all__ = ["load", "save"]
 
+#: What can be done about a file that is no checkpoint.
+REMEDY = "delete it, and the training starts again"
+
 
 def save(path: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     """Write a checkpoint, whole or not at all."""
@@ -39,9 +42,13 @@ def load(
         saved = state["identity"]
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
-        raise DataError(f"{path}: the checkpoint cannot be read: {reason}") from None
+        raise DataError(
+            f"{path}: the checkpoint cannot be read: {reason}; {REMEDY}"
+        ) from None
     except (KeyError, TypeError, IndexError):
-        raise DataError(f"{path}: the file is no checkpoint of a training") from None
+        raise DataError(
+            f"{path}: the file is no checkpoint of a training; {REMEDY}"
+        ) from None
     different = [name for name in identity if saved.get(name) != identity[name]]
     if different:
         raise DataError(

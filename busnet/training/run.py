@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from busnet.data import (
@@ -47,6 +47,8 @@ class Job:
         Where the weights start, see :func:`busnet.training.start.open_start`.
     device
         Name of the PyTorch device that computes, or ``"auto"``.
+    digests
+        Hashes of the data by name, which the weights file states.
     """
 
     network: Network
@@ -56,6 +58,7 @@ class Job:
     fold: Fold = None
     start: str | os.PathLike[str] | None = None
     device: str = "cpu"
+    digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def run(
@@ -123,6 +126,7 @@ def run(
             "protocol": name,
             "fold": job.fold if job.fold is not None else protocol.only_fold,
             "sources": protocol.trained_sources(protocol.use(cases), job.fold),
+            **({"digests": dict(job.digests)} if job.digests else {}),
         },
         eight_bit=eight_bit,
     )

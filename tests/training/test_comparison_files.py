@@ -1,0 +1,181 @@
+"""Files in the folder of a comparison: foreign, damaged, or left by a failure."""
+
+import csv
+import dataclasses
+import json
+import shutil
+
+import pytest
+from PIL import Image
+from random_weights import save_random
+
+import busnet
+from busnet.data import CLASSES, get_protocol, read_data, split
+from busnet.data.phantom import phantom
+from busnet.errors import BusnetError, DataError
+from busnet.experiments.baselines import divide
+from busnet.experiments.folder import digest
+from busnet.experiments.train import choose_recipe
+from busnet.networks import get_network
+
+ROW = get_network("resnet18", channels=1)
+OPTIONS = {
+    "networks": ["resnet18"], "folds": 2, "epochs": 1, "image_size": 64,
+    "bootstrap": 10, "speed": False, "progress": False,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Draw 18 images of three classes, each a group of its own."""
+    root = tmp_path_factory.mktemp("drawn")
+    rows = [("image", "label", "mask")]
+    for number in range(18):
+        label = CLASSES[number % 3]
+        image, mask = phantom(64, 72, seed=number)
+        Image.fromarray(image).save(root / f"{number}.png")
+        Image.fromarray(mask & (label != "normal")).save(root / f"{number}_m.png")
+        rows.append((f"{number}.png", label, f"{number}_m.png"))
+    with (root / "table.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return root / "table.csv"
+
+
+def weights_path(out, fold):
+    return out / "models" / f"resnet18-fold{fold}-seed0.safetensors"
+
+
+def evaluation_path(out, fold):
+    return out / "evaluations" / f"resnet18-fold{fold}-seed0.json"
+
+
+def save_fold(table, path, fold, row=ROW, **changes):
+    """Write a weights file that says of itself what that of a trained fold does."""
+    cases, protocol = divide(read_data(table), 2, None)
+    parts = split(cases, protocol, fold)
+    provenance = {
+        "protocol": protocol,
+        "fold": fold,
+        "sources": get_protocol(protocol).trained_sources(cases, fold),
+        "train_images": len(parts.train),
+        "validation_images": len(parts.validation),
+        "test_images": len(parts.test),
+        "start": "random",
+        "recipe": choose_recipe("standard", epochs=1, image_size=64).as_dict(),
+        "digests": {
+            "data": digest(cases),
+            "division into folds": digest(cases, folds=True),
+        },
+    }
+    return save_random(path, row, seed=fold, provenance={**provenance, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(table, tmp_path_factory):
+    """Return a comparison whose trainings were finished elsewhere."""
+    out = tmp_path_factory.mktemp("comparison") / "out"
+    for fold in (0, 1):
+        save_fold(table, weights_path(out, fold), fold)
+    busnet.baselines(table, out, **OPTIONS)
+    return out
+
+
+@pytest.fixture
+def out(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "out")
+
+
+def recipe(**changes):
+    chosen = choose_recipe("standard", epochs=1, image_size=64)
+    return dataclasses.replace(chosen, **changes).as_dict()
+
+
+def test_files_of_the_same_trainings_are_used(table, out, finished):
+    before = {p: p.stat().st_mtime_ns for p in out.glob("*/*.*")}
+    result = busnet.baselines(table, out, **OPTIONS)
+    assert len(result.evaluations["resnet18"].scores) == 18
+    for path, time_ns in before.items():
+        if path.parent.name in ("models", "evaluations"):
+            assert path.stat().st_mtime_ns == time_ns
+
+
+@pytest.mark.parametrize(
+    ("fold", "changes", "fact"),
+    [
+        (1, {}, "its fold is 1, not 0"),
+        (
+            0,
+            {"row": get_network("resnet34", channels=1)},
+            r'its network.name is "resnet34", not "resnet18"',
+        ),
+        (
+            0,
+            {"row": get_network("resnet18", channels=1, pooling="lesion")},
+            r'its network.pooling is "lesion", not "mean"',
+        ),
+        (0, {"protocol": "busi-group5"}, r'protocol is "busi-group5", not "custom"'),
+        (0, {"recipe": recipe(seed=3)}, "its seed is 3, not 0"),
+        (
+            0,
+            {"recipe": recipe(learning_rate=0.5)},
+            "its recipe.learning_rate is 0.5, not 0.0002",
+        ),
+        (0, {"start": {"data": "x"}}, r'its start is {"data": "x"}, not "random"'),
+        (0, {"train_images": 5}, "its train_images is 5, not"),
+        (0, {"digests": {"data": "0f"}}, r'its digests.data is "0f", not "'),
+        (0, {"protocol": None, "recipe": None}, r'its protocol is null, not "custom"'),
+    ],
+)
+def test_foreign_files_are_refused(table, out, fold, changes, fact):
+    path = weights_path(out, 0)
+    save_fold(table, path, fold, **changes)
+    foreign = path.read_bytes()
+    with pytest.raises(DataError, match=fact) as raised:
+        busnet.baselines(table, out, **OPTIONS)
+    assert str(raised.value).startswith(f"{path}: the file is not of this comparison")
+    assert str(raised.value).endswith("delete it, and the fold is trained again")
+    assert path.read_bytes() == foreign
+
+
+def test_evaluations_of_other_weights_are_refused(table, out):
+    path = evaluation_path(out, 0)
+    shutil.copy(evaluation_path(out, 1), path)
+    with pytest.raises(DataError, match="its fold is 1, not 0; delete it, and the f"):
+        busnet.baselines(table, out, **OPTIONS)
+    document = json.loads(evaluation_path(out, 1).read_text())
+    document["fold"] = 0
+    path.write_text(json.dumps(document))
+    with pytest.raises(DataError, match=r"its provenance.fold is 1, not 0"):
+        busnet.baselines(table, out, **OPTIONS)
+    path.unlink()
+    busnet.baselines(table, out, **OPTIONS)
+    assert json.loads(path.read_text())["provenance"]["fold"] == 0
+
+
+def test_damaged_files_are_named_with_the_remedy(table, out):
+    evaluation, weights = evaluation_path(out, 0), weights_path(out, 0)
+    evaluation.write_bytes(evaluation.read_bytes()[:500])
+    with pytest.raises(
+        DataError, match=r"fold0-seed0.json: .*; delete it, and the fold is evaluated"
+    ):
+        busnet.baselines(table, out, **OPTIONS)
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(
+        DataError, match=r"fold0-seed0.safetensors: not a whole .*; delete it, and the"
+    ) as raised:
+        busnet.baselines(table, out, **OPTIONS)
+    assert str(raised.value).count(str(weights)) == 1
+    checkpoint = weights.with_suffix(".ckpt")
+    checkpoint.write_bytes(b"torn")
+    weights.unlink()
+    with pytest.raises(
+        DataError, match=r"fold0-seed0.ckpt: .*; delete it, and the training starts"
+    ):
+        busnet.baselines(table, out, **OPTIONS)
+    checkpoint.unlink()
+    busnet.baselines(table, out, **OPTIONS)
+    provenance = busnet.load(weights).info.provenance
+    assert provenance["digests"] == json.loads(
+        json.dumps(busnet.load(weights_path(out, 1)).info.provenance["digests"])
+    )
+    assert json.loads(evaluation.read_text())["provenance"] == provenance
