@@ -194,7 +194,7 @@ def baselines(
         for seed in seeds
     }
     all_tasks = [task for row in tasks.values() for task in row]
-    with locked(folder.path / ".lock"):
+    with locked(folder.path / ".lock"), folder.discarded_if_unused():
         check_finished(all_tasks, work)
         own = evaluate_models(folder, work, own_models, classes, reporter)
         _train_all(all_tasks, work, reporter, jobs)

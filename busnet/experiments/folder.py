@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from busnet._io import atomic_write, output_errors
 from busnet.data import Case, Fold
 from busnet.errors import DataError, OutputError
 
-__all__ = ["Folder", "Task", "digest", "shorten"]
+__all__ = ["CONVERTED", "Folder", "Task", "digest", "shorten"]
 
 SETTINGS = "settings.json"
+
+#: What ends the names of models that were converted for the comparison.
+CONVERTED = "-converted"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +89,8 @@ class Folder:
         self.path = path
         document = json.loads(json.dumps(settings))
         self._check(document)
+        self._is_new = not (path / SETTINGS).exists()
+        self._before = set(_contents(path)) if path.exists() else set()
         with output_errors(path):
             for name in ("models", "evaluations"):
                 (path / name).mkdir(parents=True, exist_ok=True)
@@ -115,6 +121,29 @@ class Folder:
                     f"same options again, or name another folder"
                 )
 
+    @contextlib.contextmanager
+    def discarded_if_unused(self) -> Iterator[None]:
+        """Remove a new comparison if the block fails before anything is finished.
+
+        Then other settings can be given for the same folder. What was in it before
+        stays.
+        """
+        try:
+            yield
+        except BaseException:
+            if self._is_new and not any(map(_is_result, self._added())):
+                with contextlib.suppress(OSError):
+                    for path in self._added():
+                        if path.is_dir():
+                            path.rmdir()
+                        else:
+                            path.unlink()
+            raise
+
+    def _added(self) -> list[Path]:
+        """Return what was not in the folder before, the deepest first."""
+        return sorted(set(_contents(self.path)) - self._before, reverse=True)
+
     def task(self, row: str, network: str, fold: Fold, seed: int) -> Task:
         """Return a training of a row."""
         part = f"fold{fold}" if isinstance(fold, int) else f"without-{fold}"
@@ -128,6 +157,20 @@ class Folder:
             checkpoint=self.path / "models" / f"{name}.ckpt",
             evaluation=self.path / "evaluations" / f"{name}.json",
         )
+
+
+def _contents(folder: Path) -> list[Path]:
+    return [folder, *folder.rglob("*")]
+
+
+def _is_result(path: Path) -> bool:
+    """Tell whether a file in a comparison's folder took work: a training, say."""
+    if path.parent.name == "models":
+        is_converted = path.stem.endswith(CONVERTED)
+        return path.suffix == ".ckpt" or (
+            path.suffix == ".safetensors" and not is_converted
+        )
+    return path.parent.name == "evaluations" and path.suffix == ".json"
 
 
 def write(path: Path, text: str) -> None:

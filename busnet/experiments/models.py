@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from busnet.data import CLASSES, get_protocol
 from busnet.errors import DataError, MissingWeightsError, ModelError
-from busnet.experiments.folder import Folder, file_name, write
+from busnet.experiments.folder import CONVERTED, Folder, file_name, write
 from busnet.experiments.progress import Reporter
 from busnet.model import load
 from busnet.models import find_model
@@ -168,6 +168,6 @@ def _locate(
         return find_model(model)
     from busnet.convert import convert
 
-    target = folder.path / "models" / f"{file_name(name)}-converted.safetensors"
+    target = folder.path / "models" / f"{file_name(name)}{CONVERTED}.safetensors"
     convert(model, target, classes=classes)
     return target

@@ -179,3 +179,33 @@ def test_damaged_files_are_named_with_the_remedy(table, out):
         json.dumps(busnet.load(weights_path(out, 1)).info.provenance["digests"])
     )
     assert json.loads(evaluation.read_text())["provenance"] == provenance
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_comparison_that_fails_early_leaves_nothing(table, tmp_path, exists):
+    out = tmp_path / "out"
+    if exists:
+        out.mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for options in (
+        {"device": "none", "image_size": 96},
+        {"networks": [], "models": [tmp_path / "own.safetensors"], "folds": 3},
+    ):
+        if options.get("models"):
+            save_fold(table, tmp_path / "own.safetensors", 0)
+            before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(BusnetError):
+            busnet.baselines(table, out, **{**OPTIONS, **options})
+        assert sorted(tmp_path.rglob("*")) == before
+    own = save_random(tmp_path / "mine.safetensors", ROW)
+    options = {**OPTIONS, "networks": [], "models": [own]}
+    result = busnet.baselines(table, out, **options)
+    assert list(result.evaluations) == ["mine"]
+
+
+def test_what_is_finished_stays_when_the_rest_fails(table, tmp_path):
+    out, own = tmp_path / "out", save_random(tmp_path / "mine.safetensors", ROW)
+    with pytest.raises(BusnetError, match="none"):
+        busnet.baselines(table, out, **{**OPTIONS, "models": [own], "device": "none"})
+    assert len(list(out.glob("evaluations/model-mine-*.json"))) == 1
+    assert (out / "settings.json").exists()
