@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -228,13 +229,13 @@ def compare_all(
 def _times(
     rows: Sequence[Row], cases: Sequence[Case], cpu: str, threads: int, out: Path
 ) -> dict[str, dict[str, Timing]]:
-    """Return the times of the rows; measured again where machine or rows differ."""
+    """Return the times of the rows; measured again where machine or weights differ."""
     file = out / "speed.json"
     models = {row.name: row.weights for row in rows}
     key = {
         "cpu": cpu,
         "threads": threads,
-        "rows": {n: str(p) for n, p in models.items()},
+        "rows": {n: _sha256(p) for n, p in models.items()},
     }
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
@@ -255,6 +256,10 @@ def _times(
     }
     write(file, json.dumps(document, indent=1) + "\n")
     return times
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _describe(cases: Sequence[Case], protocol: str) -> str:

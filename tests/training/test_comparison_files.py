@@ -209,3 +209,22 @@ def test_what_is_finished_stays_when_the_rest_fails(table, tmp_path):
         busnet.baselines(table, out, **{**OPTIONS, "models": [own], "device": "none"})
     assert len(list(out.glob("evaluations/model-mine-*.json"))) == 1
     assert (out / "settings.json").exists()
+
+
+def test_a_model_that_was_written_anew_is_timed_anew(table, tmp_path, monkeypatch):
+    from busnet.experiments import result
+    from busnet.experiments.speed import Timing
+
+    own, timed = tmp_path / "mine.safetensors", []
+
+    def measure_speed(models, cases):
+        timed.append(list(models))
+        return {name: {"f32": Timing(len(timed), len(timed))} for name in models}
+
+    monkeypatch.setattr(result, "measure_speed", measure_speed)
+    options = {**OPTIONS, "networks": [], "models": [own], "speed": True}
+    for seed, count in ((0, 1), (0, 1), (1, 2)):
+        save_random(own, ROW, seed=seed)
+        compared = busnet.baselines(table, tmp_path / "out", **options)
+        assert len(timed) == count
+        assert compared.speed["mine"]["f32"] == Timing(count, count)
