@@ -27,7 +27,12 @@ from busnet.cli.train import (
 from busnet.experiments import baselines as experiment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from busnet.experiments.result import Baselines
+
+#: Figures that a table has room for.
+COLUMNS = 5
 
 
 def split_names(text: str) -> list[str]:
@@ -140,11 +145,29 @@ def baselines(
 def _print_result(result: Baselines) -> None:
     for name, leak in result.leaks.items():
         print_leak(f"{name}: {leak}")
+    for name, notes in result.notes.items():
+        print_leak("", [f"{name}: {note}" for note in notes])
     console = Console()
-    table = Table("network", *result.figures, title=escape(result.description))
-    for name, evaluation in result.evaluations.items():
-        cells = [str(evaluation.figures.get(figure, "")) for figure in result.figures]
-        table.add_row(escape(name), *map(escape, cells))
-    console.print(table)
+    title: str | None = escape(result.description)
+    for figures in divide_figures(result.figures):
+        table = Table("network", *figures, title=title)
+        for name, evaluation in result.evaluations.items():
+            cells = [str(evaluation.figures.get(figure, "")) for figure in figures]
+            table.add_row(escape(name), *map(escape, cells))
+        console.print(table)
+        title = None
+    if result.class_note:
+        console.print(result.class_note, soft_wrap=True)
     for sentence in result.paired.sentences:
         console.print(escape(sentence.replace("`", "")), soft_wrap=True)
+
+
+def divide_figures(names: Sequence[str]) -> list[list[str]]:
+    """Return the figures of each table, so that it fits a terminal.
+
+    Those among lesions are a table of their own where there are others.
+    """
+    if len(names) <= COLUMNS:
+        return [[*names]]
+    among = [name for name in names if name.endswith(" among lesions")]
+    return [[name for name in names if name not in among], among]

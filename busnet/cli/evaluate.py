@@ -167,8 +167,10 @@ def _print_evaluation(evaluation: Evaluation) -> None:
 
 
 def _print_comparison(comparison: Comparison) -> None:
-    unknown = "unknown whether one of the models was trained on these images"
-    print_leak(comparison.leak, [unknown] if comparison.leaky is None else [])
+    notes = [*comparison.notes]
+    if comparison.leaky is None:
+        notes.append("unknown whether one of the models was trained on these images")
+    print_leak(comparison.leak, notes)
     print_figures(comparison.title, comparison.differences)
 
 

@@ -56,7 +56,7 @@ BootstrapOption = Annotated[
 ]
 
 #: Figures of strata that are printed; the files hold all of them.
-STRATUM_FIGURES = ("accuracy", "AUC among lesions", "Dice")
+STRATUM_FIGURES = ("accuracy", "accuracy among lesions", "AUC among lesions", "Dice")
 
 
 def choose_fold(

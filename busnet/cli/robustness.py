@@ -63,6 +63,7 @@ def robustness(
     """
     name, part = choose_fold(protocol, fold, leave_out)
     with requires_extra("evaluate"):
+        from busnet.evaluation.classes import class_notes
         from busnet.evaluation.leakage import is_leaky
         from busnet.evaluation.perturbations import PERTURBATIONS
         from busnet.evaluation.priors import complete_prior, format_prior, prior_notes
@@ -92,10 +93,13 @@ def robustness(
         loaded, cases, plain, prior=prior, bootstrap=bootstrap
     )
     rows = list(track(measured, len(PERTURBATIONS), "perturbing"))
-    print_leak(
-        selection.leak,
-        [*map(str, listing.findings), *selection.notes, *prior_notes(plain, prior)],
-    )
+    notes = [
+        *map(str, listing.findings),
+        *selection.notes,
+        *class_notes(plain),
+        *prior_notes(plain, prior),
+    ]
+    print_leak(selection.leak, notes)
     _print_rows(rows, format_prior(prior))
     print_notice()
     if json_file is not None:
@@ -107,6 +111,7 @@ def robustness(
             "prior": prior,
             "leaky": is_leaky(selection.leak, loaded.info.provenance),
             "leak": selection.leak,
+            "notes": notes,
             "images": len(cases),
             "rows": [_row_document(row) for row in rows],
         }

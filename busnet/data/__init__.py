@@ -4,7 +4,15 @@ from busnet.data.brest import read_brest
 from busnet.data.busbra import read_busbra
 from busnet.data.busi import read_busi
 from busnet.data.busuclm import read_busuclm
-from busnet.data.cases import BENIGN_INDEX, CLASSES, MALIGNANT_INDEX, NORMAL_INDEX, Case
+from busnet.data.cases import (
+    BENIGN_INDEX,
+    CLASSES,
+    LESION_CLASSES,
+    MALIGNANT_INDEX,
+    NORMAL_INDEX,
+    Case,
+    order_classes,
+)
 from busnet.data.checking import CheckReport, SourceCounts, check
 from busnet.data.custom import read_custom
 from busnet.data.findings import Finding, Listing
@@ -31,6 +39,7 @@ from busnet.data.splits import Split, split
 __all__ = [
     "BENIGN_INDEX",
     "CLASSES",
+    "LESION_CLASSES",
     "MALIGNANT_INDEX",
     "NORMAL_INDEX",
     "PROTOCOLS",
@@ -51,6 +60,7 @@ __all__ = [
     "get_protocol",
     "list_sources",
     "make_folds",
+    "order_classes",
     "parse_sources",
     "read_brest",
     "read_busbra",

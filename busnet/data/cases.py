@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,45 @@ import numpy.typing as npt
 from busnet.errors import DataError
 from busnet.images import Picture, read_image, read_mask
 
-__all__ = ["BENIGN_INDEX", "CLASSES", "MALIGNANT_INDEX", "NORMAL_INDEX", "Case"]
+__all__ = [
+    "BENIGN_INDEX",
+    "CLASSES",
+    "LESION_CLASSES",
+    "MALIGNANT_INDEX",
+    "NORMAL_INDEX",
+    "Case",
+    "order_classes",
+]
 
 #: The classes in the order that busnet's own models use.
 CLASSES = ("normal", "benign", "malignant")
 NORMAL_INDEX, BENIGN_INDEX, MALIGNANT_INDEX = range(3)
+
+#: The classes of lesions, which are all that some models know.
+LESION_CLASSES = CLASSES[1:]
+
+
+def order_classes(names: Iterable[str]) -> tuple[str, ...]:
+    """Return a model's classes in the order of :data:`CLASSES`.
+
+    Parameters
+    ----------
+    names
+        Those of :data:`CLASSES` or of :data:`LESION_CLASSES`, in any order.
+
+    Raises
+    ------
+    DataError
+        If they are others.
+    """
+    listed = list(names)
+    for classes in (CLASSES, LESION_CLASSES):
+        if sorted(listed) == sorted(classes):
+            return classes
+    raise DataError(
+        f"the model's classes are {', '.join(listed)}, not {', '.join(CLASSES)}, nor "
+        f"{' and '.join(LESION_CLASSES)} alone"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,15 +6,17 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from busnet.errors import DataError
+from busnet.evaluation.classes import match_classes, pool_scores, same_prior
 from busnet.evaluation.evaluation import Evaluation
 from busnet.evaluation.html import render_figures
 from busnet.evaluation.intervals import Interval, compare, intervals
 from busnet.evaluation.leakage import is_leaky
-from busnet.evaluation.scores import Scores
+from busnet.evaluation.metrics import AMONG_LESIONS
 from busnet.evaluation.strata import compute_strata
 
 __all__ = [
     "Comparison",
+    "add_lesion_figures",
     "average_sources",
     "compare_evaluations",
     "pool_folds",
@@ -40,6 +42,8 @@ class Comparison:
         Class shares that the probabilities of both were re-weighed for, or None.
     leaky
         Whether the figures of either are too good to be true; None if that is unknown.
+    notes
+        What else must be known of the differences.
     """
 
     first: str
@@ -48,6 +52,7 @@ class Comparison:
     differences: Mapping[str, Interval]
     prior: Mapping[str, float] | None = None
     leaky: bool | None = False
+    notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -60,6 +65,7 @@ class Comparison:
             self.title,
             self.differences,
             leak=self.leak,
+            notes=self.notes,
             text="Paired differences on the same images, with 95 % intervals by "
             "bootstrap over groups; bold where the interval excludes zero.",
             mark_clear=True,
@@ -71,6 +77,9 @@ def compare_evaluations(
 ) -> Comparison:
     """Compare two evaluations, paired: the second minus the first.
 
+    Where only one of the models classifies normal images, its probabilities are
+    renormalised over benign and malignant, and class figures are among lesions.
+
     Raises
     ------
     DataError
@@ -79,20 +88,16 @@ def compare_evaluations(
     """
     if first.macro != second.macro:
         raise DataError("one of the two evaluations is a macro average, the other not")
-    _check_priors((first, second))
+    ours, theirs, notes = match_classes(first, second)
+    _check_priors((first, second), among_lesions=ours.knows_lesions_alone)
     return Comparison(
         first.title,
         second.title,
         first.leak or second.leak,
-        compare(
-            first.scores,
-            second.scores,
-            macro=first.macro,
-            count=bootstrap,
-            seed=seed,
-        ),
+        compare(ours, theirs, macro=first.macro, count=bootstrap, seed=seed),
         first.prior,
         _is_leaky(first, second),
+        notes,
     )
 
 
@@ -116,8 +121,8 @@ def pool_hospitals(
     ------
     DataError
         If there are fewer than two, one is by another protocol, they are of different
-        networks, two are of the same source, or their probabilities were re-weighed
-        for different class shares.
+        networks or of different classes, two are of the same source, or their
+        probabilities were re-weighed for different class shares.
     """
     if len(evaluations) < 2:
         raise DataError("a macro average needs two evaluations or more")
@@ -135,7 +140,7 @@ def pool_hospitals(
         if sources.count(source) > 1:
             raise DataError(f"two evaluations are of {source}")
     _check_priors(evaluations)
-    scores = Scores(case for evaluation in evaluations for case in evaluation.scores)
+    scores, notes = pool_scores(evaluations)
     return Evaluation(
         model=", ".join(evaluation.model for evaluation in evaluations),
         network=networks[0],
@@ -147,7 +152,7 @@ def pool_hospitals(
         figures=intervals(scores, macro=True, count=bootstrap, seed=seed),
         strata=compute_strata(scores, count=bootstrap, seed=seed),
         failures=tuple(f for e in evaluations for f in e.failures),
-        notes=tuple(dict.fromkeys(note for e in evaluations for note in e.notes)),
+        notes=notes,
         prior=evaluations[0].prior,
         macro=True,
     )
@@ -165,10 +170,13 @@ def _join_provenances(
     }
 
 
-def _check_priors(evaluations: Sequence[Evaluation]) -> None:
+def _check_priors(
+    evaluations: Sequence[Evaluation], *, among_lesions: bool = False
+) -> None:
     """Refuse evaluations whose probabilities mean different things."""
+    first = evaluations[0].prior
     for evaluation in evaluations[1:]:
-        if evaluation.prior != evaluations[0].prior:
+        if not same_prior(first, evaluation.prior, among_lesions=among_lesions):
             texts = [e.prior_text or "none" for e in (evaluations[0], evaluation)]
             raise DataError(
                 f"the evaluations have different priors, {texts[0]} and {texts[1]}: "
@@ -187,8 +195,8 @@ def pool_folds(
     Raises
     ------
     DataError
-        If there are none, they are of several protocols or networks, or two are of the
-        same fold.
+        If there are none, they are of several protocols, networks or kinds of classes,
+        or two are of the same fold.
     """
     if not evaluations:
         raise DataError("there are no evaluations to pool")
@@ -201,7 +209,7 @@ def pool_folds(
     for fold in folds:
         if fold is None or folds.count(fold) > 1:
             raise DataError(f"two evaluations are of the same fold, {fold}")
-    scores = Scores(case for evaluation in evaluations for case in evaluation.scores)
+    scores, notes = pool_scores(evaluations)
     return Evaluation(
         model=", ".join(evaluation.model for evaluation in evaluations),
         network=first.network,
@@ -212,9 +220,27 @@ def pool_folds(
         scores=scores,
         figures=intervals(scores, count=bootstrap, seed=seed),
         failures=tuple(f for e in evaluations for f in e.failures),
-        notes=tuple(dict.fromkeys(note for e in evaluations for note in e.notes)),
+        notes=notes,
         prior=first.prior,
     )
+
+
+def add_lesion_figures(
+    evaluation: Evaluation, *, bootstrap: int = 1000, seed: int = 0
+) -> Evaluation:
+    """Return an evaluation that also has the class figures among lesions.
+
+    They are of its probabilities renormalised over benign and malignant, and compare it
+    with a model that knows these alone.
+    """
+    among = intervals(
+        evaluation.scores.among_lesions(),
+        macro=evaluation.macro,
+        count=bootstrap,
+        seed=seed,
+    )
+    added = {n: figure for n, figure in among.items() if n.endswith(AMONG_LESIONS)}
+    return dataclasses.replace(evaluation, figures={**evaluation.figures, **added})
 
 
 def average_sources(

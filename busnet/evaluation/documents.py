@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 
-from busnet.data import CLASSES, PROTOCOLS, get_protocol
+from busnet.data import PROTOCOLS, get_protocol
 from busnet.errors import DataError
 from busnet.evaluation.comparison import Comparison
 from busnet.evaluation.evaluation import Evaluation
@@ -61,7 +61,7 @@ def evaluation_to_json(evaluation: Evaluation) -> str:
         "counts": evaluation.counts,
     }
     if evaluation.scores.classifies:
-        head["classes"] = list(CLASSES)
+        head["classes"] = list(evaluation.scores.classes)
         head["confusion"] = confusion(evaluation.scores).tolist()
     blocks = {
         "figures": _block(_round(evaluation.figures)),
@@ -82,6 +82,7 @@ def comparison_to_json(comparison: Comparison) -> str:
         "prior": None if comparison.prior is None else dict(comparison.prior),
         "leaky": comparison.leaky,
         "leak": comparison.leak,
+        "notes": list(comparison.notes),
     }
     return _document(head, {"differences": _block(_round(comparison.differences))})
 
@@ -94,7 +95,11 @@ def cases_to_csv(evaluation: Evaluation) -> str:
         left_out.append("uncertainty")
     for name in left_out:
         fields.remove(name)
-    shares = [f"p_{name}" for name in CLASSES if evaluation.scores[0].probabilities]
+    shares = [
+        f"p_{name}"
+        for name in evaluation.scores.classes
+        if evaluation.scores[0].probabilities
+    ]
     attributes = sorted(
         {name for case in evaluation.scores for name in case.attributes}
     )

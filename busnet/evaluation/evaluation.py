@@ -10,6 +10,7 @@ from busnet._io import atomic_write
 from busnet.data import Case, DataLike, Fold, read_data
 from busnet.data.findings import plural
 from busnet.errors import DataError, requires_extra
+from busnet.evaluation.classes import check_scored, class_notes
 from busnet.evaluation.html import render_figures
 from busnet.evaluation.intervals import intervals
 from busnet.evaluation.priors import complete_prior, prior_notes
@@ -100,7 +101,8 @@ def evaluate(
         A model or an ensemble, or what :func:`busnet.load` takes.
     data
         What :func:`busnet.data.read_data` takes: folder or table of a data set, several
-        of them, cases, or a data frame.
+        of them, cases, or a data frame. Normal images are left out of the class figures
+        of a model that classifies benign and malignant alone.
     protocol
         How the data is used, a name of :data:`busnet.data.PROTOCOLS`; by default it
         follows from the data and the model.
@@ -125,7 +127,8 @@ def evaluate(
     Raises
     ------
     DataError
-        If the data, the protocol or the fold cannot be used, or no case can be read.
+        If the data, the protocol or the fold cannot be used, no case can be read, or
+        the model's classes are neither those of busnet nor benign and malignant.
     LeakError
         If the model was trained on some of the cases and that is not allowed.
     ModelError
@@ -154,6 +157,7 @@ def evaluate(
             f"{failures[0].message}"
         )
     scores = Scores(listed)
+    check_scored(scores)
     return Evaluation(
         model=name or loaded.name,
         network=loaded.info.network_name,
@@ -168,6 +172,7 @@ def evaluate(
         notes=(
             *(str(finding) for finding in listing.findings),
             *selection.notes,
+            *class_notes(scores),
             *_mask_notes(selection.cases, scores),
             *prior_notes(scores, prior),
         ),

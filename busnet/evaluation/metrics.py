@@ -10,11 +10,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from busnet.data import BENIGN_INDEX, CLASSES, MALIGNANT_INDEX, NORMAL_INDEX
+from busnet.data import CLASSES, LESION_CLASSES, NORMAL_INDEX
 from busnet.evaluation.ranking import Ranking, ratio
-from busnet.evaluation.scores import Scores
+from busnet.evaluation.scores import Scores, classes_of
 
 __all__ = [
+    "AMONG_LESIONS",
     "BINS",
     "SIZES",
     "calibration_bins",
@@ -31,6 +32,9 @@ Weights = FloatArray
 
 #: A value for each draw, by name of the figure.
 Figures = dict[str, FloatArray]
+
+#: How the names end of class figures that are of benign and malignant images alone.
+AMONG_LESIONS = " among lesions"
 
 #: Bins of equal width of the expected calibration error.
 BINS = 15
@@ -51,8 +55,8 @@ def compute_figures(scores: Scores, weights: Weights | None = None) -> Figures:
     Parameters
     ----------
     scores
-        Of N cases. Those without a class count for the mask alone, those without a mask
-        for the class alone.
+        Of N cases. Those without a class that the model knows count for the mask alone,
+        those without a mask for the class alone.
     weights
         How often each case counts in each draw, (draws, N); by default one draw in
         which each counts once.
@@ -67,26 +71,34 @@ def compute_figures(scores: Scores, weights: Weights | None = None) -> Figures:
         )
     if scores.segments:
         figures |= mask_metrics(scores, weights)
-    if scores.classifies and scores.segments:
+    if scores.classifies and scores.segments and not scores.knows_lesions_alone:
         agrees = (scores.guesses == NORMAL_INDEX) != (scores.column("predicted") > 0)
         figures["class and mask agree"] = _mean(agrees.astype(np.float64), weights)
     return figures
 
 
 def confusion(scores: Scores) -> npt.NDArray[np.intp]:
-    """Count cases by true class (rows) and predicted class (columns), (3, 3)."""
+    """Count cases by true class (rows) and predicted class (columns).
+
+    (3, 3), or (2, 2) where the model knows lesions alone.
+    """
     known = scores.labels >= 0
     counts = _confusion(
-        scores.labels[known], scores.guesses[known], np.ones((1, known.sum()))
+        scores.labels[known],
+        scores.guesses[known],
+        np.ones((1, known.sum())),
+        len(scores.classes),
     )
     return np.asarray(counts[0], np.intp)
 
 
 def _confusion(
-    labels: npt.NDArray[np.intp], guesses: npt.NDArray[np.intp], weights: Weights
+    labels: npt.NDArray[np.intp],
+    guesses: npt.NDArray[np.intp],
+    weights: Weights,
+    number: int,
 ) -> FloatArray:
-    """Return (draws, true classes, predicted classes)."""
-    number = len(CLASSES)
+    """Return (draws, true classes, predicted classes), of a number of classes."""
     cells = np.eye(number**2)[labels * number + guesses]
     return np.asarray(weights @ cells).reshape(-1, number, number)
 
@@ -101,7 +113,7 @@ def class_metrics(
     labels
         Index of the true class, (N,).
     probabilities
-        (N, classes).
+        (N, classes), of three classes or of benign and malignant alone.
     weights
         How often each case counts in each draw, (draws, N).
 
@@ -116,9 +128,13 @@ def class_metrics(
         ("AUC among lesions") and of lesions against normal by 1 - P(normal); Brier
         score (sum over classes, 0..2), negative log-likelihood in nats, expected
         calibration error (:data:`BINS` bins of the top probability).
+
+        Of two classes all names end in :data:`AMONG_LESIONS`, and what is about normal
+        images is left out.
     """
+    classes = classes_of(probabilities.shape[1])
     guesses = probabilities.argmax(1)
-    counts = _confusion(labels, guesses, weights)
+    counts = _confusion(labels, guesses, weights, len(classes))
     correct = np.diagonal(counts, axis1=1, axis2=2)
     support, predicted = counts.sum(2), counts.sum(1)
     recall = ratio(correct, support)
@@ -131,26 +147,32 @@ def class_metrics(
         "macro F1": _mean_of_known(f1),
     }
     for i in np.unique(labels):
-        figures[f"{CLASSES[i]} precision"] = precision[:, i]
-        figures[f"{CLASSES[i]} recall"] = recall[:, i]
-        figures[f"{CLASSES[i]} F1"] = f1[:, i]
-    lesions = support.sum(1) - support[:, NORMAL_INDEX]
-    called_normal = predicted[:, NORMAL_INDEX] - correct[:, NORMAL_INDEX]
-    figures["lesions called normal"] = ratio(called_normal, lesions)
-    return (
-        figures
-        | _rank_metrics(labels, probabilities, weights)
-        | _probability_metrics(labels, probabilities, weights)
-    )
+        figures[f"{classes[i]} precision"] = precision[:, i]
+        figures[f"{classes[i]} recall"] = recall[:, i]
+        figures[f"{classes[i]} F1"] = f1[:, i]
+    if classes == CLASSES:
+        lesions = support.sum(1) - support[:, NORMAL_INDEX]
+        called_normal = predicted[:, NORMAL_INDEX] - correct[:, NORMAL_INDEX]
+        figures["lesions called normal"] = ratio(called_normal, lesions)
+    figures |= _rank_metrics(labels, probabilities, weights)
+    figures |= _probability_metrics(labels, probabilities, weights)
+    if classes == CLASSES:
+        return figures
+    return {
+        name.removesuffix(AMONG_LESIONS) + AMONG_LESIONS: values
+        for name, values in figures.items()
+    }
 
 
 def _rank_metrics(
     labels: npt.NDArray[np.intp], probabilities: FloatArray, weights: Weights
 ) -> Figures:
-    malignancy = probabilities[:, MALIGNANT_INDEX]
-    ranking = Ranking.of(labels == MALIGNANT_INDEX, malignancy, weights)
-    lesion = labels != NORMAL_INDEX
-    given_lesion = malignancy + probabilities[:, BENIGN_INDEX]
+    classes = classes_of(probabilities.shape[1])
+    benign, malignant = map(classes.index, LESION_CLASSES)
+    malignancy = probabilities[:, malignant]
+    ranking = Ranking.of(labels == malignant, malignancy, weights)
+    lesion = (labels == benign) | (labels == malignant)
+    given_lesion = malignancy + probabilities[:, benign]
     # Where neither has any probability the two classes are equally likely.
     relative = np.divide(
         malignancy,
@@ -159,15 +181,18 @@ def _rank_metrics(
         where=given_lesion > 0,
     )
     among = Ranking.of(
-        labels[lesion] == MALIGNANT_INDEX, relative[lesion], weights[:, lesion]
+        labels[lesion] == malignant, relative[lesion], weights[:, lesion]
     )
-    against_normal = Ranking.of(lesion, 1 - probabilities[:, NORMAL_INDEX], weights)
     figures = {
         "malignant AUC": ranking.auc(),
         "malignant AUPRC": ranking.average_precision(),
-        "AUC among lesions": among.auc(),
-        "lesion AUC": against_normal.auc(),
+        "AUC" + AMONG_LESIONS: among.auc(),
     }
+    if classes == CLASSES:
+        against_normal = Ranking.of(lesion, 1 - probabilities[:, NORMAL_INDEX], weights)
+        figures["lesion AUC"] = against_normal.auc()
+    else:
+        del figures["malignant AUC"]  # which is the AUC among lesions
     for point in POINTS:
         name = f"sensitivity at specificity {point:.2f}"
         figures[name] = ranking.sensitivity_at(point)
@@ -180,7 +205,7 @@ def _rank_metrics(
 def _probability_metrics(
     labels: npt.NDArray[np.intp], probabilities: FloatArray, weights: Weights
 ) -> Figures:
-    truth = np.eye(len(CLASSES))[labels]
+    truth = np.eye(probabilities.shape[1])[labels]
     brier = ((probabilities - truth) ** 2).sum(1)
     of_truth = np.clip((probabilities * truth).sum(1), 1e-15, 1)
     shares, accuracy, confidence = calibration_bins(labels, probabilities, weights)
@@ -256,8 +281,9 @@ def mask_metrics(scores: Scores, weights: Weights) -> Figures:
         "lesions detected": mean((iou >= DETECTION_IOU).astype(np.float64), lesion),
         "normals with a false lesion": mean(predicted.astype(np.float64), empty),
     }
-    for i in (BENIGN_INDEX, MALIGNANT_INDEX):
-        figures[f"Dice {CLASSES[i]}"] = mean(dice, lesion & (scores.labels == i))
+    for name in LESION_CLASSES:
+        of_class = scores.labels == scores.classes.index(name)
+        figures[f"Dice {name}"] = mean(dice, lesion & of_class)
     for name, (low, high) in SIZES.items():
         figures[f"Dice {name}"] = mean(dice, lesion & (area >= low) & (area < high))
     return figures

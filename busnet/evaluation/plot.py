@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from busnet.data import BENIGN_INDEX, CLASSES, MALIGNANT_INDEX
+from busnet.data import LESION_CLASSES
 from busnet.errors import requires_extra
+from busnet.results import MALIGNANT
 
 with requires_extra("evaluate"):
     from sklearn import metrics as sk
@@ -54,8 +55,8 @@ def confusion_matrix(scores: Scores, axes: Axes) -> Axes:
             va="center",
             color="white" if shares[row, column] > 0.5 else "black",
         )
-    axes.set_xticks(range(len(CLASSES)), CLASSES)
-    axes.set_yticks(range(len(CLASSES)), CLASSES)
+    axes.set_xticks(range(len(scores.classes)), scores.classes)
+    axes.set_yticks(range(len(scores.classes)), scores.classes)
     axes.set(xlabel="predicted", ylabel="true", title="Confusion matrix")
     return axes
 
@@ -65,8 +66,14 @@ def _malignant(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
     """Return which cases are malignant and P(malignant), of those with a class."""
     known = scores.labels >= 0
-    truth = scores.labels[known] == MALIGNANT_INDEX
-    return truth, scores.probabilities[known, MALIGNANT_INDEX]
+    malignant = scores.classes.index(MALIGNANT)
+    truth = scores.labels[known] == malignant
+    return truth, scores.probabilities[known, malignant]
+
+
+def _contrast(scores: Scores) -> str:
+    """Return what malignant images are told from."""
+    return "malignant among lesions" if scores.knows_lesions_alone else "malignant"
 
 
 def roc(scores: Scores, axes: Axes) -> Axes:
@@ -80,7 +87,7 @@ def roc(scores: Scores, axes: Axes) -> Axes:
     axes.set(
         xlabel="1 - specificity",
         ylabel="sensitivity",
-        title="ROC, malignant",
+        title=f"ROC, {_contrast(scores)}",
         aspect="equal",
     )
     return axes
@@ -98,7 +105,7 @@ def precision_recall(scores: Scores, axes: Axes) -> Axes:
     axes.set(
         xlabel="recall",
         ylabel="precision",
-        title="Precision and recall, malignant",
+        title=f"Precision and recall, {_contrast(scores)}",
         xlim=(0, 1.02),
         ylim=(0, 1.02),
     )
@@ -131,10 +138,11 @@ def dice_by_size(scores: Scores, axes: Axes) -> Axes:
     """Draw each lesion's Dice over its share of the image, and the groups' means."""
     area, dice = scores.column("area"), scores.column("dice")
     lesion = (scores.column("lesion") > 0) & ~np.isnan(dice)
-    for index, colour in ((-1, GREY), (BENIGN_INDEX, BLUE), (MALIGNANT_INDEX, ORANGE)):
+    indices = (-1, *map(scores.classes.index, LESION_CLASSES))
+    for index, colour in zip(indices, (GREY, BLUE, ORANGE), strict=True):
         chosen = lesion & (scores.labels == index)
         if chosen.any():
-            label = "class not known" if index < 0 else CLASSES[index]
+            label = "class not known" if index < 0 else scores.classes[index]
             axes.scatter(
                 100 * area[chosen], dice[chosen], s=12, color=colour, label=label
             )

@@ -88,6 +88,12 @@ class Record:
         return tuple(dict.fromkeys(case.source for case in self.scores if case.source))
 
     @property
+    def not_classified(self) -> int:
+        """Number of normal images of a model that classifies lesions alone."""
+        alone = self.scores.knows_lesions_alone
+        return sum(alone and case.label == "normal" for case in self.scores)
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many cases there are, and how many of them count for what."""
         labels = collections.Counter(case.label for case in self.scores)
@@ -102,5 +108,6 @@ class Record:
             "scored by mask": int(by_mask.sum()),
             "scored by class alone": int((by_class & ~by_mask).sum()),
             "scored by mask alone": int((by_mask & ~by_class).sum()),
+            "not of the model's classes": self.not_classified,
             "could not be read": len(self.failures),
         }

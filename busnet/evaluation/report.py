@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from busnet.data import CLASSES, Case, get_protocol
+from busnet.data import Case, get_protocol
 from busnet.evaluation import plot
 from busnet.evaluation.html import environment
 from busnet.evaluation.record import Record
-from busnet.evaluation.scores import CaseScore, Scores
+from busnet.evaluation.scores import CaseScore, Scores, classes_of
 from busnet.evaluation.strata import MIN_GROUPS, Stratum
 from busnet.inference.predictor import Predictor
 from busnet.results import NOTICE
@@ -29,11 +29,14 @@ WORST = 10
 #: Figures that the tables of strata show, as far as any stratum has them.
 COLUMNS = (
     "accuracy",
+    "accuracy among lesions",
     "malignant AUC",
     "AUC among lesions",
     "malignant recall",
+    "malignant recall among lesions",
     "lesions called normal",
     "calibration error",
+    "calibration error among lesions",
     "Dice",
     "lesions detected",
     "normals with a false lesion",
@@ -99,11 +102,12 @@ def worst_cases(evaluation: Record, count: int = WORST) -> list[int]:
     A case goes well as far as its true class is probable and its mask agrees: the mean
     of both, or of one if the other is missing. Cases with neither are left out.
     """
+    classes = evaluation.scores.classes
 
     def quality(case: CaseScore) -> float | None:
         parts = []
-        if case.probabilities and case.label is not None:
-            parts.append(case.probabilities[CLASSES.index(case.label)])
+        if case.probabilities and case.label in classes:
+            parts.append(case.probabilities[classes.index(case.label)])
         if case.dice is not None:
             parts.append(case.dice)
         return sum(parts) / len(parts) if parts else None
@@ -149,7 +153,8 @@ def _worst_case(score: CaseScore, model: Predictor, case: Case) -> WorstCase:
     truth = case.read_mask() if segments and score.dice is not None else None
     facts = [f"true {score.label or 'class not known'}"]
     if score.probabilities:
-        shares = zip(CLASSES, score.probabilities, strict=True)
+        classes = classes_of(len(score.probabilities))
+        shares = zip(classes, score.probabilities, strict=True)
         facts.append(", ".join(f"{name} {p:.2f}" for name, p in shares))
     if score.dice is not None:
         facts.append(f"Dice {score.dice:.2f}")

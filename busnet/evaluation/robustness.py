@@ -17,6 +17,7 @@ __all__ = ["FIGURES", "Robustness", "measure_robustness"]
 #: Figures whose changes are reported.
 FIGURES = (
     "accuracy",
+    "accuracy among lesions",
     "malignant AUC",
     "AUC among lesions",
     "Dice",

@@ -10,10 +10,19 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from busnet.data import CLASSES
+from busnet.data import CLASSES, LESION_CLASSES
 from busnet.errors import DataError
 
-__all__ = ["CaseScore", "Scores"]
+__all__ = ["CaseScore", "Scores", "classes_of"]
+
+
+def classes_of(count: int) -> tuple[str, ...]:
+    """Return the classes that so many probabilities are of.
+
+    Three are of :data:`busnet.data.CLASSES`, two of
+    :data:`busnet.data.LESION_CLASSES`.
+    """
+    return LESION_CLASSES if count == len(LESION_CLASSES) else CLASSES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +36,9 @@ class CaseScore:
     label
         True class, or None if it is not known: the mask alone is scored then.
     probabilities
-        One for each of :data:`busnet.data.CLASSES`; empty if the model does not
-        classify.
+        One for each of :data:`busnet.data.CLASSES`, or of
+        :data:`busnet.data.LESION_CLASSES` if the model knows no others; empty if it
+        does not classify.
     lesion
         Whether the true mask holds any pixel; None without one: the class alone is
         scored then.
@@ -69,7 +79,7 @@ class CaseScore:
     @property
     def guess(self) -> str:
         """The most probable class."""
-        return CLASSES[int(np.argmax(self.probabilities))]
+        return classes_of(len(self.probabilities))[int(np.argmax(self.probabilities))]
 
     @property
     def full_name(self) -> str:
@@ -92,7 +102,7 @@ class CaseScore:
             raise DataError(f"a case's scores are not as expected: {error}") from None
         if case.label is not None and case.label not in CLASSES:
             raise DataError(f"{case.name}: unknown label {case.label!r}")
-        if len(case.probabilities) not in (0, len(CLASSES)):
+        if len(case.probabilities) not in (0, len(LESION_CLASSES), len(CLASSES)):
             raise DataError(f"{case.name}: {len(case.probabilities)} probabilities")
         return case
 
@@ -103,7 +113,8 @@ class Scores(Sequence[CaseScore]):
     Raises
     ------
     DataError
-        If there are no cases, or some have class probabilities and others none.
+        If there are no cases, some have class probabilities and others none, or they
+        have those of different classes.
     """
 
     def __init__(self, cases: Iterable[CaseScore]) -> None:
@@ -111,8 +122,14 @@ class Scores(Sequence[CaseScore]):
         self._columns: dict[str, npt.NDArray[np.float64]] = {}
         if not self._cases:
             raise DataError("there are no cases to evaluate")
-        if len({len(case.probabilities) for case in self._cases}) > 1:
+        counts = {len(case.probabilities) for case in self._cases}
+        if len(counts) > 1 and 0 in counts:
             raise DataError("some cases have class probabilities and others none")
+        if len(counts) > 1:
+            raise DataError(
+                f"some cases have probabilities of {', '.join(CLASSES)}, others of "
+                f"{' and '.join(LESION_CLASSES)} alone"
+            )
 
     def __len__(self) -> int:
         return len(self._cases)
@@ -129,6 +146,16 @@ class Scores(Sequence[CaseScore]):
     def __iter__(self) -> Iterator[CaseScore]:
         return iter(self._cases)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the probabilities and the labels."""
+        return classes_of(len(self._cases[0].probabilities))
+
+    @property
+    def knows_lesions_alone(self) -> bool:
+        """Whether the model has no class for normal images."""
+        return self.classes == LESION_CLASSES
+
     @functools.cached_property
     def classifies(self) -> bool:
         """Whether there are class probabilities, and a true class to any of them."""
@@ -141,8 +168,13 @@ class Scores(Sequence[CaseScore]):
 
     @functools.cached_property
     def labels(self) -> npt.NDArray[np.intp]:
-        """Index of the true class, (N,); -1 where it is not known."""
-        indices: dict[str | None, int] = {name: i for i, name in enumerate(CLASSES)}
+        """Index of the true class, (N,).
+
+        It is -1 where the class is not known, and for normal images of a model that
+        knows lesions alone. Such a case counts in no figure of the classes.
+        """
+        names = self.classes
+        indices: dict[str | None, int] = {name: i for i, name in enumerate(names)}
         return np.array([indices.get(case.label, -1) for case in self._cases], np.intp)
 
     @functools.cached_property
@@ -174,11 +206,30 @@ class Scores(Sequence[CaseScore]):
             )
         return self._columns[name]
 
+    def among_lesions(self) -> Scores:
+        """Return the same cases with probabilities of benign and malignant alone.
+
+        Each is divided by the sum of both; where that is 0, both are equally likely.
+        """
+        if self.knows_lesions_alone or not self._cases[0].probabilities:
+            return self
+        return Scores(
+            dataclasses.replace(case, probabilities=_renormalise(case.probabilities))
+            for case in self._cases
+        )
+
     def by_source(self) -> Iterator[tuple[Scores, npt.NDArray[np.intp]]]:
         """Yield each source's scores with their indices."""
         for number in range(int(self.sources.max()) + 1):
             chosen = np.flatnonzero(self.sources == number)
             yield Scores(self._cases[i] for i in chosen), chosen
+
+
+def _renormalise(probabilities: Sequence[float]) -> tuple[float, ...]:
+    """Return probabilities of all classes as those of the lesions' classes."""
+    chosen = probabilities[-len(LESION_CLASSES) :]
+    total = sum(chosen)
+    return tuple(p / total if total > 0 else 1 / len(chosen) for p in chosen)
 
 
 def _numbers(keys: Iterable[str | tuple[str, str]]) -> npt.NDArray[np.intp]:

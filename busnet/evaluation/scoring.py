@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from busnet.data import CLASSES, Case
+from busnet.data import Case, order_classes
 from busnet.data.masks import mask_fault
 from busnet.errors import BusnetError, DataError
 from busnet.evaluation.overlap import compare_masks
@@ -61,7 +61,7 @@ def score_cases(
     Parameters
     ----------
     model
-        Any model whose classes are busnet's.
+        Any model whose classes are busnet's, or benign and malignant alone.
     cases
         Cases; those without a mask are scored by their class only, those without a
         class by their mask only.
@@ -84,11 +84,7 @@ def score_cases(
         If a case cannot be read and nothing takes the failure.
     """
     options = Options(prior=complete_prior(model.info, prior))
-    if set(model.info.classes) != set(CLASSES):
-        raise DataError(
-            f"the model's classes are {', '.join(model.info.classes)}, "
-            f"not {', '.join(CLASSES)}"
-        )
+    classes = order_classes(model.info.classes)
     waiting: collections.deque[tuple[Case, Mask | None]] = collections.deque()
 
     def pictures() -> Iterator[Picture]:
@@ -108,7 +104,7 @@ def score_cases(
             yield picture
 
     for result in model.stream(pictures(), _kind(model), options):
-        yield _score(*waiting.popleft(), result)
+        yield _score(*waiting.popleft(), result, classes)
 
 
 def _kind(model: Predictor) -> type[Classification] | type[Segmentation]:
@@ -140,7 +136,10 @@ def _failure(case: Case, error: Exception) -> CaseFailure:
 
 
 def _score(
-    case: Case, truth: Mask | None, result: Classification | Segmentation
+    case: Case,
+    truth: Mask | None,
+    result: Classification | Segmentation,
+    classes: Sequence[str],
 ) -> CaseScore:
     score = CaseScore(
         name=case.name,
@@ -151,7 +150,7 @@ def _score(
         attributes=dict(case.attributes),
     )
     if isinstance(result, Classification):
-        shares = tuple(float(result.probabilities[name]) for name in CLASSES)
+        shares = tuple(float(result.probabilities[name]) for name in classes)
         score = dataclasses.replace(
             score, probabilities=shares, uncertainty=result.uncertainty
         )

@@ -23,6 +23,9 @@ def compare(
 ) -> Comparison:
     """Compare two evaluations of the same cases, paired, as ``busnet compare`` does.
 
+    Where one of the models classifies benign and malignant alone, class figures are
+    among lesions, and the notes say what that means for the other.
+
     Parameters
     ----------
     first, second

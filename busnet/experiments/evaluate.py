@@ -34,6 +34,9 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model on labelled images, as ``busnet evaluate`` does.
 
+    Class figures of a model that classifies benign and malignant alone are among
+    lesions: normal images are left out of them, and the notes say how many.
+
     Parameters
     ----------
     model
@@ -76,7 +79,8 @@ def evaluate(
     WeightsError, ModelError
         If the model cannot be loaded.
     DataError
-        If the data, the protocol or the fold cannot be used, or no case can be read.
+        If the data, the protocol or the fold cannot be used, no case can be read, or
+        the model's classes are neither those of busnet nor benign and malignant.
     LeakError
         If the model was trained on some of the cases and that is not allowed.
     """

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from busnet.data import CLASSES, get_protocol
+from busnet.data import get_protocol, order_classes
 from busnet.errors import DataError, MissingWeightsError, ModelError
 from busnet.experiments.folder import CONVERTED, Folder, file_name, write
 from busnet.experiments.progress import Reporter
@@ -39,7 +39,15 @@ def make_row(
     from busnet.experiments.result import Row
 
     info = read_info(weights)
-    return Row(name, evaluation, info.network, info.image_size, weights, trained)
+    return Row(
+        name,
+        evaluation,
+        info.network,
+        info.image_size,
+        weights,
+        trained,
+        len(info.classes),
+    )
 
 
 def evaluate_models(
@@ -129,7 +137,8 @@ def check_models(models: Mapping[str, ModelPath], classes: Sequence[str]) -> Non
     MissingWeightsError
         If there is no such model or file.
     ModelError
-        If classes are not those of the data, or a file of PyTorch's is without them.
+        If classes are neither those of the data nor benign and malignant, or a file of
+        PyTorch's is without them.
     WeightsError
         If a file of busnet's cannot be read.
     """
@@ -143,11 +152,10 @@ def check_models(models: Mapping[str, ModelPath], classes: Sequence[str]) -> Non
                 f"class; name them in their order, as in --classes "
                 f"benign,malignant,normal"
             )
-        if set(names) != set(CLASSES):
-            raise ModelError(
-                f"{os.fspath(model)}: the model's classes are {', '.join(names)}, not "
-                f"{', '.join(CLASSES)}"
-            )
+        try:
+            order_classes(names)
+        except DataError as error:
+            raise ModelError(f"{os.fspath(model)}: {error}") from None
         if _is_pytorchs(model) and not Path(model).is_file():
             raise MissingWeightsError(f"{os.fspath(model)}: no such file")
 

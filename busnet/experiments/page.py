@@ -44,6 +44,7 @@ def render_markdown(result: Baselines) -> str:
         result.description,
         "Intervals are 95 %, by bootstrap over groups.",
         result.recipe,
+        *([result.class_note] if result.class_note else []),
         "",
         NOTICE,
         "",
@@ -67,6 +68,7 @@ def render_json(result: Baselines) -> str:
         "busnet": __version__,
         "description": result.description,
         "recipe": result.recipe,
+        "class note": result.class_note,
         "reference": result.paired.reference,
         "cpu": result.cpu,
         "threads": result.threads,
@@ -75,6 +77,7 @@ def render_json(result: Baselines) -> str:
             {
                 "first": pair.reference,
                 "second": name,
+                "notes": list(comparison.notes),
                 "figures": _figures(comparison.differences),
             }
             for pair in result.pairs

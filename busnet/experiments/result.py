@@ -9,17 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from busnet.data import CLASSES, Case, get_protocol
+from busnet.data import CLASSES, LESION_CLASSES, Case, get_protocol
 from busnet.data.findings import plural
 from busnet.engine.threads import get_threads
+from busnet.evaluation.comparison import add_lesion_figures
 from busnet.evaluation.evaluation import Evaluation
 from busnet.experiments.folder import write
 from busnet.experiments.speed import Timing, cpu_name, measure_speed
 from busnet.experiments.tables import (
-    FIGURES,
     PairedTable,
     compare_rows,
     seed_deviations,
+    table_figures,
 )
 from busnet.experiments.templating import render
 from busnet.networks import Counter, Network, build
@@ -46,6 +47,8 @@ class Row:
         Weights file of its first fold, or of the model.
     trained
         Whether the comparison trained it.
+    classes
+        Number of its classes.
     """
 
     name: str
@@ -54,12 +57,13 @@ class Row:
     image_size: int
     weights: Path
     trained: bool = True
+    classes: int = len(CLASSES)
 
     @property
     def counter(self) -> Counter:
         """Counts of the network's parameters and multiplications."""
         counter = Counter(self.image_size, self.image_size)
-        build(self.network, counter, classes=len(CLASSES))
+        build(self.network, counter, classes=self.classes)
         return counter
 
 
@@ -106,14 +110,30 @@ class Baselines:
     @property
     def figures(self) -> list[str]:
         """Names of the figures of the table, as far as any row has them."""
+        evaluations = self.evaluations.values()
         return [
             name
-            for name in FIGURES
+            for name in table_figures(e.figures for e in evaluations)
             if any(
-                name in e.figures and e.figures[name].is_defined
-                for e in self.evaluations.values()
+                name in e.figures and e.figures[name].is_defined for e in evaluations
             )
         ]
+
+    @property
+    def class_note(self) -> str:
+        """A sentence on the figures among lesions, "" where there are none."""
+        all_scores = [e.scores for e in self.evaluations.values()]
+        of_models = {scores.classes for scores in all_scores if scores.classifies}
+        if LESION_CLASSES not in of_models:
+            return ""
+        text = "Figures among lesions are of benign and malignant images alone."
+        if len(of_models) > 1:
+            text += (
+                " For them, probabilities of models that also classify normal images "
+                "are renormalised over benign and malignant; models of these two "
+                "classes have no other class figures."
+            )
+        return text
 
     @property
     def leaks(self) -> dict[str, str]:
@@ -196,6 +216,14 @@ def compare_all(
     out: Path,
 ) -> Baselines:
     """Compare rows with each other, and time them."""
+    if any(row.evaluation.scores.knows_lesions_alone for row in rows):
+        rows = [
+            dataclasses.replace(
+                row,
+                evaluation=add_lesion_figures(row.evaluation, bootstrap=bootstrap),
+            )
+            for row in rows
+        ]
     evaluations = {row.name: row.evaluation for row in rows}
     names = list(evaluations)
     pairs = tuple(

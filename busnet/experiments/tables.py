@@ -13,6 +13,7 @@ from busnet.evaluation.intervals import Interval
 
 __all__ = [
     "FIGURES",
+    "LESION_FIGURES",
     "PairedTable",
     "compare_rows",
     "comparison_table",
@@ -22,14 +23,29 @@ __all__ = [
     "section",
     "seed_deviations",
     "spread_table",
+    "table_figures",
 ]
 
 #: Figures of a table, as far as an evaluation has them.
 FIGURES = ("accuracy", "macro F1", "malignant AUC", "calibration error", "Dice")
 
+#: The same of a model that knows benign and malignant alone.
+LESION_FIGURES = (
+    "accuracy among lesions",
+    "macro F1 among lesions",
+    "AUC among lesions",
+    "calibration error among lesions",
+    "Dice",
+)
+
 #: Figures of which less is better.
 LESS_IS_BETTER = frozenset(
-    ("calibration error", "lesions called normal", "normals with a false lesion")
+    (
+        "calibration error",
+        "calibration error among lesions",
+        "lesions called normal",
+        "normals with a false lesion",
+    )
 )
 
 
@@ -56,6 +72,17 @@ class PairedTable:
             for name, comparison in self.differences.items()
             if (phrase := describe(comparison.differences))
         ]
+
+
+def table_figures(rows: Iterable[Mapping[str, Interval]]) -> list[str]:
+    """Return the names of the figures of a table, by the figures of its rows.
+
+    Where any row's class figures are among lesions, those of the others are, too.
+    """
+    if not any(LESION_FIGURES[0] in figures for figures in rows):
+        return [*FIGURES]
+    names = [name for name in FIGURES if name not in LESION_FIGURES]
+    return [*names, *LESION_FIGURES]
 
 
 def compare_rows(
@@ -85,12 +112,15 @@ def compare_rows(
 
 
 def describe(
-    differences: Mapping[str, Interval], names: Sequence[str] = FIGURES
+    differences: Mapping[str, Interval], names: Sequence[str] | None = None
 ) -> str:
     """Say which of some figures are better, worse, or not clearly different.
 
-    A figure differs clearly where the interval of its difference excludes zero.
+    A figure differs clearly where the interval of its difference excludes zero. By
+    default they are those of a table.
     """
+    if names is None:
+        names = table_figures([differences])
     kinds: dict[str, list[str]] = {"better": [], "worse": [], "alike": []}
     for name in names:
         interval = differences.get(name)

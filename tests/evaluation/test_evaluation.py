@@ -107,6 +107,7 @@ def test_counts_tell_what_was_scored_by_what(model, phantom_data):
         "scored by mask": 8,
         "scored by class alone": 1,
         "scored by mask alone": 1,
+        "not of the model's classes": 0,
         "could not be read": 0,
     }
     assert all("hashes" in note for note in got.notes)

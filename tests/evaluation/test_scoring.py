@@ -170,7 +170,7 @@ def test_models_of_one_task(cases, tmp_path, head):
 @pytest.mark.parametrize(
     ("change", "fact"),
     [
-        ({"probabilities": (0.5, 0.5)}, "2 probabilities"),
+        ({"probabilities": (0.25,) * 4}, "4 probabilities"),
         ({"label": "odd"}, "unknown label 'odd'"),
         ({"surplus": 1}, "surplus"),
         ({"probabilities": None}, "not as expected"),

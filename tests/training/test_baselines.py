@@ -11,13 +11,15 @@ import time
 import pytest
 from helpers import call
 from PIL import Image
-from random_weights import random_arrays, save_random
+from random_weights import random_arrays, random_info, save_random
 from safetensors.numpy import save_file
 
 import busnet
+from busnet.cli.baselines import divide_figures
 from busnet.data import CLASSES
 from busnet.data.phantom import phantom
 from busnet.networks import get_network
+from busnet.weights import save
 
 NETWORKS = ("resnet18", "resnet34")
 
@@ -232,6 +234,54 @@ def test_files_of_pytorch_are_compared_whatever_their_ending(table, tmp_path):
         progress=False,
     )  # fmt: skip
     assert list(result.evaluations) == ["theirs"]
+
+
+def test_a_model_of_two_classes_is_compared_among_lesions(table, tmp_path):
+    """Each column has one definition; what a row does not have is empty."""
+    row = get_network("resnet18", channels=1, heads=("class",))
+    two = tmp_path / "two.safetensors"
+    save(two, random_arrays(row, 2), random_info(row, classes=("malignant", "benign")))
+    three = save_random(tmp_path / "three.safetensors", row, seed=1)
+    out = tmp_path / "out"
+    more = ("--models", f"{two},{three}", "--no-speed")
+    done = call(*arguments(table, out, *more, networks=[]))
+    ours, theirs = json.loads((out / "comparison.json").read_text())["rows"]
+    assert "accuracy" not in ours["figures"]
+    assert {*ours["figures"]} < {*theirs["figures"]}
+    cases = [
+        json.loads(next(out.glob(f"evaluations/model-{name}-*.json")).read_text())
+        for name in ("two", "three")
+    ]
+    for row, document in zip((ours, theirs), cases, strict=True):
+        right = [
+            (case["probabilities"][-1] > case["probabilities"][-2])
+            == (case["label"] == "malignant")
+            for case in document["cases"]
+            if case["label"] != "normal"
+        ]
+        assert len(right) == 40
+        assert row["figures"]["accuracy among lesions"][0] == pytest.approx(
+            sum(right) / 40, abs=1e-6
+        )
+    document = json.loads((out / "comparison.json").read_text())
+    (pair,) = document["differences"]
+    assert pair["figures"]["accuracy among lesions"][0] == pytest.approx(
+        theirs["figures"]["accuracy among lesions"][0]
+        - ours["figures"]["accuracy among lesions"][0],
+        abs=2e-6,
+    )
+    assert "accuracy" not in pair["figures"]
+    assert "AUC among lesions" in document["sentences"][0]
+    pages = ((out / f"comparison.{kind}").read_text() for kind in ("md", "html"))
+    for text in (done.stdout, *pages):
+        assert "20 normal images are left out of them" in " ".join(text.split())
+        assert "renormalised over benign and malignant" in " ".join(text.split())
+    own = ["accuracy", "macro F1", "malignant AUC", "calibration error"]
+    among = [name for name in theirs["figures"] if name.endswith("among lesions")]
+    assert divide_figures([*own, *among]) == [own, among]
+    assert divide_figures([*among[:4], "Dice"]) == [[*among[:4], "Dice"]]
+    smaller, larger = ours["parameters"], theirs["parameters"]
+    assert larger - smaller == 513
 
 
 def test_a_start_that_was_written_anew_is_another_comparison(table, tmp_path):
