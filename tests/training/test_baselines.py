@@ -225,15 +225,19 @@ def test_models_of_one_name_are_rows_of_their_own(table, finished, tmp_path):
     assert [row["name"] for row in document["rows"]] == [*result.evaluations]
 
 
-def test_files_of_pytorch_are_compared_whatever_their_ending(table, tmp_path):
+@pytest.mark.parametrize("classes", [CLASSES, ("malignant", "benign")])
+def test_files_of_pytorch_are_compared_whatever_their_ending(table, tmp_path, classes):
     row = get_network("resnet18", channels=1)
-    save_file(random_arrays(row), tmp_path / "theirs.safetensors")
+    arrays = random_arrays(row, classes=len(classes))
+    save_file(arrays, tmp_path / "theirs.safetensors")
     result = busnet.baselines(
         table, tmp_path / "out", networks=[], models=[tmp_path / "theirs.safetensors"],
-        classes=CLASSES, folds=2, image_size=64, bootstrap=20, speed=False,
+        classes=classes, folds=2, image_size=64, bootstrap=20, speed=False,
         progress=False,
     )  # fmt: skip
     assert list(result.evaluations) == ["theirs"]
+    assert bool(result.class_note) == (len(classes) == 2)
+    assert len(result.figures) == 5
 
 
 def test_a_model_of_two_classes_is_compared_among_lesions(table, tmp_path):

@@ -347,3 +347,17 @@ def test_a_temporary_file_lives_as_long_as_the_model():
     assert path.exists()
     del model
     assert not path.parent.exists()
+
+
+def test_a_module_of_benign_and_malignant_is_evaluated(phantom_data):
+    module = random_resnet("resnet18", 2)
+    model = converted(module, classes=["malignant", "benign"])
+    result = busnet.evaluate(model, phantom_data, bootstrap=10, progress=False)
+    right = [
+        model.classify(case.image).label == case.label
+        for case in result.cases
+        if case.label != "normal"
+    ]
+    accuracy = result.figures["accuracy among lesions"]
+    assert accuracy.value == pytest.approx(sum(right) / 6)
+    assert result.counts["not of the model's classes"] == 3
