@@ -10,7 +10,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,8 +68,8 @@ class Work:
     device: str
     bootstrap: int
     allow_leak: bool
-    origins: dict[str, object]
-    digests: dict[str, str]
+    origins: Mapping[str, object]
+    digests: Mapping[str, str]
 
 
 def run_task(
