@@ -7,6 +7,7 @@ A ``.safetensors`` file needs no PyTorch. Anything else is read by ``torch.load`
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pickle
 import re
@@ -86,6 +87,33 @@ _HARMLESS = [
 _GLOBAL = re.compile(r"GLOBAL (\S+)")
 
 
+@contextlib.contextmanager
+def _harmless_allowed() -> Iterator[None]:
+    """Let PyTorch read what is harmless, and what the caller of busnet allows.
+
+    NumPy's own names would clash with the stand-ins, so they are left out meanwhile.
+    """
+    from torch import serialization
+
+    allowed = serialization.get_safe_globals()
+    names = {_name(kind) for kind in _HARMLESS}
+    others = [entry for entry in allowed if _name(entry) not in names]
+    serialization.clear_safe_globals()
+    serialization.add_safe_globals([*others, *_HARMLESS])
+    try:
+        yield
+    finally:
+        serialization.clear_safe_globals()
+        serialization.add_safe_globals(allowed)
+
+
+def _name(entry: Any) -> str:
+    """Return the name in files of a class or function, or of a pair that has both."""
+    if isinstance(entry, tuple):
+        return str(entry[1])
+    return f"{entry.__module__}.{entry.__qualname__}"
+
+
 def read_state_dict(path: str | os.PathLike[str]) -> Arrays:
     """Read a state dict from a file.
 
@@ -157,7 +185,7 @@ def _load(name: str) -> object:
         import torch
     try:
         with (
-            torch.serialization.safe_globals([*_HARMLESS]),
+            _harmless_allowed(),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")  # what cannot be read is an error below

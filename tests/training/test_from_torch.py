@@ -164,6 +164,21 @@ def test_checkpoints_may_hold_numpys_scalars(tmp_path):
         read_state_dict(path)
 
 
+def test_what_the_caller_lets_pytorch_read_stays_so(tmp_path):
+    """NumPy's own classes are a known remedy; they clash with the stand-ins."""
+    path = tmp_path / "best.pth"
+    state = {"bn1.weight": torch.rand(3)}
+    torch.save({"state_dict": state, "best_acc": np.float64(0.5)}, path)
+    scalar = np.float64(0).__reduce__()[0]
+    allowed = [
+        argparse.Namespace, np.dtype, scalar, (scalar, "numpy.core.multiarray.scalar"),
+    ]  # fmt: skip
+    with torch.serialization.safe_globals(allowed):
+        before = set(torch.serialization.get_safe_globals())
+        assert [*read_state_dict(path)] == ["bn1.weight"]
+        assert set(torch.serialization.get_safe_globals()) == before
+
+
 def test_strides_are_the_modules():
     module = random_resnet("resnet50", v1=True)
     model = converted(module)
