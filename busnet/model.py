@@ -276,8 +276,14 @@ def load_temporary(write: Callable[[Path], object], *, precision: str = "f32") -
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    weakref.finalize(session, shutil.rmtree, folder, ignore_errors=True)
+    weakref.finalize(session, _remove, folder, os.getpid())
     return Model(session, is_temporary=True)
+
+
+def _remove(folder: str, process: int) -> None:
+    """Remove a folder in the process that made it; a fork of it has the same model."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _from_bytes(content: bytes, *, precision: str) -> Model:

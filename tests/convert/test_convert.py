@@ -2,7 +2,9 @@
 
 import copy
 import gc
+import os
 import pickle
+import shutil
 import sys
 
 import numpy as np
@@ -349,6 +351,16 @@ def test_a_model_without_a_file_is_pickled_whole(source):
     assert not second.exists()
     assert third.path.exists()
     assert third.classify(image).probabilities == expected
+
+
+def test_a_forked_process_leaves_the_file_of_its_model(source, monkeypatch):
+    model = busnet.from_torch(source, classes=CLASSES, image_size=64)
+    path, process = model.path, os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: process + 1)
+    del model
+    gc.collect()
+    assert path.exists()
+    shutil.rmtree(path.parent)
 
 
 def test_a_model_with_a_file_is_pickled_by_its_path(source, tmp_path):
