@@ -13,10 +13,16 @@ from pathlib import Path
 
 from busnet.errors import OutputError
 
-__all__ = ["atomic_write", "check_target", "output_errors", "remove_partial_files"]
+__all__ = [
+    "PARTIAL",
+    "atomic_write",
+    "check_target",
+    "output_errors",
+    "remove_partial_files",
+]
 
 #: Names of files under construction: short, whatever the name that they will have.
-_PARTIAL = re.compile(r"\.busnet-[0-9a-f]{16}(\..{1,20})?")
+PARTIAL = re.compile(r"\.busnet-[0-9a-f]{16}(\..{1,20})?")
 
 
 @contextlib.contextmanager
@@ -100,5 +106,5 @@ def remove_partial_files(folder: str | os.PathLike[str]) -> None:
     Nothing may be writing there.
     """
     for path in Path(folder).rglob(".busnet-*"):
-        if _PARTIAL.fullmatch(path.name) and path.is_file():
+        if PARTIAL.fullmatch(path.name) and path.is_file():
             path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from busnet._io import atomic_write, output_errors
+from busnet._io import PARTIAL, atomic_write, output_errors
 from busnet.data import Case, Fold
 from busnet.errors import DataError, OutputError
 
@@ -22,6 +22,13 @@ SETTINGS = "settings.json"
 
 #: What ends the names of models that were converted for the comparison.
 CONVERTED = "-converted"
+
+#: Paths in the folder of a comparison of which nothing is finished, and the folder's.
+_UNUSED = re.compile(
+    rf"\.|settings\.json|folds\.csv|\.lock|speed\.json|comparison\.(html|md|json)"
+    rf"|evaluations|models|models/[^/]+({CONVERTED}\.safetensors|\.lock)"
+    rf"|(.+/)?{PARTIAL.pattern}"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,19 +133,24 @@ class Folder:
         """Remove a new comparison if the block fails before anything is finished.
 
         Then other settings can be given for the same folder. What was in it before
-        stays.
+        stays, and so does what the comparison did not write.
         """
         try:
             yield
         except BaseException:
             if self._is_new and not any(map(_is_result, self._added())):
-                with contextlib.suppress(OSError):
-                    for path in self._added():
+                for path in filter(self._is_own, self._added()):
+                    with contextlib.suppress(OSError):  # a folder with other files
                         if path.is_dir():
                             path.rmdir()
                         else:
                             path.unlink()
             raise
+
+    def _is_own(self, path: Path) -> bool:
+        """Tell whether an unused comparison has such a file or folder."""
+        name = path.relative_to(self.path).as_posix()
+        return _UNUSED.fullmatch(name) is not None
 
     def _added(self) -> list[Path]:
         """Return what was not in the folder before, the deepest first."""
@@ -165,6 +177,8 @@ def _contents(folder: Path) -> list[Path]:
 
 def _is_result(path: Path) -> bool:
     """Tell whether a file in a comparison's folder took work: a training, say."""
+    if PARTIAL.fullmatch(path.name):
+        return False
     if path.parent.name == "models":
         is_converted = path.stem.endswith(CONVERTED)
         return path.suffix == ".ckpt" or (

@@ -203,6 +203,27 @@ def test_a_comparison_that_fails_early_leaves_nothing(table, tmp_path, exists):
     assert list(result.evaluations) == ["mine"]
 
 
+def test_a_comparison_that_fails_early_leaves_the_files_of_others(
+    table, tmp_path, monkeypatch
+):
+    from busnet.experiments import baselines
+
+    out = tmp_path / "out"
+
+    def fail(*arguments):
+        (out / "notes.txt").write_text("mine")
+        (out / "models" / "scans").mkdir()
+        (out / "models" / "scans" / "a.png").touch()
+        (out / "models" / ".busnet-0123456789abcdef.ckpt").touch()
+        raise DataError("it fails")
+
+    monkeypatch.setattr(baselines, "_train_all", fail)
+    with pytest.raises(DataError, match="it fails"):
+        busnet.baselines(table, out, **OPTIONS)
+    left = {p.relative_to(out).as_posix() for p in out.rglob("*")}
+    assert left == {"notes.txt", "models", "models/scans", "models/scans/a.png"}
+
+
 def test_what_is_finished_stays_when_the_rest_fails(table, tmp_path):
     out, own = tmp_path / "out", save_random(tmp_path / "mine.safetensors", ROW)
     with pytest.raises(BusnetError, match="none"):
