@@ -73,12 +73,18 @@ class Comparison:
 
 
 def compare_evaluations(
-    first: Evaluation, second: Evaluation, *, bootstrap: int = 1000, seed: int = 0
+    first: Evaluation,
+    second: Evaluation,
+    *,
+    with_lesion_figures: bool = False,
+    bootstrap: int = 1000,
+    seed: int = 0,
 ) -> Comparison:
     """Compare two evaluations, paired: the second minus the first.
 
     Where only one of the models classifies normal images, its probabilities are
-    renormalised over benign and malignant, and class figures are among lesions.
+    renormalised over benign and malignant, and class figures are among lesions. With
+    ``with_lesion_figures`` two models of three classes are compared among lesions, too.
 
     Raises
     ------
@@ -90,11 +96,21 @@ def compare_evaluations(
         raise DataError("one of the two evaluations is a macro average, the other not")
     ours, theirs, notes = match_classes(first, second)
     _check_priors((first, second), among_lesions=ours.knows_lesions_alone)
+    differences = compare(ours, theirs, macro=first.macro, count=bootstrap, seed=seed)
+    if with_lesion_figures and not ours.knows_lesions_alone:
+        among = compare(
+            ours.among_lesions(),
+            theirs.among_lesions(),
+            macro=first.macro,
+            count=bootstrap,
+            seed=seed,
+        )
+        differences |= _of_lesions(among)
     return Comparison(
         first.title,
         second.title,
         first.leak or second.leak,
-        compare(ours, theirs, macro=first.macro, count=bootstrap, seed=seed),
+        differences,
         first.prior,
         _is_leaky(first, second),
         notes,
@@ -239,8 +255,13 @@ def add_lesion_figures(
         count=bootstrap,
         seed=seed,
     )
-    added = {n: figure for n, figure in among.items() if n.endswith(AMONG_LESIONS)}
-    return dataclasses.replace(evaluation, figures={**evaluation.figures, **added})
+    figures = {**evaluation.figures, **_of_lesions(among)}
+    return dataclasses.replace(evaluation, figures=figures)
+
+
+def _of_lesions(figures: Mapping[str, Interval]) -> dict[str, Interval]:
+    """Return the figures that are among lesions by their names."""
+    return {n: figure for n, figure in figures.items() if n.endswith(AMONG_LESIONS)}
 
 
 def average_sources(

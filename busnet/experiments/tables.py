@@ -94,6 +94,8 @@ def compare_rows(
 ) -> PairedTable:
     """Compare every row with the reference, paired on the same images.
 
+    Where rows have class figures among lesions, their differences have them, too.
+
     Raises
     ------
     DataError
@@ -103,7 +105,11 @@ def compare_rows(
         reference,
         {
             name: compare_evaluations(
-                rows[reference], evaluation, bootstrap=bootstrap, seed=seed
+                rows[reference],
+                evaluation,
+                with_lesion_figures=LESION_FIGURES[0] in rows[reference].figures,
+                bootstrap=bootstrap,
+                seed=seed,
             )
             for name, evaluation in rows.items()
             if name != reference

@@ -156,6 +156,21 @@ def test_differences_are_those_of_the_figures():
     )
 
 
+def test_models_of_three_classes_may_be_compared_among_lesions_too():
+    first, second = (random_scores(seed=seed) for seed in (1, 2))
+    options = {"bootstrap": 10, "with_lesion_figures": True}
+    differences = compare_evaluations(
+        made_up(first), made_up(second), **options
+    ).differences
+    among = [
+        compute_figures(scores.among_lesions())["accuracy among lesions"][0]
+        for scores in (first, second)
+    ]
+    difference = differences["accuracy among lesions"].value
+    assert difference == pytest.approx(among[1] - among[0])
+    assert difference != differences["accuracy"].value
+
+
 def test_two_models_of_lesions_alone_are_compared():
     comparison = compare_evaluations(
         made_up(two_classes()), made_up(two_classes()), bootstrap=20
