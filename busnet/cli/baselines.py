@@ -169,5 +169,7 @@ def divide_figures(names: Sequence[str]) -> list[list[str]]:
     """
     if len(names) <= COLUMNS:
         return [[*names]]
-    among = [name for name in names if name.endswith(" among lesions")]
+    from busnet.evaluation.metrics import AMONG_LESIONS
+
+    among = [name for name in names if name.endswith(AMONG_LESIONS)]
     return [[name for name in names if name not in among], among]
