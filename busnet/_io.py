@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -17,6 +18,7 @@ __all__ = [
     "PARTIAL",
     "atomic_write",
     "check_target",
+    "file_sha256",
     "output_errors",
     "remove_partial_files",
 ]
@@ -98,6 +100,11 @@ def _output_error(path: Path, number: int | None, reason: str) -> OutputError:
     error = OutputError(f"{path}: cannot be written: {reason}")
     error.errno = number
     return error
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def remove_partial_files(folder: str | os.PathLike[str]) -> None:

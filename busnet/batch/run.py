@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from typing import Any
 from busnet._io import (
     atomic_write,
     check_target,
+    file_sha256,
     output_errors,
     remove_partial_files,
 )
@@ -56,10 +56,7 @@ _FRAME = re.compile(r"_frame\d{4,}$")
 
 def settings_of(model: Predictor, **options: Any) -> Settings:
     """Return what outputs depend on: the model, busnet's version, and options."""
-    digests = [
-        hashlib.sha256(session.path.read_bytes()).hexdigest()
-        for session in model.sessions
-    ]
+    digests = [file_sha256(session.path) for session in model.sessions]
     return {
         "busnet": __version__,
         "model": model.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from busnet._io import file_sha256
 from busnet.convert.loaded import Loaded
 from busnet.errors import WeightsError, requires_extra
 from busnet.state_dicts import normalise, read_state_dict, to_numpy, unwrap
@@ -43,7 +43,7 @@ def load_source(source: Source) -> Loaded:
         if path.suffix == ".safetensors" and path.is_file() and is_weights_file(path):
             raise WeightsError(f"{path}: it is a file of busnet's already")
         arrays = read_state_dict(path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = file_sha256(path)
         origin = {"file": path.name, "sha256": digest}
         return Loaded(normalise(arrays, str(path)), origin, ceil_pool=False)
     if isinstance(source, Mapping):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from busnet._io import file_sha256
 from busnet.data import (
     Case,
     DataLike,
@@ -312,7 +312,7 @@ def _describe_start(start: str | os.PathLike[str]) -> str:
     path = Path(start)
     if not path.is_file():
         return os.fspath(start)
-    return f"{path.name}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    return f"{path.name}, SHA-256 {file_sha256(path)[:16]}"
 
 
 def _row_name(network: str, seed: int, seeds: Sequence[int]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from busnet._io import file_sha256
 from busnet.data import get_protocol, order_classes
 from busnet.errors import DataError, MissingWeightsError, ModelError
 from busnet.experiments.folder import CONVERTED, Folder, file_name, write
@@ -66,7 +66,7 @@ def evaluate_models(
     rows = []
     for name, model in models.items():
         path = _locate(folder, name, model, classes)
-        mark = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        mark = file_sha256(path)[:12]
         file = folder.path / "evaluations" / f"model-{file_name(name)}-{mark}.json"
         if not file.exists():
             evaluation = evaluate(

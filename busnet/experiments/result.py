@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from busnet._io import file_sha256
 from busnet.data import CLASSES, LESION_CLASSES, Case, get_protocol
 from busnet.data.findings import plural
 from busnet.engine.threads import get_threads
@@ -263,7 +263,7 @@ def _times(
     key = {
         "cpu": cpu,
         "threads": threads,
-        "rows": {n: _sha256(p) for n, p in models.items()},
+        "rows": {n: file_sha256(p) for n, p in models.items()},
     }
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
@@ -284,10 +284,6 @@ def _times(
     }
     write(file, json.dumps(document, indent=1) + "\n")
     return times
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _describe(cases: Sequence[Case], protocol: str) -> str:

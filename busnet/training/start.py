@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet import weights
+from busnet._io import file_sha256
 from busnet.data import CLASSES
 from busnet.errors import MissingExtraError, MissingWeightsError, WeightsError
 from busnet.model_info import CONVERTED, ModelInfo
@@ -194,7 +194,7 @@ def _from_busnet(path: Path, network: Network) -> Start:
 def _from_file(path: Path, network: Network) -> Start:
     """Start from a checkpoint of torchvision's or timm's arrays."""
     state = normalise(read_state_dict(path), str(path))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = file_sha256(path)
     origin: str | dict[str, object]
     if digest[:8] in _IMAGENET:
         origin = f"ImageNet ({_IMAGENET[digest[:8]]})"
