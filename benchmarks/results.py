@@ -1,17 +1,19 @@
-"""Write RESULTS.md from the evaluations under results/.
+"""Write the tables of RESULTS.md from the evaluations under results/.
 
     python benchmarks/results.py
     python benchmarks/results.py --add JSON --weights SAFETENSORS --code COMMIT
         --command "busnet train ..." [--variant NAME] [--precision int8]
 
 The second form adds the JSON of `busnet evaluate --json`, for a model that COMMAND
-trained with the code of COMMIT; it does not write RESULTS.md.
+trained with the code of COMMIT; it does not write RESULTS.md. The page's tables stand
+between `<!-- NAME -->` and `<!-- end of NAME -->`; what is outside them stays.
 
 Each file there is the JSON of one `busnet evaluate` on one held-out fold or source, or
 of one `busnet robustness` (robustness-MODEL-foldK.json). A file's name has the row,
 what was held out, and the seed: ROW-foldK-seedS.json by the protocol busi-group5,
 ROW-PROTOCOL-foldK-seedS.json by another one, and ROW-without-SOURCE-seedS.json by the
-protocol hospitals. ROW is the network and what distinguishes its training.
+protocol hospitals. ROW is the network and what distinguishes its training. The table
+ablations.csv has a line for each training that differs by a part of the recipe.
 
 Folds of the same row are pooled: every image is counted once, with the model whose
 training had no image of its group. Models that were trained on a GPU have rows that end
@@ -30,6 +32,7 @@ from typing import Any
 from results_tables import (
     ON_GPU,
     Parts,
+    ablations,
     hospitals,
     repeats,
     robustness_table,
@@ -153,6 +156,16 @@ def folds_of(
     return text
 
 
+def replace_block(text: str, name: str, lines: list[str]) -> str:
+    """Return a page with other lines between the two marks of a name."""
+    first, last = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+    if text.count(first) != 1 or text.count(last) != 1:
+        raise SystemExit(f"RESULTS.md must have the marks of {name} once")
+    before, rest = text.split(first)
+    after = rest.split(last)[1]
+    return "".join((before, first, "\n".join(lines).strip("\n"), "\n", last, after))
+
+
 def main() -> None:
     """Add an evaluation, or write the page."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -168,25 +181,28 @@ def main() -> None:
             parser.error("--add needs --weights, --code and --command")
         add(options)
         return
-    tables = read_all(HERE / "results")
-    text = [
-        "# Results",
-        "",
-        "Written by `python benchmarks/results.py` from the evaluations under",
-        "`results/`; each of them contains the protocol, the weights' provenance, the",
-        "command that trains the model again, and the scores of every image. Values",
-        "have 95 % intervals by bootstrap over duplicate groups or patients. By",
-        "`busi-group5`, fold 0 of the rows `mod_resnet101` and `resnet18` was computed",
-        "with files that were shipped before those of HOSPITALS.md. Their masks have a",
-        "lesion peak, the masks of the others have none. For research use only.",
-    ]
-    if "hospitals" in tables:
-        text += hospitals(tables.pop("hospitals"))
-    for protocol, table in tables.items():
-        text += folds_of(protocol, table, spreads=protocol == PROTOCOL)
-    for path in sorted((HERE / "results").glob("robustness-*.json")):
-        text += robustness_table(path)
-    (HERE / "RESULTS.md").write_text("\n".join(text) + "\n", encoding="utf-8")
+    folder = HERE / "results"
+    tables = read_all(folder)
+    blocks = {
+        "hospitals": hospitals(tables.pop("hospitals")),
+        "ablations": ablations(folder / "ablations.csv"),
+        "folds": [
+            line
+            for protocol, table in tables.items()
+            for line in folds_of(protocol, table, spreads=protocol == PROTOCOL)
+        ],
+        "robustness": [
+            line
+            for path in sorted(folder.glob("robustness-*.json"))
+            for line in robustness_table(path)
+        ],
+    }
+    page = HERE / "RESULTS.md"
+    text = page.read_text(encoding="utf-8")
+    for name, lines in blocks.items():
+        text = replace_block(text, name, lines)
+    with atomic_write(page) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

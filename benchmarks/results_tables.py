@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,9 @@ HOSPITAL_FIGURES = (
     "Dice",
     "calibration error",
 )
+
+#: Columns of the ablations' table that are no figures.
+ABLATION_KEYS = frozenset(("recipe", "left_out", "seed", "images"))
 
 #: The network that the others are compared with.
 REFERENCE = "mod_resnet101"
@@ -52,7 +56,7 @@ def spread(table: Table, row: str, fold: int | str) -> list[str]:
     }
     if len(seeds) < 2:
         return []
-    return ["", f"## Seeds: {row}, fold {fold}", "", *spread_table(seeds)]
+    return ["", f"### Seeds: {row}, fold {fold}", "", *spread_table(seeds)]
 
 
 def robustness_table(path: Path) -> list[str]:
@@ -61,7 +65,7 @@ def robustness_table(path: Path) -> list[str]:
     figures = list(document["rows"][0]["changes"])
     lines = [
         "",
-        f"## Robustness: {document['model']}, fold {document['fold']}",
+        f"### {document['model']}, fold {document['fold']}",
         "",
         f"Paired changes on {document['images']} images; the last column counts the",
         "normal images that were classified as normal before the change and not after.",
@@ -97,7 +101,8 @@ def sections(first: dict[str, Parts], title: str) -> list[str]:
         rows = {name: pooled(first[name], key) for name in names}
         fold_names = ", ".join(map(str, key))
         paired = compare_rows(rows, reference) if reference in rows else None
-        lines += section(f"{title}, held-out folds {fold_names}", rows, paired)
+        heading = f"{title}, held-out folds {fold_names}"
+        lines += section(heading, rows, paired, level=3)
     return lines
 
 
@@ -118,7 +123,7 @@ def repeats(first: dict[str, Parts]) -> list[str]:
         return []
     return [
         "",
-        "## The same training twice",
+        "### The same training twice",
         "",
         "Network, recipe, seed and images are the same; the device differs, and with",
         "it the rounding of every step. Paired differences, GPU minus CPU. This is how",
@@ -131,40 +136,98 @@ def repeats(first: dict[str, Parts]) -> list[str]:
 
 def hospitals(table: Table) -> list[str]:
     """Return lines on models that left one source out of their training."""
-    names = ["network", "seed", "left out", "images", *HOSPITAL_FIGURES]
-    lines = [
-        "",
-        "## Hospitals: each source left out of the training, tested on it",
-        "",
-        line(names),
-        line(["---"] * len(names)),
-    ]
-    averages = {}
-    for (row, seed), parts in sorted(table.items()):
-        named = {str(source): e for source, e in sorted(parts.items(), key=str)}
-        if len(parts) > 1:
-            average = pool_hospitals(list(parts.values()))
-            named["average over the sources"] = average
-            averages[row, seed] = average
-        for source, evaluation in named.items():
-            figures = [evaluation.figures.get(f, "") for f in HOSPITAL_FIGURES]
-            lines.append(line([row, seed, source, len(evaluation.scores), *figures]))
-    reference = averages.get((REFERENCE, 0))
-    if reference is None:
-        return lines
     rows = {
-        f"{row}, seed {seed}": average
-        for (row, seed), average in averages.items()
-        if average is reference or average.sources == reference.sources
+        row if seed == 0 else f"{row}, seed {seed}": parts
+        for (row, seed), parts in sorted(table.items())
     }
-    paired = compare_rows(rows, f"{REFERENCE}, seed 0")
-    if paired.differences:
-        differences = {n: c.differences for n, c in paired.differences.items()}
-        lines += [
-            "",
-            f"Differences from `{REFERENCE}`, seed 0, in the average over the sources,",
-            "paired on the same images; bold where the interval excludes zero:",
-            "",
-            *comparison_table(differences, HOSPITAL_FIGURES),
-        ]
+    sources = sorted({source for parts in rows.values() for source in parts}, key=str)
+    titles = ["left out", "network", *HOSPITAL_FIGURES]
+    lines = [line(titles), line(["---"] * len(titles))]
+    for source in sources:
+        for row, parts in rows.items():
+            if source in parts:
+                images = len(parts[source].scores)
+                figures = _hospital_figures(parts[source])
+                lines.append(line([f"{source}, {images} images", row, *figures]))
+    averages = {
+        names: averages_of(rows, names)
+        for names in sorted({tuple(sorted(parts)) for parts in rows.values()}, key=len)
+        if len(names) > 1
+    }
+    for names, by_row in averages.items():
+        for row, average in by_row.items():
+            name = f"average of {len(names)}"
+            lines.append(line([name, row, *_hospital_figures(average)]))
+    for names, by_row in averages.items():
+        lines += _differences_between_hospitals(by_row, names)
     return lines
+
+
+def averages_of(
+    rows: Mapping[str, Parts], sources: Iterable[int | str]
+) -> dict[str, Evaluation]:
+    """Return the averages over some sources, of the rows that have all of them."""
+    return {
+        row: pool_hospitals([parts[source] for source in sources])
+        for row, parts in rows.items()
+        if set(sources) <= set(parts)
+    }
+
+
+def _differences_between_hospitals(
+    averages: Mapping[str, Evaluation], sources: Iterable[int | str]
+) -> list[str]:
+    """Return lines on the paired differences of averages over some sources."""
+    reference = next((r for r in averages if r.removesuffix(ON_GPU) == REFERENCE), "")
+    if len(averages) < 2 or not reference:
+        return []
+    paired = compare_rows(averages, reference)
+    names = ", ".join(map(str, sources))
+    return [
+        "",
+        f"Differences from `{reference}` in the average over {names},",
+        "paired on the same images; bold where the interval excludes zero:",
+        "",
+        *comparison_table(
+            {row: c.differences for row, c in paired.differences.items()},
+            HOSPITAL_FIGURES,
+        ),
+    ]
+
+
+def ablations(path: Path) -> list[str]:
+    """Return lines on trainings that differ by one part of the recipe each.
+
+    A cell has a figure of each source, in the order of the heading.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    sources = list(dict.fromkeys(row["left_out"] for row in rows))
+    figures = [name for name in rows[0] if name not in ABLATION_KEYS]
+    titles = [name.replace("_", " ") for name in figures]
+    trainings: dict[tuple[str, str], dict[str, dict[str, str]]] = defaultdict(dict)
+    for row in rows:
+        trainings[row["recipe"], row["seed"]][row["left_out"]] = row
+    lines = [
+        f"Left out: {' / '.join(sources)}.",
+        "",
+        line(["recipe", "seed", *titles]),
+        line(["---"] * (len(titles) + 2)),
+    ]
+    for (recipe, seed), by_source in trainings.items():
+        cells = [
+            " / ".join(_cell(by_source.get(source), figure) for source in sources)
+            for figure in figures
+        ]
+        lines.append(line([recipe, seed, *cells]))
+    return lines
+
+
+def _cell(row: Mapping[str, str] | None, figure: str) -> str:
+    """Return a figure of a table in three decimals, "-" where there is none."""
+    return f"{float(row[figure]):.3f}" if row and row[figure] else "-"
+
+
+def _hospital_figures(evaluation: Evaluation) -> list[Interval | str]:
+    """Return the figures that a table of hospitals has."""
+    return [evaluation.figures.get(name, "") for name in HOSPITAL_FIGURES]

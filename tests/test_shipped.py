@@ -19,7 +19,7 @@ from busnet.evaluation.scoring import score_cases
 from busnet.models import DEFAULT, shipped
 from busnet.weights import read_info
 
-RESULTS = ROOT / "benchmarks" / "hospitals"
+RESULTS = ROOT / "benchmarks" / "shipped"
 
 
 def test_the_default_is_there():

@@ -155,9 +155,13 @@ def section(
     rows: Mapping[str, Evaluation],
     paired: PairedTable | None = None,
     names: Sequence[str] = FIGURES,
+    level: int = 2,
 ) -> list[str]:
-    """Return lines of Markdown on rows: figures, differences and sentences."""
-    lines = ["", f"## {title}", "", *figure_table(rows, names)]
+    """Return lines of Markdown on rows: figures, differences and sentences.
+
+    ``level`` is that of the heading.
+    """
+    lines = ["", f"{'#' * level} {title}", "", *figure_table(rows, names)]
     if paired is not None and paired.differences:
         differences = {n: c.differences for n, c in paired.differences.items()}
         lines += [
