@@ -11,16 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from busnet.images import SUFFIXES, is_dicom
+from busnet.images.names import (
+    MASK_FOLDERS,
+    OUTPUT_FOLDERS,
+    is_mask_name,
+    is_output_folder,
+    lies_in_outputs,
+)
 
-__all__ = ["OUTPUT_FOLDERS", "RECORD", "FolderSearch", "natural_order"]
-
-#: Folders that a run makes below its output folder, and the file that describes it.
-OUTPUT_FOLDERS = frozenset(("masks", "overlays", "segmentations"))
-RECORD = "busnet-run.json"
+__all__ = ["FolderSearch", "natural_order"]
 
 #: Why files are skipped.
 HIDDEN = "hidden"
 MASK = "masks by their name"
+MASKS = "folders of masks"
 OTHER_ENDING = "not images by their ending"
 OTHER_NAME = "not matching the pattern"
 OUTPUT = "in the output folder"
@@ -28,9 +32,6 @@ EARLIER = "outputs of an earlier run"
 READ = "folders that are read already"
 SPECIAL = "not regular files"
 UNREADABLE = "folders that cannot be read"
-
-#: Masks that lie beside their images, as BUSI's do: a_mask.png, a_mask_1.png.
-_MASK_NAME = re.compile(r"_masks?[ _-]?\(?\d*\)?$", re.IGNORECASE)
 
 #: A folder as it was named, and its real path.
 Folder = tuple[Path, str]
@@ -46,7 +47,8 @@ class FolderSearch:
     ----------
     pattern
         What file names must match, such as ``"*.png"``. By default they need an
-        image's ending or DICOM's mark, and must not be those of masks.
+        image's ending or DICOM's mark, and must neither be those of masks nor lie in a
+        folder that is called so.
     output
         The run's output folder. What lies in it is skipped; where the search begins
         in it, only what a run writes there is.
@@ -87,7 +89,10 @@ class FolderSearch:
                 elif self._is_output(real, inside=inside):
                     self.skipped[OUTPUT] += 1
                 elif _is_folder(entry):
-                    (links if link else folders).append((path, real))
+                    if reason := self._reason_to_skip_folder(entry, real):
+                        self.skipped[reason] += 1
+                    else:
+                        (links if link else folders).append((path, real))
                 elif reason := self._reason_to_skip(path):
                     self.skipped[reason] += 1
                 else:
@@ -106,6 +111,16 @@ class FolderSearch:
             return False
         return True
 
+    def takes_match(self, path: Path) -> bool:
+        """Tell whether a file that matches a pattern is no output of an earlier run.
+
+        One that is counts as skipped.
+        """
+        if not lies_in_outputs(path):
+            return True
+        self.skipped[EARLIER] += 1
+        return False
+
     def _entries(self, folder: Folder) -> Iterator[os.DirEntry[str]]:
         """Yield what is in a folder that was not visited before."""
         try:
@@ -122,7 +137,7 @@ class FolderSearch:
             self.unreadable.append(folder[0])
             return
         # The outputs of a run with another output folder, which are no images either.
-        earlier = any(entry.name == RECORD for entry in entries)
+        earlier = is_output_folder({entry.name for entry in entries})
         for entry in entries:
             if earlier and entry.name in OUTPUT_FOLDERS:
                 self.skipped[EARLIER] += 1
@@ -139,6 +154,12 @@ class FolderSearch:
         parts = Path(real).relative_to(self._output).parts
         return not inside or (bool(parts) and parts[0] in OUTPUT_FOLDERS)
 
+    def _reason_to_skip_folder(self, entry: os.DirEntry[str], real: str) -> str | None:
+        if entry.is_symlink() and lies_in_outputs(real):
+            return EARLIER
+        is_masks = entry.name.strip().lower() in MASK_FOLDERS
+        return MASKS if is_masks and self._pattern is None else None
+
     def _reason_to_skip(self, path: Path) -> str | None:
         try:
             regular = stat.S_ISREG(path.stat().st_mode)
@@ -149,7 +170,7 @@ class FolderSearch:
         if self._pattern is not None:
             return None if fnmatch.fnmatch(path.name, self._pattern) else OTHER_NAME
         if path.suffix.lower() in SUFFIXES:
-            return MASK if _MASK_NAME.search(path.stem) else None
+            return MASK if is_mask_name(path.stem) else None
         # DICOM exports often have no ending, or a UID for a name.
         if path.name != "DICOMDIR" and is_dicom(path):
             return None

@@ -12,6 +12,7 @@ from typing import Any
 from busnet._io import atomic_write
 from busnet.batch.documents import Document, files_of
 from busnet.batch.sources import Source
+from busnet.images.names import JOURNAL
 
 __all__ = ["Journal"]
 
@@ -41,7 +42,7 @@ class Journal:
         Names of outputs that the run before may have begun to write.
     """
 
-    NAME = ".predictions.journal"
+    NAME = JOURNAL
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self._folder = folder

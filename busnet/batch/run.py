@@ -21,13 +21,13 @@ from busnet._io import (
     remove_partial_files,
 )
 from busnet.batch.documents import ERROR, KINDS, Document, files_of
-from busnet.batch.folders import OUTPUT_FOLDERS, RECORD
 from busnet.batch.gallery import write_gallery
 from busnet.batch.journal import Journal
 from busnet.batch.outputs import Outputs
 from busnet.batch.sources import Source
 from busnet.batch.table import FORMATS, Table
 from busnet.errors import OutputError
+from busnet.images.names import OUTPUT_FOLDERS, RECORD
 from busnet.inference.predictor import Predictor
 from busnet.results import NOTICE
 from busnet.version import __version__

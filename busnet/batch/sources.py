@@ -14,6 +14,7 @@ from busnet.batch.folders import FolderSearch, natural_order
 from busnet.batch.names import folder_labels, output_names
 from busnet.batch.text import printable
 from busnet.errors import DataError, MissingImageError
+from busnet.images.names import lies_in_outputs
 
 __all__ = ["Selection", "Source", "collect"]
 
@@ -125,7 +126,8 @@ def collect(
         error when its turn comes, unless nothing exists that was named.
     pattern
         What names of files in folders must match, such as ``"*.png"``; by default
-        they need an image's ending, or DICOM's mark, and must not end in ``_mask``.
+        they need an image's ending, or DICOM's mark, and must neither be those of masks
+        (``_mask``) nor lie in a folder of masks.
     output
         The run's output folder, of which nothing is input.
 
@@ -194,11 +196,16 @@ def _matching(pattern: Path, search: FolderSearch) -> list[_Match]:
     """Return the files that match a pattern, and those of folders that match it."""
     plain = itertools.takewhile(lambda p: glob.escape(p) == p, pattern.parts[:-1])
     root = Path(*plain)
+    named = lies_in_outputs(root)
     matches = []
     paths = [Path(path) for path in glob.glob(str(pattern), recursive=True)]
     for path in sorted(paths, key=natural_order):
         files = search.files(path) if os.path.isdir(path) else [path]
-        matches += [_Match(file, root, False) for file in files]
+        matches += [
+            _Match(file, root, False)
+            for file in files
+            if named or search.takes_match(file)
+        ]
     return sorted(matches, key=lambda match: natural_order(match.path))
 
 

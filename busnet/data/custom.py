@@ -11,6 +11,7 @@ from pathlib import Path
 from busnet.data.cases import CLASSES, Case
 from busnet.data.findings import Finding, Listing, plural, raise_errors
 from busnet.data.folders import list_folder
+from busnet.data.group_table import group_name
 from busnet.data.tables import Row, Table, read_table
 from busnet.errors import DataError
 
@@ -183,17 +184,12 @@ def _case(folder: Path, row: Row, source: str, divided: bool) -> Case:
         image=image,
         masks=masks,
         label=label or None,
-        group=_group(row) or name,
+        group=group_name(row) or name,
         fold=_fold(row) if divided else -1,
         source=row.get("source") or source,
         spacing=_spacing(row),
         attributes={name: row[name] for name in _ATTRIBUTES if row.get(name)},
     )
-
-
-def _group(row: Row) -> str:
-    """Return the group; a number that pandas wrote as ``7.0`` is 7."""
-    return re.sub(r"^(\d+)\.0+$", r"\1", row.get("group"))
 
 
 def _existing(folder: Path, name: str, row: Row) -> Path:

@@ -12,7 +12,7 @@ from busnet.data import brest, busbra, busi, busuclm
 from busnet.data.cases import CLASSES, Case
 from busnet.data.custom import list_custom, read_custom
 from busnet.data.findings import Finding, Listing, plural, raise_errors
-from busnet.data.folders import GROUPS_FILE
+from busnet.data.group_table import GROUPS_FILE
 from busnet.data.screening import screen_files
 from busnet.errors import DataError
 

@@ -7,10 +7,10 @@ import pytest
 
 import busnet
 from busnet.batch import collect, predict_files, record_all
-from busnet.batch.folders import RECORD
 from busnet.batch.journal import Journal
 from busnet.batch.outputs import Outputs
 from busnet.batch.run import predict_into, settings_of
+from busnet.images.names import RECORD
 
 
 def predict(

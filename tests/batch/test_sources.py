@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from busnet.batch import collect
-from busnet.batch.folders import RECORD
 from busnet.data.phantom import phantom
 from busnet.errors import DataError, MissingImageError
+from busnet.images.names import JOURNAL, RECORD
 
 
 def touch(root, *names):
@@ -253,12 +253,30 @@ def test_an_input_may_lie_in_the_output_folder(tmp_path):
     assert names(collect([tmp_path / "scans/a.png"], output=tmp_path)) == ["a"]
 
 
-def test_outputs_of_an_earlier_run_are_no_input(tmp_path):
-    touch(tmp_path, "a.png", f"old/{RECORD}", "old/overlays/a_overlay.png")
+@pytest.mark.parametrize("mark", [RECORD, JOURNAL])
+def test_outputs_of_an_earlier_run_are_no_input(tmp_path, mark):
+    """Also of one that was stopped, which leaves its journal."""
+    touch(tmp_path, "a.png", f"old/{mark}", "old/overlays/a_overlay.png")
     touch(tmp_path, "set/overlays/b.png")
+    (tmp_path / "link").symlink_to(tmp_path / "old" / "overlays")
     selection = collect([tmp_path], output=tmp_path / "new")
     assert names(selection) == ["a", "set/overlays/b"]
-    assert selection.skipped["outputs of an earlier run"] == 1
+    assert selection.skipped["outputs of an earlier run"] == 2
+    selection = collect([tmp_path / "**" / "*.png"])
+    assert names(selection) == ["a", "set/overlays/b"]
+    named = collect([tmp_path / "old" / "overlays" / "*.png"])
+    assert names(named) == ["a_overlay"]
+
+
+def test_folders_of_masks_are_no_input(tmp_path):
+    touch(tmp_path, "images/a.png", "masks/a.png", "p1/GT/b.png", "p1/b.png")
+    touch(tmp_path, "c1/image.png", "c1/mask.png", "p1/b_mask (1).png")
+    selection = collect([tmp_path])
+    assert names(selection) == ["c1/image", "images/a", "p1/b"]
+    assert selection.skipped == {"folders of masks": 2, "masks by their name": 2}
+    # One that is named is searched, and a pattern decides alone.
+    assert names(collect([tmp_path / "masks"])) == ["a"]
+    assert "masks/a" in names(collect([tmp_path], "*.png"))
 
 
 def test_dicom_is_known_by_its_mark(tmp_path):

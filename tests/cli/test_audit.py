@@ -56,6 +56,18 @@ def test_of_clips_the_first_frame_is_compared(folder):
     assert "3 pairs among 4 images" in done.stderr
 
 
+def test_masks_are_not_compared(tmp_path):
+    """Masks resemble each other, and would join their images."""
+    for seed in (1, 2):
+        image, lesion = phantom(120, 160, seed=seed)
+        for folder, pixels in (("images", image), ("masks", lesion)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{seed}.png")
+    done = call("audit", tmp_path)
+    assert "1 file skipped: 1 folders of masks" in done.stderr
+    assert "0 pairs among 2 images, which are 2 scenes" in done.stderr
+
+
 def test_several_folders_and_skipped_files(folder, tmp_path):
     (folder / "notes.txt").touch()
     done = call("audit", folder / "sub", folder / "a.png", folder)

@@ -2,38 +2,11 @@
 
 import os
 
-import numpy as np
 import pytest
-from PIL import Image
+from folders import ignored, listed, make
 
 from busnet import errors
 from busnet.data import list_sources, read_custom, read_sources
-
-SHAPE = (70, 90)
-
-
-def draw(path, value=9):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full(SHAPE, value, np.uint8)).save(path)
-
-
-def make(root, *names):
-    for i, name in enumerate(names):
-        draw(root / name, 10 + i)
-    return root
-
-
-def listed(root):
-    """Return label, group and names of the masks of each case by its name."""
-    return {
-        case.name: (case.label, case.group, [mask.name for mask in case.masks])
-        for case in read_custom(root)
-    }
-
-
-def ignored(root):
-    findings = list_sources({"x": root}).findings
-    return {f.message: f.subjects for f in findings if f.kind == "ignored"}
 
 
 def test_classes_in_any_case_and_patients_below_or_above(tmp_path):

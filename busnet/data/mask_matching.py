@@ -1,0 +1,116 @@
+"""Which mask belongs to which image of a user's folder."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from busnet.data.findings import summarise
+from busnet.data.folder_files import FolderFile
+from busnet.errors import DataError
+from busnet.images.names import image_stems, is_numbered_mask
+
+__all__ = ["match_masks"]
+
+
+def match_masks(
+    images: Sequence[FolderFile], masks: Iterable[FolderFile]
+) -> tuple[dict[str, list[Path]], list[FolderFile]]:
+    """Return the masks of each image by its path, and those that are of none.
+
+    A mask is of the image of its class and folders whose name it has. Where there is
+    none, it is of the only image of that name whose class and folders do not contradict
+    its own, as far as that image has no other mask.
+
+    Raises
+    ------
+    DataError
+        If a mask can be that of two images, or an image can have one of two masks.
+    """
+    matcher = _Matcher(images)
+    matched: dict[str, list[FolderFile]] = {image.relative: [] for image in images}
+    rest = []
+    for mask in masks:
+        image = matcher.beside(mask)
+        if image is None:
+            rest.append(mask)
+        else:
+            matched[image.relative].append(mask)
+    orphans = []
+    loose: dict[str, list[FolderFile]] = collections.defaultdict(list)
+    for mask in rest:
+        image = matcher.elsewhere(mask)
+        if image is None or matched[image.relative]:
+            orphans.append(mask)
+        else:
+            loose[image.relative].append(mask)
+    for name, others in loose.items():
+        if len({(mask.label, mask.folders) for mask in others}) > 1:
+            raise DataError(
+                f"{matcher.paths[name]}: it can have one of the masks "
+                f"{summarise([mask.relative for mask in others])}; leave those of one "
+                f"folder"
+            )
+        matched[name] += others
+    return {n: [mask.path for mask in own] for n, own in matched.items()}, orphans
+
+
+class _Matcher:
+    """Finds the image of a mask among images."""
+
+    def __init__(self, images: Sequence[FolderFile]) -> None:
+        self.paths = {image.relative: image.path for image in images}
+        self._exact: dict[object, list[FolderFile]] = collections.defaultdict(list)
+        self._named: dict[str, list[FolderFile]] = collections.defaultdict(list)
+        self._inside: dict[object, list[FolderFile]] = collections.defaultdict(list)
+        for image in images:
+            place, name = (image.label, image.folders), image.stem.casefold()
+            self._exact[place, name].append(image)
+            self._named[name].append(image)
+            self._inside[place].append(image)
+
+    def beside(self, mask: FolderFile) -> FolderFile | None:
+        """Return the image of the mask's own class and folders whose name it has.
+
+        A mask that is called ``mask`` alone is of the only image there.
+        """
+        place = mask.label, mask.folders
+        for stem in image_stems(mask.stem):
+            owners = self._exact.get((place, stem.casefold()), [])
+            owners = [owner for owner in owners if owner.stem == stem] or owners
+            if len(owners) > 1:
+                raise DataError(
+                    f"{mask.path}: it can be the mask of "
+                    f"{summarise([owner.relative for owner in owners])}"
+                )
+            if owners:
+                return owners[0]
+        there = self._inside.get(place, [])
+        if len(there) == 1 and is_numbered_mask(mask.stem):
+            return there[0]
+        return None
+
+    def elsewhere(self, mask: FolderFile) -> FolderFile | None:
+        """Return the only image of the mask's name that can be of its folders."""
+        for stem in image_stems(mask.stem):
+            owners = [
+                image
+                for image in self._named.get(stem.casefold(), ())
+                if _agree(image, mask)
+            ]
+            if owners:
+                return owners[0] if len(owners) == 1 else None
+        return None
+
+
+def _agree(image: FolderFile, mask: FolderFile) -> bool:
+    """Tell whether classes and folders do not contradict each other.
+
+    One's folders must be among the other's, in their order.
+    """
+    if None not in (image.label, mask.label) and image.label != mask.label:
+        return False
+    fewer, more = sorted((image.folders, mask.folders), key=len)
+    remaining = iter(more)
+    return all(folder in remaining for folder in fewer)
