@@ -22,7 +22,6 @@ from busnet.inference.ensemble import Ensemble, ModelSequence
 from busnet.inference.predictor import Predictor
 from busnet.model_info import ModelInfo
 from busnet.models import DEFAULT, locate_model
-from busnet.weights import read_arrays
 
 if TYPE_CHECKING:
     from busnet.training.graph import TorchGraph
@@ -189,6 +188,8 @@ class Model(Predictor):
             If the image cannot be used, or is several.
         ModelError
             If the model has no class head, or no such class.
+        WeightsError
+            If the weights file was changed since it was loaded.
         """
         if not is_single(image):
             raise ImageValueError("an activation map is of one image, not of several")
@@ -207,10 +208,12 @@ class Model(Predictor):
         ------
         MissingExtraError
             If PyTorch is not installed.
+        WeightsError
+            If the weights file was changed since it was loaded.
         """
         with requires_extra("train"):
             from busnet.training.graph import from_arrays
-        return from_arrays(self.info, read_arrays(self.path))
+        return from_arrays(self.info, self.session.read_arrays())
 
 
 @overload
@@ -272,7 +275,7 @@ def load_temporary(write: Callable[[Path], object], *, precision: str = "f32") -
     try:
         path = Path(folder, "converted.safetensors")
         write(path)
-        session = Session(path, precision=precision)
+        session = Session(path, precision=precision, use_cache=False)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

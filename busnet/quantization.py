@@ -67,6 +67,8 @@ def quantize(
     ------
     ImageTypeError, ImageValueError, ImageFileError
         If an image cannot be used, or there is none.
+    WeightsError
+        If the model's file was changed meanwhile.
     """
     session = Session(find_model(model), precision="exact")
     size, channels = session.info.image_size, session.info.network.channels
@@ -86,6 +88,7 @@ def quantize(
             "calibration": {"images": calibration.count, "data": data},
         },
     )
+    session.check_unchanged()
     weights.calibrate(session.path, path, calibration.arrays(), info)
     return calibration.count
 

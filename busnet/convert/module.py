@@ -108,7 +108,7 @@ def check_equal(module: nn.Module, path: Path) -> None:
     WeightsError
         If it does not.
     """
-    session = Session(path, precision="exact")
+    session = Session(path, precision="exact", use_cache=False)
     info, name = session.info, type(module).__name__
     shape = (1, info.image_size, info.image_size, info.network.channels)
     image = np.random.default_rng(0).random(shape, np.float32)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,13 @@ from busnet import _core
 from busnet.engine import cache
 from busnet.engine.buffers import Buffers
 from busnet.engine.description import describe_engine
+from busnet.engine.file_state import FileState
 from busnet.engine.slots import Slots
 from busnet.engine.threads import claim_threads, get_threads
 from busnet.errors import CacheMissError, ImageValueError, ModelError, WeightsError
 from busnet.model_info import ModelInfo
 from busnet.networks import build
-from busnet.weights import read_info, read_stored
+from busnet.weights import read_arrays, read_info, read_stored
 
 __all__ = ["BATCH_SIZE", "MAX_PLANS", "PRECISIONS", "Session"]
 
@@ -58,6 +60,9 @@ class Session:
         A weights file.
     precision
         One of :data:`PRECISIONS`; see :func:`busnet.load`.
+    use_cache
+        Whether packed weights are taken from the user's cache and stored there. Of a
+        file that is about to be removed they would only fill it.
 
     Attributes
     ----------
@@ -77,9 +82,17 @@ class Session:
         If there is no such precision, or this CPU lacks it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, precision: str = "f32") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        precision: str = "f32",
+        use_cache: bool = True,
+    ) -> None:
         self.path = Path(path)
         self.precision = _check_precision(precision)
+        self._use_cache = use_cache
+        self._state = FileState.of(self.path)
         self.info = read_info(self.path)
         self.buffers = Buffers()
         self._slots = Slots()
@@ -87,7 +100,7 @@ class Session:
         self._plans: collections.OrderedDict[_Key, _core.Plan] = (
             collections.OrderedDict()
         )
-        self._weights = _load_weights(self.path, self.info, precision)
+        self._weights = self._load_weights(from_cache=True)
 
     def run(
         self, batch: FloatArray, outputs: Sequence[str], *, alone: bool = False
@@ -174,17 +187,84 @@ class Session:
                 self._plans.popitem(last=False)
         return plan
 
+    def check_unchanged(self) -> None:
+        """Check that the weights file is still the one that was loaded.
+
+        Raises
+        ------
+        WeightsError
+            If it is not there any more, or was changed since.
+        """
+        self._state.check(self.path)
+
+    def read_arrays(
+        self, names: Collection[str] | None = None
+    ) -> dict[str, FloatArray]:
+        """Read arrays of the weights file as float32, those in 8 bits expanded.
+
+        ``names`` are those to read; by default all.
+
+        Raises
+        ------
+        WeightsError
+            If the file is not there any more, or was changed since it was loaded.
+        """
+        self.check_unchanged()
+        arrays = read_arrays(self.path, names)
+        self.check_unchanged()
+        return arrays
+
     def _new_plan(self, key: _Key) -> _core.Plan:
-        try:
-            return _compile(self._weights, key)
-        except CacheMissError:
+        plan = None
+        with contextlib.suppress(CacheMissError):
+            plan = _compile(self._weights, key)
+        if plan is None:
             # The cache has the weights in other layouts: pack them anew.
-            if read_info(self.path) != self.info:
-                raise WeightsError(f"{self.path}: it was changed meanwhile") from None
-            self._weights = _load_weights(
-                self.path, self.info, self.precision, use_cache=False
-            )
-            return _compile(self._weights, key)
+            self._weights = self._load_weights(from_cache=False)
+            plan = _compile(self._weights, key)
+        if self._fills_cache:
+            cache.prune()
+        return plan
+
+    def _load_weights(self, *, from_cache: bool) -> _core.Weights:
+        """Bring the weights into the engine.
+
+        With ``from_cache`` they are packed ones where the cache has the file's. Those
+        that it lacks are a CacheMissError later, when a plan needs them.
+        """
+        folder = (
+            cache.model_folder(self.path, self._state, self.precision)
+            if self._use_cache
+            else None
+        )
+        weights = _core.Weights(
+            _graph(self.info),
+            threads=claim_threads(),
+            precision=self.precision,
+            cache=folder,
+            use_cache=from_cache,
+        )
+        self._fills_cache = folder is not None and not weights.finished
+        if not weights.finished:
+            self._set_arrays(weights)
+        return weights
+
+    def _set_arrays(self, weights: _core.Weights) -> None:
+        """Read the file's arrays into the engine."""
+        arrays = read_stored(self.path, self.info, calibrated=self.precision == "int8")
+        self.check_unchanged()
+        try:
+            for key, array, scale in arrays:
+                if scale is None:
+                    weights.set(key, np.ascontiguousarray(array, np.float32))
+                else:
+                    weights.set(key, array, scale)
+            self.check_unchanged()
+            weights.finish()
+        except WeightsError:
+            raise
+        except ValueError as error:
+            raise WeightsError(f"{self.path}: {error}") from None
 
 
 def _compile(weights: _core.Weights, key: _Key) -> _core.Plan:
@@ -207,15 +287,8 @@ def _check_precision(precision: str) -> str:
     return precision
 
 
-def _load_weights(
-    path: Path, info: ModelInfo, precision: str, *, use_cache: bool = True
-) -> _core.Weights:
-    """Read a weights file into the engine.
-
-    Packed weights from the cache are taken where it has the file's, unless
-    ``use_cache`` is false. Those that it lacks are a CacheMissError later, when a plan
-    needs them.
-    """
+def _graph(info: ModelInfo) -> _core.Graph:
+    """Describe a model's network to the engine."""
     graph = _core.Graph()
     build(
         info.network,
@@ -225,27 +298,4 @@ def _load_weights(
         std=info.std,
         features=True,
     )
-    weights = _core.Weights(
-        graph,
-        threads=claim_threads(),
-        precision=precision,
-        cache=cache.model_folder(path, precision),
-        use_cache=use_cache,
-    )
-    if weights.finished:
-        return weights
-    cache.prune()
-    try:
-        for key, array, scale in read_stored(
-            path, info, calibrated=precision == "int8"
-        ):
-            if scale is None:
-                weights.set(key, np.ascontiguousarray(array, np.float32))
-            else:
-                weights.set(key, array, scale)
-        weights.finish()
-    except WeightsError:
-        raise
-    except ValueError as error:
-        raise WeightsError(f"{path}: {error}") from None
-    return weights
+    return graph

@@ -13,7 +13,6 @@ from busnet.images import Picture
 from busnet.inference.activation import class_activation
 from busnet.inference.pipeline import pipeline
 from busnet.networks import COARSE_MASK, STAGES
-from busnet.weights import read_arrays
 
 __all__ = ["activation_map", "stage_features"]
 
@@ -48,6 +47,8 @@ def activation_map(session: Session, picture: Picture, label: str | None) -> Flo
     ------
     ModelError
         If there is no such class.
+    WeightsError
+        If the weights file was changed since it was loaded.
     """
     classes = session.info.classes
     if label is not None and label not in classes:
@@ -58,7 +59,7 @@ def activation_map(session: Session, picture: Picture, label: str | None) -> Flo
     names = ("class", STAGES[-1], *((COARSE_MASK,) if lesion else ()))
     ((_, placement, outputs),) = pipeline(session, [picture], names)
     index = int(outputs["class"].argmax()) if label is None else classes.index(label)
-    heads = read_arrays(session.path, ["fc.weight", "lesion_fc.weight"])
+    heads = session.read_arrays(["fc.weight", "lesion_fc.weight"])
     places = class_activation(
         outputs[STAGES[-1]],
         heads["fc.weight"][index],

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 import busnet
 from busnet.convert import convert
+from busnet.engine import cache
 from busnet.errors import WeightsError
 from busnet.networks import get_network
 from busnet.quantization import quantize
@@ -351,6 +352,18 @@ def test_a_model_without_a_file_is_pickled_whole(source):
     assert not second.exists()
     assert third.path.exists()
     assert third.classify(image).probabilities == expected
+
+
+def test_a_model_without_a_file_leaves_nothing_in_the_cache(
+    source, tmp_path, monkeypatch
+):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    model = busnet.from_torch(source, classes=CLASSES, image_size=64)
+    again = pickle.loads(pickle.dumps(model))
+    assert again.classify(random_images((80, 100))).probabilities
+    assert not (tmp_path / "cache").exists()
+    busnet.load(again.path)
+    assert (tmp_path / "cache").exists()
 
 
 def test_a_forked_process_leaves_the_file_of_its_model(source, monkeypatch):

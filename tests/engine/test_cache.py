@@ -1,6 +1,7 @@
 """The cache of packed weights: the same bits, never stale, safe to delete."""
 
 import contextlib
+import functools
 import os
 import shutil
 import subprocess
@@ -13,7 +14,8 @@ from random_weights import random_images, save_random
 
 import busnet
 from busnet import _core
-from busnet.engine import cache
+from busnet.engine import cache, session
+from busnet.engine.file_state import FileState
 from busnet.networks import get_network
 from busnet.quantization import quantize
 
@@ -22,9 +24,9 @@ IMAGES = random_images((1, 64, 64, 1))
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    folder = tmp_path / "cache"
-    monkeypatch.setenv(cache.VARIABLE, str(folder))
-    return folder
+    """Let the cache lie in a folder of its own, and return it."""
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache" / "busnet"
 
 
 @pytest.fixture
@@ -43,22 +45,23 @@ def files(folder):
 
 
 @contextlib.contextmanager
-def arrays_spoiled(path):
-    """Make NaN of a file's arrays, so that who reads them fails; its date stays."""
-    data, before = path.read_bytes(), path.stat()
-    header = 8 + int.from_bytes(data[:8], "little")
-
-    def overwrite(arrays):
-        with path.open("r+b") as file:
-            file.seek(header)
-            file.write(arrays)
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-    overwrite(b"\xff" * (len(data) - header))
-    try:
+def arrays_unread(monkeypatch):
+    """Let who reads arrays of a file fail."""
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "read_stored", lambda *_, **__: pytest.fail("read"))
         yield
-    finally:
-        overwrite(data[header:])
+
+
+def fake_model(folder, name, sizes=(50,), age=0):
+    """Write a model's folder as the cache would, last used some nanoseconds ago."""
+    path = folder / f"{name}-{0:032x}"
+    path.mkdir(parents=True)
+    for number, size in enumerate(sizes):
+        file = path / f"{number}-{number:016x}"
+        file.write_bytes(b"busnet packed 1\0".ljust(size, b"\0")[:size])
+        stamp = 10**18 - age - 10 * number
+        os.utime(file, ns=(stamp, stamp))
+    return path
 
 
 def compute(path, images=IMAGES, **options):
@@ -79,7 +82,7 @@ def test_a_second_load_needs_no_arrays(source, folder, precision, monkeypatch):
     shutil.rmtree(folder)
     first = compute(source, precision=precision)
     assert len(models(folder)) == 1
-    with arrays_spoiled(source):
+    with arrays_unread(monkeypatch):
         second = busnet.load(source, precision=precision)
         for _ in range(12):  # until its memory is copied to huge pages
             assert_same(second.run(IMAGES), first)
@@ -104,6 +107,37 @@ def test_other_weights_in_the_same_place_are_not_mixed_up(source, folder):
     os.utime(source, ns=(1, 1))
     assert_same(compute(source), after)
     assert len(models(folder)) == 3
+
+
+def test_a_copy_with_the_same_size_and_date_is_another_file(source, folder):
+    other = save_random(
+        source.with_name("b.safetensors"), get_network("resnet18", channels=1), seed=5
+    )
+    assert other.stat().st_size == source.stat().st_size
+    expected = compute(other)
+    before, first = source.stat(), compute(source)
+    shutil.copyfile(other, source)
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert source.stat().st_mtime_ns == before.st_mtime_ns
+    assert source.stat().st_ino == before.st_ino
+    got = compute(source)
+    assert_same(got, expected)
+    assert np.abs(got["class"] - first["class"]).max() > 1e-3
+
+
+def test_the_sample_of_the_content_tells_models_apart(source, tmp_path):
+    other = tmp_path / "other.safetensors"
+    assert cache.content_sample(source) == cache.content_sample(Path(source))
+    data = bytearray(source.read_bytes())
+    for place in (20, len(data) - 1, len(data) - 4000):  # header, last page
+        changed = bytearray(data)
+        changed[place] ^= 1
+        other.write_bytes(changed)
+        assert cache.content_sample(other) != cache.content_sample(source)
+    save_random(other, get_network("resnet18", channels=1), seed=5)
+    assert cache.content_sample(other) != cache.content_sample(source)
+    other.write_bytes(b"\xff" * 100)  # no weights file: an error elsewhere
+    assert len(cache.content_sample(other)) == 64
 
 
 @pytest.mark.parametrize("harm", ["cut", "empty", "other"])
@@ -144,7 +178,7 @@ def test_where_it_is_and_that_it_can_be_off(source, tmp_path, monkeypatch):
     for value in ("off", "OFF", "0"):
         monkeypatch.setenv(cache.VARIABLE, value)
         assert cache.folder() is None
-        assert cache.model_folder(source, "f32") is None
+        assert cache.model_folder(source, FileState.of(source), "f32") is None
         assert cache.size() == 0
         cache.prune()
     compute(source)
@@ -162,16 +196,95 @@ def test_what_cannot_be_written_is_not_kept(source, tmp_path, monkeypatch):
 
 def test_the_oldest_go_first(folder):
     for age, name in enumerate(("new", "middle", "old")):
-        (folder / name).mkdir(parents=True)
-        for part, later in (("a", 0), ("b", 10)):
-            (folder / name / part).write_bytes(bytes(50))
-            stamp = 10**18 - 100 * age + later
-            os.utime(folder / name / part, ns=(stamp, stamp))
+        fake_model(folder, name, (50, 50), age=100 * age)
     assert cache.size() == 300
     cache.prune(250)
-    assert {path.name for path in folder.iterdir()} == {"new", "middle"}
+    assert {path.name[:-33] for path in folder.iterdir()} == {"new", "middle"}
     cache.prune(0)
     assert cache.size() == 0
+    assert list(folder.iterdir()) == []
+
+
+def test_the_limit_holds_after_a_model_is_added(source, folder, monkeypatch):
+    compute(source)
+    (model,) = models(folder)
+    size = cache.size()
+    shutil.rmtree(model)
+    old = fake_model(folder, "old", age=10**9)
+    limited = functools.partial(cache.prune, size + 40)
+    monkeypatch.setattr(cache, "prune", limited)
+    compute(source)
+    assert not old.exists()
+    assert models(folder) == [model]
+    assert cache.size() == size
+
+
+def thesis(folder):
+    """Write a folder of the user's with a name of its own."""
+    path = folder / "thesis"
+    path.mkdir(parents=True)
+    (path / "scans.tar").write_bytes(bytes(5000))
+
+
+def other_file(folder):
+    (fake_model(folder, "a") / "scans.tar").write_bytes(b"busnet packed 1\0")
+
+
+def other_content(folder):
+    (fake_model(folder, "a") / "vectors").write_bytes(b"tar")
+
+
+def folder_inside(folder):
+    (fake_model(folder, "a") / f"1-{0:016x}").mkdir()
+
+
+def link_inside(folder):
+    target = folder.parent / "scans.tar"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(b"busnet packed 1\0")
+    (fake_model(folder, "a") / "vectors").symlink_to(target)
+
+
+def link_to_folder(folder):
+    target = fake_model(folder.parent / "mine", "b")
+    folder.mkdir(parents=True)
+    (folder / target.name).symlink_to(target)
+
+
+def file_like_a_model(folder):
+    folder.mkdir(parents=True)
+    (folder / f"a-{0:032x}").write_bytes(b"busnet packed 1\0")
+
+
+def beside_the_cache(folder):
+    fake_model(folder.parent, "a")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        thesis, other_file, other_content, folder_inside, link_inside, link_to_folder,
+        file_like_a_model, beside_the_cache,
+    ],
+)  # fmt: skip
+def test_what_is_not_the_caches_is_never_removed(folder, write):
+    write(folder)
+    before = {
+        path: path.lstat().st_mtime_ns for path in sorted(folder.parent.rglob("*"))
+    }
+    own = fake_model(folder, "own", age=10**9)
+    cache.prune(0)
+    assert not own.exists()
+    for path, stamp in before.items():
+        assert path.is_dir() or path.lstat().st_mtime_ns == stamp
+
+
+def test_files_that_were_cut_while_written_are_removed(folder):
+    path = fake_model(folder, "own")
+    (path / "vectors.aB3xY9").write_bytes(b"busnet")
+    (path / f"12-{7:016x}.000000").write_bytes(b"")
+    cache.prune(0)
+    assert not path.exists()
 
 
 def test_processes_at_the_same_time(source, folder):

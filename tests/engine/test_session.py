@@ -1,6 +1,8 @@
 """Sessions: what they compute, the plans that they keep, slots and buffers."""
 
 import itertools
+import os
+import shutil
 import threading
 import time
 
@@ -9,6 +11,7 @@ import pytest
 from random_weights import random_images, save_random
 
 import busnet
+from busnet.engine import session as session_module
 from busnet.engine.buffers import MAX_SPARE, Buffers
 from busnet.engine.description import describe_engine
 from busnet.engine.session import BATCH_SIZE, MAX_PLANS, PRECISIONS, Session
@@ -94,6 +97,39 @@ def test_what_is_no_batch_is_refused(session):
         session.run(np.zeros((1, 64, 64)), ("class",))
 
 
+def test_arrays_of_a_file_that_changed_are_refused(weights_file, tmp_path):
+    path = tmp_path / "w.safetensors"
+    shutil.copyfile(weights_file, path)
+    session = Session(path)
+    assert session.read_arrays(["fc.bias"]).keys() == {"fc.bias"}
+    before = path.stat()
+    shutil.copyfile(weights_file, path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(busnet.WeightsError, match=r"w\.safetensors.*changed meanwhile"):
+        session.read_arrays()
+    path.unlink()
+    with pytest.raises(busnet.MissingWeightsError, match=r"w\.safetensors: no such"):
+        session.read_arrays()
+
+
+def test_a_file_that_changes_while_it_is_loaded_is_refused(
+    weights_file, tmp_path, monkeypatch
+):
+    path = tmp_path / "w.safetensors"
+    shutil.copyfile(weights_file, path)
+    read = session_module.read_stored
+
+    def replace(*arguments, **options):
+        for i, row in enumerate(read(*arguments, **options)):
+            if i == 5:
+                save_random(path, get_network("resnet18", channels=1), seed=5)
+            yield row
+
+    monkeypatch.setattr(session_module, "read_stored", replace)
+    with pytest.raises(busnet.WeightsError, match="changed meanwhile"):
+        Session(path)
+
+
 def test_precisions_are_checked(weights_file):
     assert PRECISIONS == ("f32", "exact", "bf16", "int8")
     assert all(size >= 1 for size in BATCH_SIZE.values())
@@ -112,7 +148,9 @@ def test_a_cache_miss_packs_the_weights_anew(tmp_path, monkeypatch):
     monkeypatch.setenv("BUSNET_CACHE", str(tmp_path / "cache"))
     Session(path).run(batch, ("class", "mask"))
     cached = Session(path)
-    blocks = [file for file in tmp_path.glob("cache/*/*") if file.name != "vectors"]
+    blocks = [
+        file for file in tmp_path.glob("cache/busnet/*/*") if file.name != "vectors"
+    ]
     assert len(blocks) > 10
     for block in blocks:
         block.unlink()

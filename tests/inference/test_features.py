@@ -1,5 +1,7 @@
 """Frozen features, activation maps, and the PyTorch module."""
 
+import os
+import shutil
 import sys
 
 import numpy as np
@@ -104,6 +106,17 @@ def test_activation_maps_refuse_what_they_cannot_show(model, tmp_path):
     with pytest.raises(busnet.ModelError, match="no class head"):
         masks.activation_map(image)
     assert masks.features(image).shape == (512,)
+
+
+def test_activation_maps_of_a_file_that_changed_are_refused(weights_file, tmp_path):
+    path = tmp_path / "w.safetensors"
+    shutil.copyfile(weights_file, path)
+    model = busnet.load(path)
+    before = path.stat()
+    save_random(path, model.info.network, seed=5)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(busnet.WeightsError, match=r"w\.safetensors.*changed meanwhile"):
+        model.activation_map(phantom()[0])
 
 
 def test_to_torch_says_what_it_needs(model, monkeypatch):
