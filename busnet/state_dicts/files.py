@@ -11,6 +11,7 @@ import contextlib
 import os
 import pickle
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -86,25 +87,31 @@ _HARMLESS = [
 
 _GLOBAL = re.compile(r"GLOBAL (\S+)")
 
+#: Held while PyTorch reads a file, since what it may read is one list of the process.
+_lock = threading.Lock()
+
 
 @contextlib.contextmanager
 def _harmless_allowed() -> Iterator[None]:
     """Let PyTorch read what is harmless, and what the caller of busnet allows.
 
     NumPy's own names would clash with the stand-ins, so they are left out meanwhile.
+    Threads take turns: one that began while another had changed the list would restore
+    the changed one.
     """
     from torch import serialization
 
-    allowed = serialization.get_safe_globals()
-    names = {_name(kind) for kind in _HARMLESS}
-    others = [entry for entry in allowed if _name(entry) not in names]
-    serialization.clear_safe_globals()
-    serialization.add_safe_globals([*others, *_HARMLESS])
-    try:
-        yield
-    finally:
+    with _lock:
+        allowed = serialization.get_safe_globals()
+        names = {_name(kind) for kind in _HARMLESS}
+        others = [entry for entry in allowed if _name(entry) not in names]
         serialization.clear_safe_globals()
-        serialization.add_safe_globals(allowed)
+        serialization.add_safe_globals([*others, *_HARMLESS])
+        try:
+            yield
+        finally:
+            serialization.clear_safe_globals()
+            serialization.add_safe_globals(allowed)
 
 
 def _name(entry: Any) -> str:
@@ -212,6 +219,9 @@ def _load(name: str) -> object:
 def unwrap(loaded: object, name: str) -> Mapping[str, Any]:
     """Return the state dict in what a file holds.
 
+    That is the whole where its keys are a ResNet's, or a mapping in it, beside which
+    there may be tensors such as a loss.
+
     Raises
     ------
     WeightsError
@@ -221,14 +231,19 @@ def unwrap(loaded: object, name: str) -> Mapping[str, Any]:
         raise WeightsError(
             f"{name}: it holds a {type(loaded).__name__}, not a state dict"
         )
-    if _has_tensors(loaded):
+    if _has_tensors(loaded) and _is_resnet(loaded):
         return loaded
-    inner = {
+    mappings = {
         key: value
         for key, value in loaded.items()
-        if isinstance(value, Mapping)
-        and _has_tensors(value)
-        and (key in WRAPPERS or _is_resnet(value))
+        if isinstance(value, Mapping) and _has_tensors(value)
+    }
+    if not mappings and _has_tensors(loaded):
+        return loaded  # of another network, which is an error where names are read
+    inner = {
+        key: value
+        for key, value in mappings.items()
+        if key in WRAPPERS or _is_resnet(value)
     }
     if not inner:
         listed = ", ".join(map(str, list(loaded)[:5])) or "nothing"

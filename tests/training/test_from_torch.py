@@ -1,8 +1,6 @@
 """Modules and their state dicts against the models that are made of them."""
 
-import argparse
 import os
-import zipfile
 
 import numpy as np
 import pytest
@@ -16,7 +14,6 @@ import busnet
 from busnet import weights
 from busnet.errors import UnknownNetworkError, WeightsError
 from busnet.networks import get_network
-from busnet.state_dicts import read_state_dict
 
 SIZE = 64
 
@@ -122,61 +119,23 @@ def test_wrappers(tmp_path, wrap, keys):
     assert difference(module, converted(module)) < 1e-5
 
 
-@pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict"])
-def test_checkpoints_hold_a_state_dict_beside_other_things(tmp_path, key):
-    state = {"bn1.weight": torch.rand(3), "bn1.num_batches_tracked": torch.tensor(5)}
-    path = tmp_path / "last.pth.tar"
-    others = {"epoch": 3, "best": 0.5, "args": argparse.Namespace(lr=0.1)}
-    torch.save({key: state, "optimizer": {"state": {}}, **others}, path)
-    arrays = read_state_dict(path)
-    assert list(arrays) == ["bn1.weight"]
-    np.testing.assert_array_equal(arrays["bn1.weight"], state["bn1.weight"])
+def test_converting_leaves_nothing_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("BUSNET_CACHE", str(tmp_path / "cache"))
+    model = converted(random_resnet("resnet18"))  # checked against the module
+    assert model.info.network.name == "resnet18"
+    assert not (tmp_path / "cache").exists()
 
 
-def replace_in_pickle(path, old, new):
-    """Write a file of torch.save again with other text in its pickle."""
-    with zipfile.ZipFile(path) as file:
-        members = {name: file.read(name) for name in file.namelist()}
-    with zipfile.ZipFile(path, "w") as file:
-        for name, data in members.items():
-            is_pickle = name.endswith("data.pkl")
-            assert not is_pickle or old in data
-            file.writestr(name, data.replace(old, new) if is_pickle else data)
-
-
-def test_checkpoints_may_hold_numpys_scalars(tmp_path):
-    path = tmp_path / "best.pth"
-    state = {"bn1.weight": torch.rand(3)}
-    others = {
-        "best_acc": np.float64(0.5), "epoch": np.int64(3), "done": np.bool_(True),
-        "half": np.float16(1), "name": np.str_("a"), "dtype": np.dtype(np.float32),
-        "history": [np.float32(0.1), np.float32(0.2)],
-    }  # fmt: skip
-    torch.save({"state_dict": state, **others}, path)
-    expected = state["bn1.weight"].numpy()
-    np.testing.assert_array_equal(read_state_dict(path)["bn1.weight"], expected)
-    # As NumPy 1 names the module.
-    module = np.float64(0).__reduce__()[0].__module__.encode()
-    replace_in_pickle(path, b"c" + module, b"cnumpy.core.multiarray")
-    np.testing.assert_array_equal(read_state_dict(path)["bn1.weight"], expected)
-    torch.save({**state, "best": np.float64(0.5)}, path)
-    with pytest.raises(WeightsError, match="best: it is scalar, not floating point"):
-        read_state_dict(path)
-
-
-def test_what_the_caller_lets_pytorch_read_stays_so(tmp_path):
-    """NumPy's own classes are a known remedy; they clash with the stand-ins."""
-    path = tmp_path / "best.pth"
-    state = {"bn1.weight": torch.rand(3)}
-    torch.save({"state_dict": state, "best_acc": np.float64(0.5)}, path)
-    scalar = np.float64(0).__reduce__()[0]
-    allowed = [
-        argparse.Namespace, np.dtype, scalar, (scalar, "numpy.core.multiarray.scalar"),
-    ]  # fmt: skip
-    with torch.serialization.safe_globals(allowed):
-        before = set(torch.serialization.get_safe_globals())
-        assert [*read_state_dict(path)] == ["bn1.weight"]
-        assert set(torch.serialization.get_safe_globals()) == before
+def test_modules_of_a_file_that_changed_are_refused(tmp_path):
+    network = random_resnet("resnet18")
+    path = tmp_path / "mine.safetensors"
+    model = busnet.from_torch(network, classes=CLASSES, out=path)
+    assert model.to_torch() is not None
+    before = path.stat()
+    busnet.from_torch(random_resnet("resnet18"), classes=CLASSES, out=path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(WeightsError, match=r"mine\.safetensors.*changed meanwhile"):
+        model.to_torch()
 
 
 def test_strides_are_the_modules():
@@ -280,66 +239,6 @@ def test_relatives_are_refused_by_name(options, match):
     module = random_resnet("resnet50", **options)
     with pytest.raises(UnknownNetworkError, match=match):
         converted(module)
-
-
-class Hostile:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-def test_files_that_execute_code_are_refused(tmp_path):
-    path, trap = tmp_path / "evil.pth", tmp_path / "trap"
-    state = random_resnet("resnet18").state_dict()
-    torch.save({"state_dict": state, "hook": Hostile(trap)}, path)
-    with pytest.raises(WeightsError, match=r"evil.pth.*execute code, \S*mkdir"):
-        read_state_dict(path)
-    assert not trap.exists()
-    torch.save(random_resnet("resnet18"), path)
-    with pytest.raises(WeightsError, match=r"execute code.*save the state dict alone"):
-        read_state_dict(path)
-
-
-@pytest.mark.parametrize(
-    ("content", "match"),
-    [
-        ({"epoch": 3}, "holds no state dict, but epoch"),
-        ([1, 2], "holds a list"),
-        ({}, "holds no state dict, but nothing"),
-        ({"model": {"a": torch.ones(1)}, "model_ema": {"a": torch.ones(1)}}, "several"),
-        (
-            {
-                "state_dict": {"fc.weight": torch.ones(1)},
-                "ema_state_dict": {"layer1.0.conv1.weight": torch.ones(1)},
-            },
-            "several state dicts, state_dict and ema_state_dict",
-        ),
-        ({"a": torch.ones(1).to_sparse()}, "a: it is no array: .* Sparse"),
-        ({"a": torch.ones(1), "steps": torch.ones(1, dtype=torch.int64)}, "int64"),
-    ],
-)
-def test_files_without_a_state_dict_are_refused(tmp_path, content, match):
-    path = tmp_path / "file.pth"
-    torch.save(content, path)
-    with pytest.raises(WeightsError, match=match):
-        read_state_dict(path)
-
-
-@pytest.mark.parametrize("content", [b"", b"hello", b"PK\3\4" + bytes(50)])
-def test_damaged_files_are_refused(tmp_path, content):
-    path = tmp_path / "file.pth"
-    path.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"file.pth: it is not a whole file"):
-        read_state_dict(path)
-
-
-def test_a_state_dict_under_a_name_of_ones_own(tmp_path):
-    network = random_resnet("resnet18")
-    torch.save({"best": network.state_dict(), "epoch": 3}, tmp_path / "file.pth")
-    arrays = read_state_dict(tmp_path / "file.pth")
-    assert (arrays["fc.bias"] == network.fc.bias.detach().numpy()).all()
 
 
 def test_averaged_models_are_converted():
