@@ -24,6 +24,10 @@ INTERPOLATIONS = get_args(Interpolation)
 #: Largest size that images are resized to, pixels.
 MAX_SIDE = 4096
 
+#: Largest size of mean and std, of the temperature and of its inverse, so that float32
+#: holds what is computed by them.
+MAX_NUMBER = 1e15
+
 #: How far from 1 class shares may add up.
 TOLERANCE = 1e-6
 
@@ -89,9 +93,11 @@ class ModelInfo:
         """Check that the values can be those of a model."""
         if len(self.classes) < 1 or len(set(self.classes)) != len(self.classes):
             raise WeightsError(f"classes {self.classes} are empty or not distinct")
-        if not isinstance(self.image_size, int) or not 32 <= self.image_size <= 4096:
+        if not isinstance(self.image_size, int) or not (
+            32 <= self.image_size <= MAX_SIDE
+        ):
             raise WeightsError(
-                f"image size {self.image_size!r} is no whole number in 32..4096"
+                f"image size {self.image_size!r} is no whole number in 32..{MAX_SIDE}"
             )
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if len(numbers) != self.network.channels:
@@ -99,12 +105,16 @@ class ModelInfo:
                     f"{name} has {len(numbers)} numbers, the network takes "
                     f"{self.network.channels} channels"
                 )
-        if not all(map(math.isfinite, self.mean)):
-            raise WeightsError(f"mean {self.mean} is not finite")
-        if not all(0 < s < math.inf for s in self.std):
-            raise WeightsError(f"std {self.std} is not positive and finite")
-        if not 0 < self.temperature < math.inf:
-            raise WeightsError(f"temperature {self.temperature} is not positive")
+        if not all(abs(m) <= MAX_NUMBER for m in self.mean):
+            raise WeightsError(
+                f"mean {self.mean} is not finite and at most {MAX_NUMBER:g}"
+            )
+        for name, numbers in (("std", self.std), ("temperature", (self.temperature,))):
+            if not all(1 / MAX_NUMBER <= x <= MAX_NUMBER for x in numbers):
+                raise WeightsError(
+                    f"{name} {', '.join(map(str, numbers))} is not positive, from "
+                    f"{1 / MAX_NUMBER:g} to {MAX_NUMBER:g}"
+                )
         if not 0 < self.mask_threshold < 1:
             raise WeightsError(f"mask threshold {self.mask_threshold} is not in 0..1")
         for name, point in {
@@ -195,7 +205,7 @@ class ModelInfo:
         """
         try:
             document = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise WeightsError(f"the metadata is no JSON: {error}") from None
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise WeightsError(f"the metadata is not of format {FORMAT}")
@@ -210,26 +220,23 @@ class ModelInfo:
             return cls(
                 network=_network(row),
                 classes=tuple(_strings(document["classes"])),
-                image_size=int(document["image_size"]),
-                mean=tuple(float(x) for x in document["mean"]),
-                std=tuple(float(x) for x in document["std"]),
-                temperature=float(document.get("temperature", 1.0)),
-                mask_threshold=float(document.get("mask_threshold", 0.5)),
-                lesion_peak=float(document.get("lesion_peak", 0.0)),
+                image_size=document["image_size"],
+                mean=tuple(map(_number, document["mean"])),
+                std=tuple(map(_number, document["std"])),
+                temperature=_number(document.get("temperature", 1.0)),
+                mask_threshold=_number(document.get("mask_threshold", 0.5)),
+                lesion_peak=_number(document.get("lesion_peak", 0.0)),
                 operating_points=_numbers(document.get("operating_points", {})),
-                abstain_below=float(document.get("abstain_below", 0.0)),
+                abstain_below=_number(document.get("abstain_below", 0.0)),
                 class_shares=_numbers(document.get("class_shares", {})),
-                provenance=dict(document.get("provenance", {})),
+                provenance=_mapping(document.get("provenance", {})),
                 resize=_resize(document.get("resize", "letterbox")),
                 interpolation=document.get("interpolation", "bilinear"),
-                content_hashes={
-                    str(name): str(text)
-                    for name, text in document.get("content_hashes", {}).items()
-                },
+                content_hashes=_texts(document.get("content_hashes", {})),
             )
         except (WeightsError, UnknownNetworkError):
             raise
-        except (TypeError, ValueError, AttributeError, KeyError) as error:
+        except (TypeError, ValueError, KeyError) as error:
             raise WeightsError(
                 f"the metadata has a field of a wrong type: {error}"
             ) from None
@@ -241,8 +248,31 @@ def _strings(values: Any) -> list[str]:
     return values
 
 
+def _number(value: Any) -> float:
+    """Return a number of JSON's; strings, true and false are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"a number of {len(str(value))} digits is too large") from None
+
+
+def _mapping(values: Any) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise TypeError(f"{values!r} is no object")
+    return values
+
+
 def _numbers(values: Any) -> dict[str, float]:
-    return {str(name): float(number) for name, number in values.items()}
+    return {name: _number(number) for name, number in _mapping(values).items()}
+
+
+def _texts(values: Any) -> dict[str, str]:
+    for name, text in _mapping(values).items():
+        if not isinstance(text, str):
+            raise TypeError(f"{name}: {text!r} is no string")
+    return dict(values)
 
 
 def _resize(value: Any) -> Any:
@@ -256,7 +286,7 @@ def _network(row: dict[str, Any]) -> Network:
     if not isinstance(name, str):
         raise WeightsError(f"the network's name is {name!r}")
     known = get_network(name)
-    depths = tuple(int(depth) for depth in row.pop("depths", known.depths))
+    depths = tuple(row.pop("depths", known.depths))
     block = row.pop("block", known.block)
     if depths != known.depths or block != known.block:
         raise WeightsError(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -198,7 +199,32 @@ def test_bad_arrays_are_refused(tmp_path, stored, change, fact):
         ({"classes": ["a", "a"]}, "distinct"),
         ({"classes": "abc"}, "classes"),
         ({"image_size": 7}, "image size"),
-        ({"image_size": "large"}, "type"),
+        ({"image_size": "large"}, "image size 'large'"),
+        ({"image_size": 224.9}, "image size 224.9 is no whole number"),
+        ({"image_size": math.inf}, "image size inf is no whole number"),
+        ({"image_size": math.nan}, "image size nan is no whole number"),
+        ({"image_size": True}, "image size True"),
+        ({"image_size": 10**400}, "image size 1000"),
+        ({"mean": 0.5}, "type"),
+        ({"mean": ["0.5"]}, "type.*'0.5' is no number"),
+        ({"mean": [True]}, "type.*True is no number"),
+        ({"mean": [1e300]}, "mean.*1e.300.* at most 1e.15"),
+        ({"mean": [math.nan]}, "mean.*nan"),
+        ({"mean": [10**400]}, "a number of 401 digits is too large"),
+        ({"std": [1e-300]}, "std 1e-300 is not positive, from 1e-15 to 1e.15"),
+        ({"std": [math.inf]}, "std inf"),
+        ({"temperature": 10**400}, "a number of 401 digits is too large"),
+        ({"temperature": 1e300}, "temperature 1e.300"),
+        ({"temperature": "1.5"}, "type.*'1.5' is no number"),
+        ({"operating_points": {"high": 10**400}}, "401 digits"),
+        ({"operating_points": [["high", 0.5]]}, "type.*is no object"),
+        ({"class_shares": {"normal": 10**400}}, "401 digits"),
+        ({"provenance": [["a", 1]]}, "type.*is no object"),
+        ({"content_hashes": {"a": 7}}, "type.*a: 7 is no string"),
+        ({"network": {"name": "resnet18", "depths": [2.9, 2, 2, 2]}}, "blocks"),
+        ({"network": {"name": "resnet18", "channels": 1.0}}, "1 or 3 channels.*1.0"),
+        ({"network": {"name": "resnet18", "channels": 2}}, "1 or 3 channels, not 2"),
+        ({"network": {"name": "resnet18", "ceil_pool": 7}}, "ceil_pool is true or"),
         ({"mean": [0.1, 0.2]}, "mean"),
         ({"std": [0.0]}, "std"),
         ({"temperature": 0}, "temperature"),
@@ -230,9 +256,10 @@ def test_files_that_are_none_are_refused(tmp_path, weights_file, stored):
     save_file(stored[0], path)
     with pytest.raises(errors.WeightsError, match=r"bad\.safetensors.*metadata"):
         busnet.load(path)
-    save_file(stored[0], path, {"busnet": "{"})
-    with pytest.raises(errors.WeightsError, match="JSON"):
-        busnet.load(path)
+    for text in ("{", "[" * 100_000):
+        save_file(stored[0], path, {"busnet": text})
+        with pytest.raises(errors.WeightsError, match=r"bad\.safetensors.*JSON"):
+            busnet.load(path)
     data = weights_file.read_bytes()
     for size in (0, 4, 8, 100, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:size])

@@ -86,6 +86,17 @@ class Network:
             object.__setattr__(
                 self, "ceil_pool", None
             )  # rows that are equal compare so
+        if type(self.channels) is not int or self.channels not in (1, 3):
+            raise UnknownNetworkError(
+                f"network {self.name!r}: it takes 1 or 3 channels, not "
+                f"{self.channels!r}"
+            )
+        for field in ("stage_shortcuts", "ceil_pool"):
+            value = getattr(self, field)
+            if value is not None and not isinstance(value, bool):
+                raise UnknownNetworkError(
+                    f"network {self.name!r}: {field} is true or false, not {value!r}"
+                )
         if not self.heads or not set(self.heads) <= set(HEADS):
             raise UnknownNetworkError(
                 f"network {self.name!r}: heads are {' and '.join(HEADS)}, "
