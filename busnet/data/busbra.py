@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from busnet.data.cases import Case
+from busnet.data.cases import LESION_CLASSES, Case
 from busnet.data.tables import Row, read_table
 from busnet.errors import DataError
 
@@ -23,7 +23,6 @@ FOLDER = "BUSBRA"
 
 TABLE = "bus_data.csv"
 _FOLD_TABLES = {FIVE_FOLDS: "5-fold-cv.csv", TEN_FOLDS: "10-fold-cv.csv"}
-_LABELS = ("benign", "malignant")
 _ATTRIBUTES = {
     "scanner": "device",
     "birads": "birads",
@@ -83,9 +82,9 @@ def _case(root: Path, row: Row, divisions: dict[str, dict[str, int]]) -> Case:
     for path in (image, mask):
         if not path.is_file():
             raise DataError(f"{path}: no such file, though {TABLE} names it")
-    if label not in _LABELS:
+    if label not in LESION_CLASSES:
         raise DataError(
-            f"{row.where}: BUS-BRA has {' and '.join(_LABELS)} images, "
+            f"{row.where}: BUS-BRA has {' and '.join(LESION_CLASSES)} images, "
             f"not {row['pathology']!r}"
         )
     for division, folds in divisions.items():

@@ -7,15 +7,20 @@ Pawlowska et al., Data in Brief 48:109247 (2023), and is read from ``busi_groups
 
 from __future__ import annotations
 
+import collections
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from busnet.data.cases import CLASSES, Case
 from busnet.data.tables import Row, read_table
 from busnet.errors import DataError
 
-__all__ = ["read_busi"]
+__all__ = ["GROUPS", "GROUPS_FILE", "read_busi"]
+
+#: Name of the division into five folds that divide no group of copies.
+GROUPS = "busi-groups"
 
 #: What the published archive calls the folder of the classes' folders.
 FOLDER = "Dataset_BUSI_with_GT"
@@ -28,6 +33,10 @@ def read_busi(
     folder: str | os.PathLike[str], groups: str | os.PathLike[str] | None = None
 ) -> list[Case]:
     """List the cases of BUSI.
+
+    Groups are the copies of a scene. ``fold`` is that of the table of groups, as is
+    the fold in ``divisions``. Where copies of a scene have several classes, all of them
+    are ``contradicted`` and in no fold.
 
     Parameters
     ----------
@@ -53,6 +62,7 @@ def read_busi(
         if not (root / label).is_dir():
             raise DataError(f"{root}: BUSI has a folder {label!r}, this one has none")
     table = _read_groups(root, Path(groups) if groups is not None else None)
+    contradictory = _contradictory_groups(table.values())
     cases = []
     for label in CLASSES:
         pattern = re.compile(rf"{label} \((\d+)\)\.png")
@@ -69,6 +79,8 @@ def read_busi(
             row = table.get((label, number))
             if row is None:
                 raise DataError(f"{GROUPS_FILE}: no row for {name}")
+            contradicted = row["group_ext"] in contradictory
+            fold = -1 if contradicted else _fold(row)
             cases.append(
                 Case(
                     name=name,
@@ -76,10 +88,12 @@ def read_busi(
                     masks=masks,
                     label=label,
                     group=row["group_ext"],
-                    fold=_fold(row),
+                    fold=fold,
                     source="busi",
                     objection=row["objection"],
                     annotation=row["annotation"],
+                    divisions={} if contradicted else {GROUPS: fold},
+                    contradicted=contradicted,
                 )
             )
     return cases
@@ -92,7 +106,20 @@ def _locate(folder: Path) -> Path:
 
 def _fold(row: Row) -> int:
     fold = row.integer("fold")
-    return -1 if fold is None else fold
+    if fold is None or fold < 0:
+        raise DataError(
+            f"{row.where}: the fold is missing, and the copies of the scene have one "
+            f"class"
+        )
+    return fold
+
+
+def _contradictory_groups(rows: Iterable[Row]) -> set[str]:
+    """Return the groups of copies of which two have different classes."""
+    classes: dict[str, set[str]] = collections.defaultdict(set)
+    for row in rows:
+        classes[row["group_ext"]].add(row["class"].casefold())
+    return {group for group, names in classes.items() if len(names) > 1}
 
 
 def _read_groups(root: Path, path: Path | None) -> dict[tuple[str, int], Row]:

@@ -15,6 +15,7 @@ from busnet.images import Picture, read_image, read_mask
 __all__ = [
     "BENIGN_INDEX",
     "CLASSES",
+    "CUSTOM_SOURCE",
     "LESION_CLASSES",
     "MALIGNANT_INDEX",
     "NORMAL_INDEX",
@@ -28,6 +29,9 @@ NORMAL_INDEX, BENIGN_INDEX, MALIGNANT_INDEX = range(3)
 
 #: The classes of lesions, which are all that some models know.
 LESION_CLASSES = CLASSES[1:]
+
+#: The source of data that nobody named.
+CUSTOM_SOURCE = "custom"
 
 
 def order_classes(names: Iterable[str]) -> tuple[str, ...]:
@@ -86,7 +90,11 @@ class Case:
         What else the data set says: ``"scanner"``, ``"birads"``, ``"histology"``,
         ``"side"`` and the like.
     divisions
-        The case's fold in further divisions of its data set, by the division's name.
+        The case's fold in the published divisions of its data set, by the division's
+        name; empty for data of the user's own.
+    contradicted
+        Whether a copy of its scene has another class. Only BUSI has such cases, and
+        only ``busi-random5`` uses them.
     """
 
     name: str
@@ -95,12 +103,13 @@ class Case:
     label: str | None = None
     group: str = ""
     fold: int = -1
-    source: str = "custom"
+    source: str = CUSTOM_SOURCE
     objection: str = ""
     annotation: str = ""
     spacing: tuple[float, float] | None = None
     attributes: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
     divisions: Mapping[str, int] = dataclasses.field(default_factory=dict, hash=False)
+    contradicted: bool = False
 
     @property
     def key(self) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from busnet.data.cases import CLASSES, Case
+from busnet.data.busi import GROUPS_FILE
+from busnet.data.cases import CLASSES, CUSTOM_SOURCE, Case
 from busnet.data.findings import Finding, Listing, plural, raise_errors
 from busnet.data.folders import list_folder
 from busnet.data.group_table import group_name
+from busnet.data.hospitals import name_faults, patient_faults
+from busnet.data.source_names import LABELS, check_name
 from busnet.data.tables import Row, Table, read_table
 from busnet.errors import DataError
 
@@ -33,7 +36,9 @@ _ATTRIBUTES = ("scanner", "birads", "histology", "side")
 _SEPARATORS = re.compile(r"[;|&]")
 
 
-def read_custom(path: str | os.PathLike[str], *, source: str = "custom") -> list[Case]:
+def read_custom(
+    path: str | os.PathLike[str], *, source: str = CUSTOM_SOURCE
+) -> list[Case]:
     """List the cases of a folder or of a table.
 
     Parameters
@@ -57,14 +62,17 @@ def read_custom(path: str | os.PathLike[str], *, source: str = "custom") -> list
     Raises
     ------
     DataError
-        If there are no images, or a column, file, label or fold is not valid.
+        If there are no images, a column, file, label, fold or source is not valid, or
+        a hospital has two spellings.
     """
     listing = list_custom(path, source=source)
     raise_errors(listing.findings)
     return list(listing.cases)
 
 
-def list_custom(path: str | os.PathLike[str], *, source: str = "custom") -> Listing:
+def list_custom(
+    path: str | os.PathLike[str], *, source: str = CUSTOM_SOURCE
+) -> Listing:
     """List the cases of a folder or of a table, and what is wrong with them.
 
     Parameters
@@ -88,7 +96,7 @@ def list_custom(path: str | os.PathLike[str], *, source: str = "custom") -> List
     return list_table(read_table(root), source=source)
 
 
-def list_table(table: Table, *, source: str = "custom") -> Listing:
+def list_table(table: Table, *, source: str = CUSTOM_SOURCE) -> Listing:
     """List the cases of a table that was read; see :func:`list_custom`."""
     return _list_renamed(_renamed(table), source)
 
@@ -131,15 +139,19 @@ def _renamed(table: Table) -> Table:
 def _list_renamed(table: Table, source: str) -> Listing:
     cases, faults = [], []
     rows: list[Row] = []
-    divided = any(row.get("fold") for row in table.rows)
+    filled = {
+        column
+        for column in ("fold", "source")
+        if any(row.get(column) for row in table.rows)
+    }
     for row in table.rows:
         try:
-            cases.append(_case(table.path.parent, row, source, divided))
+            cases.append(_case(table.path.parent, row, source, filled))
             rows.append(row)
         except DataError as error:
             faults.append(str(error))
-    faults += _group_faults(rows, cases)
-    findings = []
+    faults += [*name_faults(rows, cases), *patient_faults(rows, cases)]
+    findings = _scenes_without_group(table, rows, cases)
     if faults:
         findings.append(
             Finding(
@@ -165,12 +177,38 @@ def _list_renamed(table: Table, source: str) -> Listing:
     return Listing(tuple(cases), tuple(findings))
 
 
-def _case(folder: Path, row: Row, source: str, divided: bool) -> Case:
+def _scenes_without_group(
+    table: Table, rows: Sequence[Row], cases: Sequence[Case]
+) -> list[Finding]:
+    """Warn of images of BUSI, which holds copies, that are each a group of its own."""
+    alone = [
+        case.name
+        for row, case in zip(rows, cases, strict=True)
+        if case.source == "busi" and not row.get("group")
+    ]
+    if not alone:
+        return []
+    message = (
+        f"{table.path}: {plural(len(alone), 'image')} of busi without a group, and it "
+        f"holds copies of scenes, whose groups are in {GROUPS_FILE}"
+    )
+    return [Finding("no-group", "warning", message, tuple(alone))]
+
+
+def _case(folder: Path, row: Row, source: str, filled: Collection[str]) -> Case:
+    """Read a row; ``filled`` are columns that must not be blank, as they are in use."""
     label = row.get("label").casefold()
     if label and label not in CLASSES:
         raise DataError(
             f"{row.where}: the label {row['label']!r} is not one of "
             f"{', '.join(CLASSES)}"
+        )
+    if "source" in filled:
+        source = _source(row)
+    if label and label not in LABELS.get(source, CLASSES):
+        raise DataError(
+            f"{row.where}: the label {row['label']!r} is not one of {source}, which "
+            f"has {' and '.join(LABELS[source])} images"
         )
     if not row["image"]:
         raise DataError(f"{row.where}: the image is missing")
@@ -185,11 +223,22 @@ def _case(folder: Path, row: Row, source: str, divided: bool) -> Case:
         masks=masks,
         label=label or None,
         group=group_name(row) or name,
-        fold=_fold(row) if divided else -1,
-        source=row.get("source") or source,
+        fold=_fold(row) if "fold" in filled else -1,
+        source=source,
         spacing=_spacing(row),
         attributes={name: row[name] for name in _ATTRIBUTES if row.get(name)},
     )
+
+
+def _source(row: Row) -> str:
+    name = row.identifier("source")
+    if not name:
+        raise DataError(f"{row.where}: the source is missing")
+    try:
+        check_name(name)
+    except DataError as error:
+        raise DataError(f"{row.where}: {error}") from None
+    return name
 
 
 def _existing(folder: Path, name: str, row: Row) -> Path:
@@ -238,20 +287,3 @@ def _spacing(row: Row) -> tuple[float, float] | None:
             f"above 0, as 0.1 or 0.1x0.2"
         )
     return values[0], values[-1]
-
-
-def _group_faults(rows: Sequence[Row], cases: Sequence[Case]) -> list[str]:
-    """Name groups in two hospitals: two patients of one name, or one to be divided."""
-    sources: dict[str, str] = {}
-    faults = []
-    for row, case in zip(rows, cases, strict=True):
-        if not row.get("group"):
-            continue
-        first = sources.setdefault(case.group, case.source)
-        if first != case.source:
-            faults.append(
-                f"{row.where}: the group {case.group!r} is in the sources {first!r} "
-                f"and {case.source!r}; give two patients two names, and one patient "
-                f"one source"
-            )
-    return faults

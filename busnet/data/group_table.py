@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -67,7 +66,7 @@ def join_groups(
 
 def group_name(row: Row) -> str:
     """Return the group of a row, "" without one; pandas' ``7.0`` is 7."""
-    return re.sub(r"^(\d+)\.0+$", r"\1", row.get("group"))
+    return row.identifier("group")
 
 
 def _read(table: Path) -> dict[Path, str]:

@@ -7,9 +7,12 @@ import numpy.typing as npt
 
 from busnet.lesions import components
 
-__all__ = ["mask_fault"]
+__all__ = ["MOST_OF_IMAGE", "mask_fault"]
 
 Mask = npt.NDArray[np.bool_]
+
+#: Share of the image from which a mask is probably of the background.
+MOST_OF_IMAGE = 0.9
 
 #: Share of the pixels along the edges of an image from which a mask is inverted, where
 #: it has at least that share of background elsewhere. Lesions of public data sets reach

@@ -8,10 +8,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from busnet.data.busbra import FIVE_FOLDS, TEN_FOLDS
+from busnet.data.busi import GROUPS as BUSI_GROUPS
 from busnet.data.cases import Case
+from busnet.data.divisions import by_source, has_own_folds, published_division
 from busnet.errors import DataError
 
-__all__ = ["PROTOCOLS", "Fold", "Protocol", "default_protocol", "get_protocol"]
+__all__ = [
+    "CUSTOM",
+    "HOSPITALS",
+    "PROTOCOLS",
+    "Fold",
+    "Protocol",
+    "default_protocol",
+    "get_protocol",
+]
+
+#: Names of the protocols for data of any source.
+CUSTOM, HOSPITALS = "custom", "hospitals"
 
 #: What is held out: the number of a fold, the name of a source, or nothing.
 Fold: TypeAlias = int | str | None
@@ -19,21 +32,30 @@ Fold: TypeAlias = int | str | None
 #: Reasons for which a case of BUSI is not clean.
 _UNCLEAN = ("axilla", "needle")
 
-#: Names of BUSI's divisions into folds.
-BUSI_GROUPS, BUSI_RANDOM = "busi-groups", "busi-random"
+#: Name of BUSI's division into random folds.
+BUSI_RANDOM = "busi-random"
 
 
 def _usable(cases: Iterable[Case]) -> list[Case]:
-    """Leave out images of BUSI of whose scene a copy has another label."""
-    return [case for case in cases if case.source != "busi" or case.fold >= 0]
+    """Leave out images of whose scene a copy has another class."""
+    return [case for case in cases if not case.contradicted]
+
+
+def _fold_in(case: Case, division: str) -> int:
+    if division not in case.divisions:
+        raise DataError(
+            f"{case.name}: the image is in no fold of {division}, the published "
+            f"division of {case.source}, which {case.source}=FOLDER reads; rows of a "
+            f"table are used by the protocols {CUSTOM} and {HOSPITALS}"
+        )
+    return case.divisions[division]
 
 
 def _in_division(name: str) -> Callable[[Iterable[Case]], list[Case]]:
     def choose(cases: Iterable[Case]) -> list[Case]:
         return [
-            dataclasses.replace(case, fold=case.divisions[name])
-            for case in cases
-            if name in case.divisions
+            dataclasses.replace(case, fold=_fold_in(case, name))
+            for case in _usable(cases)
         ]
 
     return choose
@@ -42,7 +64,7 @@ def _in_division(name: str) -> Callable[[Iterable[Case]], list[Case]]:
 def _clean(cases: Iterable[Case]) -> list[Case]:
     seen: set[str] = set()
     chosen = []
-    for case in _usable(cases):
+    for case in _in_division(BUSI_GROUPS)(cases):
         if case.objection not in _UNCLEAN and case.key not in seen:
             seen.add(case.key)
             chosen.append(case)
@@ -64,8 +86,11 @@ def _random(cases: Iterable[Case]) -> list[Case]:
 
 
 def _release(cases: Iterable[Case]) -> list[Case]:
+    divisions = {"busi": BUSI_GROUPS, "busbra": TEN_FOLDS}
     return [
-        dataclasses.replace(case, fold=case.divisions.get(TEN_FOLDS, case.fold))
+        dataclasses.replace(case, fold=_fold_in(case, divisions[case.source]))
+        if case.source in divisions
+        else case
         for case in _usable(cases)
     ]
 
@@ -110,14 +135,25 @@ class Protocol:
         """Return the name of the division of a source, None where it is not divided."""
         return self.divisions.get(source, self.divisions.get("*"))
 
+    def fits(self, cases: Iterable[Case]) -> bool:
+        """Tell whether the folds of cases are published ones of the protocol's sources.
+
+        Those of a table's rows are not, nor are folds that were made anew.
+        """
+        return all(
+            published_division(members) is not None
+            for source, members in by_source(cases).items()
+            if source in self.divisions
+        )
+
     def use(self, cases: Iterable[Case]) -> list[Case]:
         """Return the cases that the protocol uses, with their folds.
 
         Raises
         ------
         DataError
-            If there are none, a source is not the protocol's, or the protocol leaves
-            out a source and there is only one.
+            If there are none, a source is not the protocol's, or a case is not in the
+            protocol's division of its source.
         """
         listed = list(cases)
         for source in sorted({case.source for case in listed}):
@@ -181,7 +217,8 @@ class Protocol:
         for source in dict.fromkeys(case.source for case in used):
             if self.leaves_out_source and source == fold:
                 continue
-            division = None if fold is None else self.division(source)
+            divided = any(c.source == source and self._place(c) == fold for c in used)
+            division = self.division(source) if divided else None
             held_out = fold if division is not None else None
             seen[source] = {"folds": division, "fold": held_out}
         return seen
@@ -196,7 +233,7 @@ PROTOCOLS = {
         Protocol(
             "busi-group5",
             "BUSI, 760 images, five duplicate-group-aware folds",
-            _usable,
+            _in_division(BUSI_GROUPS),
             ("busi",),
             {"busi": BUSI_GROUPS},
         ),
@@ -232,7 +269,7 @@ PROTOCOLS = {
             {"busbra": TEN_FOLDS},
         ),
         Protocol(
-            "hospitals",
+            HOSPITALS,
             "several sources, of which one is left out and tested on as a whole",
             _usable,
             leaves_out_source=True,
@@ -246,7 +283,7 @@ PROTOCOLS = {
             {"busi": BUSI_GROUPS, "busbra": TEN_FOLDS},
             only_fold=0,
         ),
-        Protocol("custom", "the user's own images", _usable, (), {"*": "custom"}),
+        Protocol(CUSTOM, "the user's own images", _usable, (), {"*": "custom"}),
     )
 }
 
@@ -269,14 +306,13 @@ def get_protocol(name: str) -> Protocol:
 def default_protocol(cases: Sequence[Case]) -> str:
     """Return the name of the protocol that cases are used by where none is named.
 
-    One published data set has its own; several sources are used by ``hospitals``,
-    unless all cases are in folds of the user's own; anything else is ``custom``.
+    One published data set in its published folds has its own protocol; several sources
+    are used by ``hospitals``, unless all cases are in folds of the user's own; anything
+    else is ``custom``.
     """
-    sources = {case.source for case in cases}
-    if sources == {"busi"}:
-        return "busi-group5"
-    if sources == {"busbra"}:
-        return "busbra-patient5"
-    published = sources & {"busi", "busbra", "busuclm", "brest"}
-    divided = not published and all(case.fold >= 0 for case in cases)
-    return "hospitals" if len(sources) > 1 and not divided else "custom"
+    sources = by_source(cases)
+    for name in ("busi-group5", "busbra-patient5"):
+        if set(sources) == set(PROTOCOLS[name].sources) and PROTOCOLS[name].fits(cases):
+            return name
+    divided = all(map(has_own_folds, sources.values()))
+    return HOSPITALS if len(sources) > 1 and not divided else CUSTOM

@@ -13,7 +13,7 @@ from PIL import Image
 
 from busnet.data.cases import CLASSES, Case
 from busnet.data.findings import Finding, collect_findings, raise_errors
-from busnet.data.masks import mask_fault
+from busnet.data.masks import MOST_OF_IMAGE, mask_fault
 from busnet.errors import BusnetError
 
 __all__ = [
@@ -24,9 +24,6 @@ __all__ = [
     "screen_labels",
     "screen_masks",
 ]
-
-#: Share of the image from which a mask is probably of the background.
-_MOST_OF_IMAGE = 0.9
 
 
 def describe(case: Case) -> str:
@@ -165,7 +162,7 @@ def _content_fault(case: Case, mask: npt.NDArray[np.bool_]) -> tuple[str, str] |
     if fault := mask_fault(mask):
         return "mask-shape", f" ({fault})"
     share = float(mask.mean())
-    return ("full-mask", f" ({share:.0%})") if share > _MOST_OF_IMAGE else None
+    return ("full-mask", f" ({share:.0%})") if share > MOST_OF_IMAGE else None
 
 
 def _image_size(case: Case) -> tuple[int, int] | None:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from busnet.data import brest, busbra, busi, busuclm
-from busnet.data.cases import CLASSES, Case
+from busnet.data.cases import CLASSES, CUSTOM_SOURCE, Case
 from busnet.data.custom import list_custom, read_custom
 from busnet.data.findings import Finding, Listing, plural, raise_errors
 from busnet.data.group_table import GROUPS_FILE
+from busnet.data.hospitals import check_names, shared_patients
 from busnet.data.screening import screen_files
+from busnet.data.source_names import check_name
 from busnet.errors import DataError
 
 __all__ = [
@@ -32,7 +34,7 @@ READERS: dict[str, Callable[[Path], list[Case]]] = {
     "busbra": busbra.read_busbra,
     "busuclm": busuclm.read_busuclm,
     "brest": brest.read_brest,
-    "custom": read_custom,
+    CUSTOM_SOURCE: read_custom,
 }
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -53,7 +55,7 @@ def recognise(path: str | os.PathLike[str]) -> str:
     for root in (folder, folder / busi.FOLDER):
         if all(_numbered(root / label, label) for label in CLASSES):
             return "busi"
-    return "brest" if brest.find_table(folder) is not None else "custom"
+    return "brest" if brest.find_table(folder) is not None else CUSTOM_SOURCE
 
 
 def _numbered(folder: Path, label: str) -> bool:
@@ -107,8 +109,8 @@ def read_sources(sources: Mapping[str, str | os.PathLike[str]]) -> list[Case]:
     ------
     DataError
         If there is no source, one cannot be read, a published data set has another
-        name than its own, two sources have the same name, or a case, a file or a mask
-        is named twice.
+        name than its own, two sources have the same name or two spellings of one, a
+        patient is in two of them, or a case, a file or a mask is named twice.
     """
     listing = list_sources(sources)
     raise_errors(listing.findings)
@@ -148,7 +150,8 @@ def merge_listings(listings: Sequence[tuple[Path, Listing]]) -> Listing:
     Raises
     ------
     DataError
-        If two of them hold a source of the same name.
+        If two of them hold a source of the same name, or of one that is spelled in
+        another way.
     """
     origin: dict[str, Path] = {}
     cases: list[Case] = []
@@ -162,7 +165,12 @@ def merge_listings(listings: Sequence[tuple[Path, Listing]]) -> Listing:
                     f"{case.source!r}"
                 )
             cases.append(case)
-    findings += [*_repeated_names(cases), *screen_files(cases)]
+    check_names(origin)
+    findings += [
+        *_repeated_names(cases),
+        *screen_files(cases),
+        *shared_patients(cases, origin),
+    ]
     return Listing(tuple(cases), tuple(findings))
 
 
@@ -192,12 +200,13 @@ def list_source(name: str, path: Path) -> Listing:
     """
     if not path.exists():
         raise DataError(f"source {name}: {path}: no such file or folder")
-    if name in READERS and name != "custom":
+    if name in READERS and name != CUSTOM_SOURCE:
         return Listing(tuple(READERS[name](path)))
     layout = recognise(path)
-    if layout != "custom" and not (path / GROUPS_FILE).is_file():
+    if layout != CUSTOM_SOURCE and not (path / GROUPS_FILE).is_file():
         raise DataError(
             f"{path} has the layout of {layout}; name it {layout}={path}, so that its "
             f"folds and models are known"
         )
+    check_name(name)
     return list_custom(path, source=name)

@@ -72,6 +72,10 @@ class Row:
         value = self.values.get(column, "")
         return "" if value.casefold() in _BLANKS else value
 
+    def identifier(self, column: str) -> str:
+        """Return a cell that is a name; a number that pandas wrote as ``7.0`` is 7."""
+        return re.sub(r"^(\d+)\.0+$", r"\1", self.get(column))
+
     def integer(self, column: str) -> int | None:
         """Return a cell as an integer, None if it is blank; ``3.0`` is 3.
 

@@ -6,6 +6,9 @@ import dataclasses
 from collections.abc import Collection, Iterator, Mapping
 
 from busnet.data import PROTOCOLS, Fold, Protocol, get_protocol
+from busnet.data.cases import CUSTOM_SOURCE
+from busnet.data.protocols import CUSTOM
+from busnet.data.source_names import PUBLISHED
 from busnet.errors import LeakError
 from busnet.evaluation.content import has_all_hashes
 from busnet.evaluation.members import name_members, trainings
@@ -13,7 +16,6 @@ from busnet.inference import PredictorInfo
 from busnet.model_info import CONVERTED
 
 __all__ = [
-    "PUBLISHED",
     "TrainedSource",
     "check_leakage",
     "default_fold",
@@ -22,12 +24,6 @@ __all__ = [
     "report_leak",
     "trained_sources",
 ]
-
-#: Data sets that are the same wherever they lie, so that their name says what was seen.
-PUBLISHED = frozenset(("busi", "busbra", "busuclm", "brest"))
-
-#: The source of data that nobody named.
-CUSTOM = "custom"
 
 #: What protocols were called in earlier files.
 _FORMER_NAMES = {"own": CUSTOM}
@@ -104,7 +100,7 @@ def _of_one_training(step: Mapping[str, object]) -> Iterator[TrainedSource]:
     name = _FORMER_NAMES.get(str(name), name)
     if isinstance(name, str) and name in PROTOCOLS:
         protocol, fold = PROTOCOLS[name], step.get("fold")
-        for source in protocol.sources or (CUSTOM,):
+        for source in protocol.sources or (CUSTOM_SOURCE,):
             division = None if fold is None else protocol.division(source)
             yield TrainedSource(source, division, fold)  # type: ignore[arg-type]
 
@@ -188,7 +184,8 @@ def check_leakage(
         decisive = {
             source
             for source in sources
-            if source in PUBLISHED or (source != CUSTOM and not has_all_hashes(member))
+            if source in PUBLISHED
+            or (source != CUSTOM_SOURCE and not has_all_hashes(member))
         }
         for entry in trained_sources(member.provenance):
             if entry.source in decisive and not _is_held_out(entry, chosen, fold):

@@ -17,10 +17,10 @@ from busnet.data import (
 )
 from busnet.data.findings import raise_errors
 from busnet.data.screening import screen_files, screen_groups, screen_labels
+from busnet.data.source_names import PUBLISHED
 from busnet.errors import DataError
 from busnet.evaluation.content import compare_content, has_all_hashes, has_hashes
 from busnet.evaluation.leakage import (
-    PUBLISHED,
     check_leakage,
     default_fold,
     is_training_known,
@@ -186,11 +186,16 @@ def _protocol_for(info: PredictorInfo, cases: Sequence[Case]) -> str:
     sources = {case.source for case in cases}
     for member in name_members(info).values():
         trained = member.provenance.get("protocol")
-        if trained in PROTOCOLS and set(PROTOCOLS[trained].sources) == sources:
+        if (
+            trained in PROTOCOLS
+            and set(PROTOCOLS[trained].sources) == sources
+            and PROTOCOLS[trained].fits(cases)
+        ):
             return str(trained)
     for entry in trained_sources(info.provenance):
         for protocol in PROTOCOLS.values():
             is_for_data = sources == {entry.source} == set(protocol.sources)
+            is_for_data = is_for_data and protocol.fits(cases)
             if is_for_data and protocol.division(entry.source) == entry.division:
                 return protocol.name
     return default_protocol(cases)

@@ -15,7 +15,10 @@ from busnet.data.phantom import phantom
 
 
 def case(name, label, group, fold):
-    return Case(name, Path(name), (), label, group, fold, source="busi")
+    return Case(
+        name, Path(name), (), label, group, fold, "busi",
+        divisions={"busi-groups": fold},
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -54,7 +57,10 @@ def test_no_fold_holds_nothing_out(cases):
 
 
 def test_leaks_are_refused_unless_allowed(cases):
-    leaky = [dataclasses.replace(c, fold=i % 5) for i, c in enumerate(cases)]
+    leaky = [
+        dataclasses.replace(c, divisions={"busi-groups": i % 5})
+        for i, c in enumerate(cases)
+    ]
     with pytest.raises(errors.LeakError, match="both sides"):
         split(leaky, "busi-group5", 0)
     division = split(leaky, "busi-group5", 0, allow_leak=True)

@@ -6,7 +6,7 @@ import pytest
 from random_weights import random_info
 
 from busnet.data import Case, read_data
-from busnet.data.busbra import TEN_FOLDS
+from busnet.data.busbra import FIVE_FOLDS, TEN_FOLDS
 from busnet.errors import DataError, LeakError
 from busnet.evaluation.selection import select_cases
 from busnet.networks import get_network
@@ -35,7 +35,8 @@ def make_cases(tmp_path, source, folds, divisions=None):
 
 @pytest.fixture
 def busi_cases(tmp_path):
-    return make_cases(tmp_path, "busi", [0, 1, 2, 0])
+    folds = [0, 1, 2, 0]
+    return make_cases(tmp_path, "busi", folds, [{"busi-groups": i} for i in folds])
 
 
 def test_a_model_that_saw_nothing_is_evaluated_on_all(busi_cases):
@@ -57,7 +58,7 @@ def test_the_fold_is_the_one_that_training_held_out(busi_cases):
 
 
 def test_the_division_is_the_one_that_training_used(tmp_path):
-    divisions = [{TEN_FOLDS: i} for i in range(10)]
+    divisions = [{FIVE_FOLDS: i % 5, TEN_FOLDS: i} for i in range(10)]
     cases = make_cases(tmp_path, "busbra", [i % 5 for i in range(10)], divisions)
     model = info(
         protocol="release", sources={"busbra": {"folds": TEN_FOLDS, "fold": 0}}
@@ -78,6 +79,25 @@ def test_the_source_that_no_training_saw_is_left_out(tmp_path, busi_cases):
     assert alone.cases == chosen.cases
     with pytest.raises(LeakError, match="all of busi"):
         select_cases(model, busi_cases, protocol="hospitals", fold="busi")
+
+
+def test_a_table_that_names_a_published_source_is_not_in_its_folds(
+    tmp_path, busi_cases
+):
+    """Fold 0 of a table is not fold 0 of BUSI, whatever the model held out."""
+    model = info(
+        protocol="busi-group5", sources={"busi": {"folds": "busi-groups", "fold": 0}}
+    )
+    table = make_cases(tmp_path, "busi", [0, 1])
+    with pytest.raises(LeakError, match="fold 0 of custom holds images of it"):
+        select_cases(model, table, fold=0)
+    chosen = select_cases(model, table, allow_leak=True)
+    assert (chosen.protocol, chosen.fold, len(chosen.cases)) == ("custom", None, 2)
+    with pytest.raises(DataError, match="busi 0: the image is in no fold of busi-gr"):
+        select_cases(model, table, protocol="busi-group5", fold=0)
+    # Folds that were made anew are no published ones, either.
+    anew = [dataclasses.replace(case, fold=1 - case.fold % 2) for case in busi_cases]
+    assert select_cases(info(), anew).protocol == "custom"
 
 
 def test_own_data_needs_no_protocol(tmp_path):

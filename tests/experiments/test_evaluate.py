@@ -75,7 +75,15 @@ def test_a_leak_is_refused_or_marked(phantom_data, tmp_path):
     path = tmp_path / "m.safetensors"
     save_random(path, ROW, provenance={"protocol": "busi-group5", "fold": None})
     cases = [
-        busnet.data.Case(f"{i}", p, label="benign", group=f"{i}", fold=0, source="busi")
+        busnet.data.Case(
+            f"{i}",
+            p,
+            label="benign",
+            group=f"{i}",
+            fold=0,
+            source="busi",
+            divisions={"busi-groups": 0},
+        )
         for i, p in enumerate(phantom_data.glob("benign/*[0-9].png"))
     ]
     with pytest.raises(busnet.LeakError, match="was trained on all of busi"):

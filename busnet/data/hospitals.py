@@ -1,0 +1,135 @@
+"""Faults between hospitals: one with two names, or a patient who is in two."""
+
+from __future__ import annotations
+
+import collections
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from busnet.data.cases import Case
+from busnet.data.findings import Finding, plural
+from busnet.data.source_names import PUBLISHED, plain_name
+from busnet.data.tables import Row
+from busnet.errors import DataError
+
+__all__ = ["check_names", "name_faults", "patient_faults", "shared_patients"]
+
+#: Names that say no more than a number, which every hospital may have.
+_NUMBER = re.compile(r"(patient|case|subject)?[\s_.-]*\d+", re.IGNORECASE)
+
+
+def name_faults(rows: Sequence[Row], cases: Sequence[Case]) -> list[str]:
+    """Name the rows of a table whose source is another spelling of an earlier one."""
+    first: dict[str, tuple[str, int]] = {}
+    faults: dict[str, str] = {}
+    for row, case in zip(rows, cases, strict=True):
+        name, line = first.setdefault(plain_name(case.source), (case.source, row.line))
+        if name != case.source:
+            faults.setdefault(
+                case.source,
+                f"{row.where}: the source {case.source!r} is spelled {name!r} in line "
+                f"{line}; give one hospital one name, and two hospitals names that "
+                f"differ in more than case, spaces and hyphens",
+            )
+    return [*faults.values()]
+
+
+def check_names(origins: Mapping[str, Path]) -> None:
+    """Refuse a hospital whose name two tables spell in two ways.
+
+    Within one table that is for :func:`name_faults` to say.
+
+    Parameters
+    ----------
+    origins
+        The folder or table of each source.
+
+    Raises
+    ------
+    DataError
+        If there is one.
+    """
+    spellings: dict[str, str] = {}
+    for name, path in origins.items():
+        first = spellings.setdefault(plain_name(name), name)
+        if first != name and path != origins[first]:
+            raise DataError(
+                f"{origins[first]} holds the source {first!r} and {path} the source "
+                f"{name!r}; give one hospital one name, and two hospitals names that "
+                f"differ in more than case, spaces and hyphens"
+            )
+
+
+def patient_faults(rows: Sequence[Row], cases: Sequence[Case]) -> list[str]:
+    """Name the rows of a table whose patient is in another hospital, too.
+
+    Patients who are known by a number alone are no fault: see :func:`shared_patients`.
+    """
+    sources: dict[str, str] = {}
+    faults = []
+    for row, case in zip(rows, cases, strict=True):
+        if not row.get("group") or _NUMBER.fullmatch(case.group):
+            continue
+        first = sources.setdefault(case.group, case.source)
+        if first != case.source:
+            faults.append(
+                f"{row.where}: the group {case.group!r} is in the sources {first!r} "
+                f"and {case.source!r}; give two patients two names, and one patient "
+                f"one source"
+            )
+    return faults
+
+
+def shared_patients(
+    cases: Sequence[Case], origins: Mapping[str, Path]
+) -> list[Finding]:
+    """Look for patients, or groups of another kind, that several hospitals have.
+
+    A number, such as ``7`` or ``patient 7``, may be another patient in each hospital,
+    which is a warning; any other name is an error, and within one table that is for
+    :func:`patient_faults` to say. Published data sets have numbers of their own.
+
+    Parameters
+    ----------
+    cases
+        Of all sources.
+    origins
+        The folder or table of each source.
+    """
+    names = {(case.source, case.name) for case in cases}
+    places: dict[str, dict[str, None]] = collections.defaultdict(dict)
+    for case in cases:
+        # A group that has the name of an image is one without a patient.
+        if case.source not in PUBLISHED and (case.source, case.group) not in names:
+            places[case.group][case.source] = None
+    numbers, others = [], []
+    for group, sources in places.items():
+        if len(sources) > 1:
+            subject = f"{group!r} in {' and '.join(sources)}"
+            if _NUMBER.fullmatch(group):
+                numbers.append(subject)
+            elif len({origins[source] for source in sources}) > 1:
+                others.append(subject)
+    findings = []
+    if others:
+        findings.append(
+            Finding(
+                "shared-group",
+                "error",
+                f"{plural(len(others), 'group')} in several sources; give two patients "
+                f"two names, and one patient one source",
+                tuple(others),
+            )
+        )
+    if numbers:
+        findings.append(
+            Finding(
+                "shared-number",
+                "warning",
+                f"{plural(len(numbers), 'number')} of groups in several sources, which "
+                f"count as different patients",
+                tuple(numbers),
+            )
+        )
+    return findings
