@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import math
 from collections.abc import Mapping, Sequence
 
@@ -131,8 +130,7 @@ def _malignant_share(prior: Mapping[str, float]) -> float:
 
 def _left_out(scores: Scores) -> str:
     """Say how many normal images the class figures leave out, "" where none is."""
-    count = collections.Counter(case.label for case in scores)["normal"]
-    if not count:
+    if not scores.normals:
         return ""
-    verb = "is" if count == 1 else "are"
-    return f", and {plural(count, 'normal image')} {verb} left out of them"
+    verb = "is" if scores.normals == 1 else "are"
+    return f", and {plural(scores.normals, 'normal image')} {verb} left out of them"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from busnet.data import get_protocol
+from busnet.data.protocols import HOSPITALS
 from busnet.errors import DataError
 from busnet.evaluation.classes import match_classes, pool_scores, same_prior
 from busnet.evaluation.evaluation import Evaluation
@@ -12,6 +14,7 @@ from busnet.evaluation.html import render_figures
 from busnet.evaluation.intervals import Interval, compare, intervals
 from busnet.evaluation.leakage import is_leaky
 from busnet.evaluation.metrics import AMONG_LESIONS
+from busnet.evaluation.pairing import check_disjoint
 from busnet.evaluation.strata import compute_strata
 
 __all__ = [
@@ -22,8 +25,6 @@ __all__ = [
     "pool_folds",
     "pool_hospitals",
 ]
-
-HOSPITALS = "hospitals"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,18 +90,29 @@ def compare_evaluations(
     Raises
     ------
     DataError
-        If they are not of the same cases, only one is a macro average, or their
-        probabilities were re-weighed for different class shares.
+        If they are not of the same cases, classes, groups, folds and masks, only one
+        is a macro average, or their probabilities were re-weighed for different class
+        shares.
     """
     if first.macro != second.macro:
         raise DataError("one of the two evaluations is a macro average, the other not")
     ours, theirs, notes = match_classes(first, second)
     _check_priors((first, second), among_lesions=ours.knows_lesions_alone)
-    differences = compare(ours, theirs, macro=first.macro, count=bootstrap, seed=seed)
+    # Two protocols may divide the same data differently.
+    ignored = ("fold",) if first.protocol != second.protocol else ()
+    differences = compare(
+        ours,
+        theirs,
+        ignored=ignored,
+        macro=first.macro,
+        count=bootstrap,
+        seed=seed,
+    )
     if with_lesion_figures and not ours.knows_lesions_alone:
         among = compare(
             ours.among_lesions(),
             theirs.among_lesions(),
+            ignored=ignored,
             macro=first.macro,
             count=bootstrap,
             seed=seed,
@@ -137,26 +149,17 @@ def pool_hospitals(
     ------
     DataError
         If there are fewer than two, one is by another protocol, they are of different
-        networks or of different classes, two are of the same source, or their
-        probabilities were re-weighed for different class shares.
+        networks or of different classes, two are of the same source, one has cases of
+        another source, or their probabilities were re-weighed for different class
+        shares.
     """
-    if len(evaluations) < 2:
-        raise DataError("a macro average needs two evaluations or more")
-    for evaluation in evaluations:
-        if evaluation.protocol != HOSPITALS or evaluation.fold is None:
-            raise DataError(
-                f"{evaluation.title}: a macro average is over evaluations by the "
-                f"protocol {HOSPITALS}, each of one source"
-            )
+    sources = _left_out_sources(evaluations)
     networks = sorted({evaluation.network for evaluation in evaluations})
     if len(networks) > 1:
         raise DataError(f"the evaluations are of {' and '.join(networks)}")
-    sources = [str(evaluation.fold) for evaluation in evaluations]
-    for source in sources:
-        if sources.count(source) > 1:
-            raise DataError(f"two evaluations are of {source}")
     _check_priors(evaluations)
     scores, notes = pool_scores(evaluations)
+    _check_parts(evaluations)
     return Evaluation(
         model=", ".join(evaluation.model for evaluation in evaluations),
         network=networks[0],
@@ -172,6 +175,49 @@ def pool_hospitals(
         prior=evaluations[0].prior,
         macro=True,
     )
+
+
+def _left_out_sources(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Return the source that each evaluation is of.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two, two are of the same, or one is of none.
+    """
+    if len(evaluations) < 2:
+        raise DataError("a macro average needs two evaluations or more")
+    for evaluation in evaluations:
+        if evaluation.protocol != HOSPITALS or evaluation.fold is None:
+            raise DataError(
+                f"{evaluation.title}: a macro average is over evaluations by the "
+                f"protocol {HOSPITALS}, each of one source"
+            )
+    sources = [str(evaluation.fold) for evaluation in evaluations]
+    for source in sources:
+        if sources.count(source) > 1:
+            raise DataError(f"two evaluations are of {source}")
+    return sources
+
+
+def _check_parts(evaluations: Sequence[Evaluation]) -> None:
+    """Refuse evaluations with cases of another part, or that share cases or groups.
+
+    Raises
+    ------
+    DataError
+        If they are so.
+    """
+    protocol = get_protocol(evaluations[0].protocol)
+    for evaluation in evaluations:
+        for case in evaluation.scores:
+            by_source = protocol.leaves_out_source
+            place = case.source if by_source else case.fold
+            if place != evaluation.fold:
+                part = place if by_source else f"fold {place}"
+                raise DataError(f"{evaluation.title}: {case.full_name} is of {part}")
+    if not protocol.leaky:
+        check_disjoint([evaluation.scores for evaluation in evaluations])
 
 
 def _join_provenances(
@@ -212,7 +258,7 @@ def pool_folds(
     ------
     DataError
         If there are none, they are of several protocols, networks or kinds of classes,
-        or two are of the same fold.
+        two are of the same fold, one has cases of another fold, or two share a group.
     """
     if not evaluations:
         raise DataError("there are no evaluations to pool")
@@ -226,6 +272,7 @@ def pool_folds(
         if fold is None or folds.count(fold) > 1:
             raise DataError(f"two evaluations are of the same fold, {fold}")
     scores, notes = pool_scores(evaluations)
+    _check_parts(evaluations)
     return Evaluation(
         model=", ".join(evaluation.model for evaluation in evaluations),
         network=first.network,

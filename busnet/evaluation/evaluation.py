@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from busnet._io import atomic_write
 from busnet.data import Case, DataLike, Fold, read_data
 from busnet.data.findings import plural
+from busnet.data.masks import MOST_OF_IMAGE
 from busnet.errors import DataError, requires_extra
 from busnet.evaluation.classes import check_scored, class_notes
 from busnet.evaluation.html import render_figures
@@ -24,9 +25,6 @@ from busnet.inference.predictor import Predictor
 from busnet.model import load
 
 __all__ = ["Evaluation", "evaluate"]
-
-#: Share of the image from which a mask is probably of the background.
-MOST_OF_IMAGE = 0.9
 
 
 @dataclasses.dataclass(frozen=True)

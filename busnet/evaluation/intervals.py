@@ -10,13 +10,18 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from busnet.errors import DataError
-from busnet.evaluation.metrics import Figures, Weights, compute_figures
+from busnet.evaluation.metrics import (
+    Figures,
+    Weights,
+    compute_figures,
+    mean_of_known,
+)
+from busnet.evaluation.pairing import pair_scores
 from busnet.evaluation.scores import Scores
 
 __all__ = ["Interval", "compare", "draw_weights", "intervals"]
@@ -108,21 +113,28 @@ def compare(
     first: Scores,
     second: Scores,
     *,
+    ignored: Collection[str] = (),
     macro: bool = False,
     count: int = 1000,
     seed: int = 0,
 ) -> dict[str, Interval]:
     """Return the differences of two models' figures: second minus first.
 
-    Both are drawn alike: the same groups of the same images. The other parameters are
-    those of :func:`intervals`.
+    Both are drawn alike: the same groups of the same images.
+
+    Parameters
+    ----------
+    first, second, ignored
+        As for :func:`busnet.evaluation.pairing.pair_scores`.
+    macro, count, seed
+        As for :func:`intervals`.
 
     Raises
     ------
     DataError
         If they are not scores of the same cases.
     """
-    _check_same_cases(first, second)
+    first, second = pair_scores(first, second, ignored=ignored)
 
     def difference(weights: Weights | None) -> Figures:
         ours, theirs = (
@@ -164,26 +176,5 @@ def _figures(scores: Scores, weights: Weights | None, *, macro: bool) -> Figures
         for name, values in compute_figures(part, of_part).items():
             collected[name].append(values)
     return {
-        name: _mean_of_known(np.stack(values)) for name, values in collected.items()
+        name: mean_of_known(np.stack(values, -1)) for name, values in collected.items()
     }
-
-
-def _mean_of_known(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the mean along the first axis of what is not NaN; NaN over nothing."""
-    known = (~np.isnan(values)).sum(0)
-    sums = np.nansum(values, 0)
-    return np.where(known > 0, sums / np.maximum(known, 1), np.nan)
-
-
-def _check_same_cases(first: Scores, second: Scores) -> None:
-    keys = [[case.full_name for case in scores] for scores in (first, second)]
-    if keys[0] == keys[1]:
-        return
-    only = [sorted(set(keys[i]) - set(keys[1 - i])) for i in (0, 1)]
-    facts = [
-        f"{len(names)} only in the {which}, such as {names[0]}"
-        for which, names in zip(("first", "second"), only, strict=True)
-        if names
-    ]
-    detail = "; ".join(facts) or "their order differs"
-    raise DataError(f"the two evaluations are not of the same cases: {detail}")

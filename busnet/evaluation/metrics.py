@@ -23,6 +23,7 @@ __all__ = [
     "compute_figures",
     "confusion",
     "mask_metrics",
+    "mean_of_known",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -143,8 +144,8 @@ def class_metrics(
     f1 = np.where(occurs, ratio(2 * correct, support + predicted), np.nan)
     figures = {
         "accuracy": ratio(correct.sum(1), support.sum(1)),
-        "balanced accuracy": _mean_of_known(recall),
-        "macro F1": _mean_of_known(f1),
+        "balanced accuracy": mean_of_known(recall),
+        "macro F1": mean_of_known(f1),
     }
     for i in np.unique(labels):
         figures[f"{classes[i]} precision"] = precision[:, i]
@@ -294,7 +295,7 @@ def _mean(values: FloatArray, weights: Weights) -> FloatArray:
     return ratio(weights @ values, weights.sum(1))
 
 
-def _mean_of_known(values: FloatArray) -> FloatArray:
-    """Return the mean along the last axis of the values that are not NaN."""
+def mean_of_known(values: FloatArray) -> FloatArray:
+    """Return the mean along the last axis of what is not NaN; NaN over nothing."""
     known = ~np.isnan(values)
     return ratio(np.nan_to_num(values).sum(-1), known.sum(-1).astype(np.float64))

@@ -90,8 +90,7 @@ class Record:
     @property
     def not_classified(self) -> int:
         """Number of normal images of a model that classifies lesions alone."""
-        alone = self.scores.knows_lesions_alone
-        return sum(alone and case.label == "normal" for case in self.scores)
+        return self.scores.normals if self.scores.knows_lesions_alone else 0
 
     @property
     def counts(self) -> dict[str, int]:

@@ -69,7 +69,8 @@ def measure_robustness(
     """
     for perturbation in PERTURBATIONS:
         changed = Scores(score_cases(model, cases, change=perturbation, prior=prior))
-        differences = compare(plain, changed, count=bootstrap)
+        # A crop may cut a lesion off.
+        differences = compare(plain, changed, ignored=("true mask",), count=bootstrap)
         normals, lost = count_lost_normals(plain, changed)
         yield Robustness(
             perturbation,

@@ -156,6 +156,11 @@ class Scores(Sequence[CaseScore]):
         """Whether the model has no class for normal images."""
         return self.classes == LESION_CLASSES
 
+    @property
+    def normals(self) -> int:
+        """Number of normal images."""
+        return sum(case.label == "normal" for case in self._cases)
+
     @functools.cached_property
     def classifies(self) -> bool:
         """Whether there are class probabilities, and a true class to any of them."""
