@@ -14,6 +14,7 @@ from rich.table import Table
 from busnet._io import atomic_write
 from busnet.cli.common import USAGE, fail
 from busnet.data import Fold
+from busnet.data.protocols import HOSPITALS
 from busnet.experiments.progress import messages
 from busnet.results import NOTICE
 
@@ -67,9 +68,9 @@ def choose_fold(
         return protocol, fold
     if fold is not None:
         fail("--fold and --leave-out cannot be given together", USAGE)
-    if protocol not in (None, "hospitals"):
-        fail(f"--leave-out is for the protocol hospitals, not {protocol}", USAGE)
-    return "hospitals", leave_out
+    if protocol not in (None, HOSPITALS):
+        fail(f"--leave-out is for the protocol {HOSPITALS}, not {protocol}", USAGE)
+    return HOSPITALS, leave_out
 
 
 def print_leak(leak: str, notes: Sequence[str] = ()) -> None:

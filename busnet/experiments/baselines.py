@@ -12,14 +12,12 @@ from busnet.data import (
     Case,
     DataLike,
     Fold,
-    Listing,
-    default_protocol,
     get_protocol,
-    make_folds,
     read_data,
     screen,
 )
-from busnet.errors import DataError, ModelError, requires_extra
+from busnet.errors import ModelError, requires_extra
+from busnet.experiments.division import divide, parts_of
 from busnet.experiments.finished import check_finished
 from busnet.experiments.folder import Folder, Task, digest
 from busnet.experiments.models import (
@@ -37,12 +35,6 @@ if TYPE_CHECKING:
     from busnet.training.recipe import Recipe
 
 __all__ = ["baselines"]
-
-#: Folds that are made where the data has none of its own.
-FOLDS = 5
-
-#: Protocols that a comparison of one's own data may have by default.
-CUSTOM = "custom"
 
 
 def baselines(
@@ -98,7 +90,8 @@ def baselines(
         outputs.
     folds
         Folds to make of the groups, 5 by default, see :func:`busnet.data.make_folds`.
-        Data with folds of its own keeps them.
+        Data with folds of its own keeps them. Of several sources either all or none
+        have a table with folds; the published folds of several are not used together.
     protocol
         How the data is used, a name of :data:`busnet.data.PROTOCOLS`; by ``hospitals``
         each source is left out once.
@@ -134,8 +127,8 @@ def baselines(
     UnknownNetworkError, ModelError
         If a network, a recipe or an option cannot be used.
     DataError
-        If the data cannot be used, folds cannot be made, or ``out`` holds another
-        comparison.
+        If the data cannot be used, folds cannot be made, a part of the data has folds
+        of its own and another none, or ``out`` holds another comparison.
     LeakError
         If a model was trained on some of the images and that is not allowed.
     OutputError
@@ -167,8 +160,10 @@ def baselines(
     for finding in (*listing.findings, *screen(listing.cases)):
         if finding.severity == "warning":
             reporter.warn(str(finding))
-    cases, name = divide(listing, folds, protocol, seed=fold_seed)
-    parts = _parts(cases, name)
+    cases, name, notes = divide(listing, folds, protocol, seed=fold_seed)
+    for note in notes:
+        reporter.log(note)
+    parts = parts_of(cases, name)
     by_source = get_protocol(name).leaves_out_source
     cases.sort(key=lambda c: parts.index(c.source if by_source else c.fold))
     settings = _settings(cases, name, parts, chosen, start, (heads, pooling, channels))
@@ -217,33 +212,6 @@ def baselines(
     return result
 
 
-def divide(
-    listing: Listing, folds: int | None, protocol: str | None, *, seed: int = 0
-) -> tuple[list[Case], str]:
-    """Return the cases in their folds, and the protocol by which they are used.
-
-    Raises
-    ------
-    DataError
-        If folds cannot be made, or the data has another number of its own.
-    """
-    cases = list(listing.cases)
-    if protocol is None:
-        protocol = default_protocol(cases)
-        if protocol == "hospitals":
-            protocol = CUSTOM
-    used = get_protocol(protocol).use(cases)
-    if protocol == CUSTOM and all(case.fold < 0 for case in used):
-        return make_folds(used, FOLDS if folds is None else folds, seed=seed), protocol
-    parts = _parts(used, protocol)
-    if folds is not None and folds != len(parts):
-        raise DataError(
-            f"the data has {len(parts)} folds of its own "
-            f"({', '.join(map(str, parts))}), not {folds}; leave their number out"
-        )
-    return used, protocol
-
-
 def _check_options(
     networks: Sequence[str],
     seeds: Sequence[int],
@@ -263,23 +231,6 @@ def _check_options(
         raise ModelError(f"the seed {min(seeds)} is negative")
     if jobs < 1:
         raise ModelError(f"at least one training runs at a time, not {jobs}")
-
-
-def _parts(cases: Sequence[Case], protocol: str) -> list[int | str]:
-    """Return what is held out, part by part.
-
-    Raises
-    ------
-    DataError
-        If there are fewer than two parts.
-    """
-    parts = get_protocol(protocol).folds(cases)
-    if len(parts) < 2:
-        raise DataError(
-            f"{protocol}: cross-validation needs at least 2 parts to hold out, the "
-            f"data has {len(parts)}"
-        )
-    return parts
 
 
 def _settings(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from busnet._io import file_sha256
 from busnet.data import get_protocol, order_classes
+from busnet.data.protocols import CUSTOM
 from busnet.errors import DataError, MissingWeightsError, ModelError
 from busnet.experiments.folder import CONVERTED, Folder, file_name, write
 from busnet.experiments.progress import Reporter
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 ModelPath: TypeAlias = "str | os.PathLike[str]"
 
 __all__ = ["check_models", "evaluate_models", "make_row", "name_models"]
-
-#: Protocol by which all images of any source are used.
-CUSTOM = "custom"
 
 #: Endings of files that ``busnet convert`` takes.
 CONVERTIBLE = frozenset((".pth", ".pt", ".ckpt", ".bin"))

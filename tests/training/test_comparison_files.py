@@ -13,7 +13,7 @@ import busnet
 from busnet.data import CLASSES, get_protocol, read_data, split
 from busnet.data.phantom import phantom
 from busnet.errors import BusnetError, DataError
-from busnet.experiments.baselines import divide
+from busnet.experiments.division import divide
 from busnet.experiments.folder import digest
 from busnet.experiments.train import choose_recipe
 from busnet.networks import get_network
@@ -51,7 +51,7 @@ def evaluation_path(out, fold):
 
 def save_fold(table, path, fold, row=ROW, **changes):
     """Write a weights file that says of itself what that of a trained fold does."""
-    cases, protocol = divide(read_data(table), 2, None)
+    cases, protocol, _ = divide(read_data(table), 2, None)
     parts = split(cases, protocol, fold)
     provenance = {
         "protocol": protocol,
