@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and file names as text."""
 
 from __future__ import annotations
 
@@ -18,13 +18,19 @@ __all__ = [
     "PARTIAL",
     "atomic_write",
     "check_target",
+    "encodable",
+    "escaped",
     "file_sha256",
     "output_errors",
     "remove_partial_files",
+    "write_text",
 ]
 
 #: Names of files under construction: short, whatever the name that they will have.
 PARTIAL = re.compile(r"\.busnet-[0-9a-f]{16}(\..{1,20})?")
+
+#: Bytes of a file name that are not UTF-8, as Python holds them in a string.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @contextlib.contextmanager
@@ -56,6 +62,31 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all; see :func:`encodable`.
+
+    Raises
+    ------
+    OutputError
+        If no file can be written there.
+    """
+    with atomic_write(path) as part:
+        part.write_text(encodable(text), encoding="utf-8")
+
+
+def encodable(text: str | os.PathLike[str]) -> str:
+    r"""Return a text in which bytes that are not UTF-8 are written as ``\xe9``."""
+    return _SURROGATE.sub(lambda match: escaped(match[0]), os.fspath(text))
+
+
+def escaped(character: str) -> str:
+    r"""Return a character as an escape; of a byte that is not UTF-8, ``\xe9``."""
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def check_target(path: str | os.PathLike[str]) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from busnet._io import atomic_write
+from busnet._io import write_text
 from busnet.cli.cases import COLOURS, printable
 from busnet.cli.common import FAILED, JsonOption, app
 from busnet.data import CheckReport, parse_sources
@@ -47,8 +47,7 @@ def check(
         parse_sources(data), protocol=protocol, thorough=not quick, track=track
     )
     if json_file is not None:
-        with atomic_write(json_file) as part:
-            part.write_text(report.to_json(), encoding="utf-8")
+        write_text(json_file, report.to_json())
         messages.print(f"written: {printable(str(json_file))}", soft_wrap=True)
     _print(report)
     if not report.ok:

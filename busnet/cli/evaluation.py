@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from busnet._io import atomic_write
+from busnet import _io
 from busnet.cli.common import USAGE, fail
 from busnet.data import Fold
 from busnet.data.protocols import HOSPITALS
@@ -130,6 +130,5 @@ def report_failures(failures: Sequence[CaseFailure]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file, whole or not at all, and say so."""
-    with atomic_write(path) as part:
-        part.write_text(text, encoding="utf-8")
+    _io.write_text(path, text)
     messages.print(f"written: {escape(str(path))}", soft_wrap=True)

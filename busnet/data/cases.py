@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from busnet._io import encodable
 from busnet.errors import DataError
 from busnet.images import Picture, read_image, read_mask
 
@@ -59,7 +60,10 @@ def order_classes(names: Iterable[str]) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One image of a data set.
+    r"""One image of a data set.
+
+    Its texts can be written as UTF-8: bytes of a file's or folder's name that are not
+    are escaped in them, as in ``caf\xe9.png``.
 
     Attributes
     ----------
@@ -110,6 +114,11 @@ class Case:
     attributes: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
     divisions: Mapping[str, int] = dataclasses.field(default_factory=dict, hash=False)
     contradicted: bool = False
+
+    def __post_init__(self) -> None:
+        """Escape what is not UTF-8."""
+        for field in ("name", "group", "source"):
+            object.__setattr__(self, field, encodable(getattr(self, field)))
 
     @property
     def key(self) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+from busnet._io import encodable
 from busnet.data.cases import Case
 from busnet.errors import DataError
 
@@ -31,6 +32,8 @@ _LISTED = 5
 class Finding:
     """One kind of fault, or one fact, with all that it concerns.
 
+    Bytes of file names that are not UTF-8 are escaped in it.
+
     Attributes
     ----------
     kind
@@ -47,6 +50,11 @@ class Finding:
     severity: Severity
     message: str
     subjects: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Escape what is not UTF-8."""
+        object.__setattr__(self, "message", encodable(self.message))
+        object.__setattr__(self, "subjects", tuple(map(encodable, self.subjects)))
 
     def __str__(self) -> str:
         listed = summarise(self.subjects)

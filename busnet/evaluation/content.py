@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet.data import Case, ContentHashes
-from busnet.errors import DataError, WeightsError
+from busnet.data.findings import plural
+from busnet.errors import DataError, ImageError, WeightsError
 from busnet.evaluation.members import name_members, trainings
 from busnet.inference import PredictorInfo
 
@@ -44,6 +45,16 @@ class SeenContent:
     groups: tuple[str, ...]
     unreadable: int
     models: str = "the model"
+
+    @property
+    def notes(self) -> list[str]:
+        """What of these cases is not known, a sentence each."""
+        if not self.unreadable:
+            return []
+        return [
+            f"{plural(self.unreadable, 'image')} could not be read, and so not be "
+            f"compared with those that the model was trained on"
+        ]
 
     @property
     def reasons(self) -> list[str]:
@@ -95,12 +106,13 @@ def compare_content(info: PredictorInfo, cases: Iterable[Case]) -> SeenContent:
     unreadable = 0
     for case in cases:
         try:
-            hashes.append(ContentHashes.of([case]))
-        except Exception:
-            # It is reported where the case is scored.
+            image = case.read_image().channels(1)
+        except ImageError:
+            # The error is reported where the case is scored.
             unreadable += 1
-        else:
-            readable.append(case)
+            continue
+        readable.append(case)
+        hashes.append(ContentHashes.of([case], [image]))
     if not hashes or not known:
         return SeenContent((), (), unreadable)
     shown = ContentHashes.join(hashes)

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 
-from busnet._io import atomic_write
+from busnet._io import encodable, write_text
 from busnet.data import Case, DataLike, Fold, read_data
 from busnet.data.findings import plural
 from busnet.data.masks import MOST_OF_IMAGE
@@ -61,9 +61,7 @@ class Evaluation(Record):
         """
         with requires_extra("evaluate"):
             from busnet.evaluation.report import render_report
-        text = render_report(self, self.tested, self.cases)
-        with atomic_write(path) as part:
-            part.write_text(text, encoding="utf-8")
+        write_text(path, render_report(self, self.tested, self.cases))
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the figures with their intervals."""
@@ -157,12 +155,12 @@ def evaluate(
     scores = Scores(listed)
     check_scored(scores)
     return Evaluation(
-        model=name or loaded.name,
-        network=loaded.info.network_name,
+        model=encodable(name or loaded.name),
+        network=encodable(loaded.info.network_name),
         provenance=loaded.info.provenance,
         protocol=selection.protocol,
         fold=selection.fold,
-        leak=selection.leak,
+        leak=encodable(selection.leak),
         scores=scores,
         figures=intervals(scores, count=bootstrap, seed=seed),
         strata=compute_strata(scores, count=bootstrap, seed=seed),

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from busnet._io import encodable
 from busnet.data import Case, order_classes
 from busnet.data.masks import mask_fault
 from busnet.errors import BusnetError, DataError
@@ -132,7 +133,7 @@ def _failure(case: Case, error: Exception) -> CaseFailure:
     message = str(error)
     if not isinstance(error, BusnetError):
         message = f"{case.image}: {type(error).__name__}: {error}"
-    return CaseFailure(case.name, case.source, message)
+    return CaseFailure(case.name, case.source, encodable(message))
 
 
 def _score(

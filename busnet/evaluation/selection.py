@@ -140,7 +140,9 @@ def select_cases(
     reasons = [leak] if leak else []
     if has_hashes(info):
         read = track(selected, len(selected), "comparing with training images")
-        reasons += compare_content(info, read).reasons
+        seen = compare_content(info, read)
+        reasons += seen.reasons
+        notes += seen.notes
     if not is_training_known(info.provenance):
         notes.append(UNKNOWN_TRAINING)
     elif not has_all_hashes(info) and {case.source for case in selected} - PUBLISHED:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from busnet._io import PARTIAL, atomic_write, output_errors
+from busnet._io import PARTIAL, output_errors, write_text
 from busnet.data import Case, Fold
 from busnet.errors import DataError, OutputError
 
@@ -102,8 +102,8 @@ class Folder:
             for name in ("models", "evaluations"):
                 (path / name).mkdir(parents=True, exist_ok=True)
             # The settings are last: without them the folder holds no comparison.
-            write(path / "folds.csv", _folds_csv(cases))
-            write(path / SETTINGS, json.dumps(document, indent=1) + "\n")
+            write_text(path / "folds.csv", _folds_csv(cases))
+            write_text(path / SETTINGS, json.dumps(document, indent=1) + "\n")
 
     def _check(self, settings: Mapping[str, object]) -> None:
         file = self.path / SETTINGS
@@ -185,12 +185,6 @@ def _is_result(path: Path) -> bool:
             path.suffix == ".safetensors" and not is_converted
         )
     return path.parent.name == "evaluations" and path.suffix == ".json"
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    with atomic_write(path) as part:
-        part.write_text(text, encoding="utf-8")
 
 
 def file_name(name: str) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from busnet._io import file_sha256
+from busnet._io import file_sha256, write_text
 from busnet.data import get_protocol, order_classes
 from busnet.data.protocols import CUSTOM
 from busnet.errors import DataError, MissingWeightsError, ModelError
-from busnet.experiments.folder import CONVERTED, Folder, file_name, write
+from busnet.experiments.folder import CONVERTED, Folder, file_name
 from busnet.experiments.progress import Reporter
 from busnet.model import load
 from busnet.models import find_model
@@ -81,7 +81,7 @@ def evaluate_models(
                     f"{name}: its training held out {evaluation.fold} alone of this "
                     f"data; a model is compared on all images"
                 )
-            write(file, evaluation_to_json(evaluation))
+            write_text(file, evaluation_to_json(evaluation))
         evaluation = read_evaluation(file)
         if evaluation.leak and not work.allow_leak:
             raise ModelError(

@@ -6,8 +6,8 @@ import json
 import math
 from collections.abc import Mapping
 
+from busnet._io import write_text
 from busnet.evaluation.intervals import Interval
-from busnet.experiments.folder import write
 from busnet.experiments.pictures import draw_pictures
 from busnet.experiments.result import Baselines, Row
 from busnet.experiments.tables import line, section, spread_table
@@ -20,9 +20,9 @@ __all__ = ["render_html", "render_json", "render_markdown", "write_pages"]
 
 def write_pages(result: Baselines) -> None:
     """Write ``comparison.html``, ``.md`` and ``.json``, each whole or not at all."""
-    write(result.out / "comparison.json", render_json(result))
-    write(result.out / "comparison.md", render_markdown(result))
-    write(result.out / "comparison.html", render_html(result))
+    write_text(result.out / "comparison.json", render_json(result))
+    write_text(result.out / "comparison.md", render_markdown(result))
+    write_text(result.out / "comparison.html", render_html(result))
 
 
 def render_html(result: Baselines) -> str:

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from busnet._io import file_sha256
+from busnet._io import file_sha256, write_text
 from busnet.data import CLASSES, LESION_CLASSES, Case, get_protocol
 from busnet.data.findings import plural
 from busnet.engine.threads import get_threads
 from busnet.evaluation.comparison import add_lesion_figures
 from busnet.evaluation.evaluation import Evaluation
-from busnet.experiments.folder import write
 from busnet.experiments.speed import Timing, cpu_name, measure_speed
 from busnet.experiments.tables import (
     PairedTable,
@@ -282,7 +281,7 @@ def _times(
             for name, by_precision in times.items()
         },
     }
-    write(file, json.dumps(document, indent=1) + "\n")
+    write_text(file, json.dumps(document, indent=1) + "\n")
     return times
 
 

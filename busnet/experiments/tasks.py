@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from busnet._io import write_text
 from busnet.data import Case, Listing
 from busnet.engine.threads import get_threads, set_threads
 from busnet.errors import DataError, OutputError, WorkerError
-from busnet.experiments.folder import Task, write
+from busnet.experiments.folder import Task
 from busnet.experiments.progress import Reporter, describe_epoch
 from busnet.networks import Network
 
@@ -120,7 +121,7 @@ def run_task(
                 bootstrap=work.bootstrap,
                 name=task.weights.name,
             )
-            write(task.evaluation, evaluation_to_json(evaluation))
+            write_text(task.evaluation, evaluation_to_json(evaluation))
 
 
 def run_here(tasks: Sequence[Task], work: Work, reporter: Reporter) -> None:

@@ -21,7 +21,7 @@ from busnet.training.measures import Outputs, compute_outputs
 from busnet.training.trainer import Trainer
 from busnet.version import __version__
 
-__all__ = ["calibrate_on", "export", "module_arrays"]
+__all__ = ["calibrate_on", "export", "hash_training", "module_arrays"]
 
 
 def hash_training(trainer: Trainer) -> tuple[dict[str, str], int]:
@@ -86,6 +86,7 @@ def export(
     trainer: Trainer,
     provenance: Mapping[str, object],
     *,
+    hashes: tuple[Mapping[str, str], int],
     eight_bit: bool = False,
 ) -> ModelInfo:
     """Write the trainer's averaged weights, calibrated on its validation cases.
@@ -97,14 +98,14 @@ def export(
     trainer
         One that has run to its end.
     provenance
-        What the caller knows of the data; recipe, split sizes, version and content
-        hashes of the images are added.
+        What the caller knows of the data; recipe, split sizes and version are added.
+    hashes
+        Of the images, see :func:`hash_training`.
     eight_bit
         See :func:`busnet.weights.save`.
     """
     network, split = trainer.network, trainer.split
     mean, std = network.statistics
-    hashes, hashed = hash_training(trainer)
     info = ModelInfo(
         network=network,
         classes=CLASSES,
@@ -116,7 +117,7 @@ def export(
             "train_images": len(split.train),
             "validation_images": len(split.validation),
             "test_images": len(split.test),
-            "hashed_images": hashed,
+            "hashed_images": hashes[1],
             "leaks": len(split.leaks),
             "start": trainer.start.provenance,
             "device": device_title(trainer.device),
@@ -126,7 +127,7 @@ def export(
             "busnet": __version__,
             "torch": torch.__version__,
         },
-        content_hashes=hashes,
+        content_hashes=hashes[0],
     )
     if split.validation:
         examples = trainer.validation_examples()

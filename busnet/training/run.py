@@ -17,7 +17,7 @@ from busnet.data import (
 )
 from busnet.model_info import ModelInfo
 from busnet.networks import Network
-from busnet.training.export import export
+from busnet.training.export import export, hash_training
 from busnet.training.progress import Progress
 from busnet.training.recipe import Recipe
 from busnet.training.trainer import Trainer
@@ -117,6 +117,7 @@ def run(
         device=job.device,
         log=log,
     )
+    hashes = hash_training(trainer)  # first, as an error would cost the training
     trainer.run(report)
     info = export(
         out,
@@ -128,6 +129,7 @@ def run(
             "sources": protocol.trained_sources(protocol.use(cases), job.fold),
             **({"digests": dict(job.digests)} if job.digests else {}),
         },
+        hashes=hashes,
         eight_bit=eight_bit,
     )
     checkpoint.unlink(missing_ok=True)

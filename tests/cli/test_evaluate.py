@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 
 import pytest
@@ -74,6 +75,30 @@ def test_evaluate_writes_every_form(invoke, common, tmp_path):
     document = json.loads(out["e.json"].read_text())
     accuracy = next(row for row in figures if row["figure"] == "accuracy")
     assert float(accuracy["value"]) == document["figures"]["accuracy"][0]
+
+
+def test_names_that_are_not_utf8_are_escaped_in_every_form(
+    invoke, phantom_data, weights_file, tmp_path
+):
+    data = tmp_path / "data"
+    shutil.copytree(phantom_data, data)
+    for file in list((data / "benign").iterdir()):
+        name = os.fsencode(file.name).replace(b"case", b"caf\xe9")
+        os.rename(file, os.path.join(os.fsencode(file.parent), name))
+    out = {name: tmp_path / name for name in ("r.html", "e.json", "c.csv", "f.csv")}
+    invoke(
+        *("evaluate", "--data", data, "--model", weights_file, "--bootstrap", "20"),
+        *("--report", out["r.html"], "--json", out["e.json"]),
+        *("--csv", out["c.csv"], "--figures", out["f.csv"]),
+    )
+    name = r"benign/caf\xe9 1.png"
+    cases = csv.DictReader(io.StringIO(out["c.csv"].read_text(encoding="utf-8")))
+    assert name in {row["name"] for row in cases}
+    document = json.loads(out["e.json"].read_text(encoding="utf-8"))
+    assert name in {case["name"] for case in document["cases"]}
+    assert r"caf\xe9" in out["r.html"].read_text(encoding="utf-8")
+    done = invoke("compare", out["e.json"], out["e.json"], "--bootstrap", "20")
+    assert "accuracy" in done.out
 
 
 def test_what_a_converted_model_saw_is_unknown(invoke, phantom_data, tmp_path):

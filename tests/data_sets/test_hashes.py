@@ -1,13 +1,22 @@
 """Content hashes: the same image is recognised, another one is not."""
 
+import hashlib
 import json
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from busnet import errors
-from busnet.data import Case, ContentHashes, read_busbra, read_busi, read_busuclm
+from busnet.data import (
+    Case,
+    ContentHashes,
+    read_busbra,
+    read_busi,
+    read_busuclm,
+    read_custom,
+)
 from busnet.data.hashes import BITS, MATCH_DISTANCE, content_hash, hash_distances
 from busnet.data.phantom import phantom
 
@@ -71,6 +80,23 @@ def test_seen_images_and_groups_are_found():
     assert again.same_images(others).tolist() == [False, True, False, True]
     assert again.same_groups(others).tolist() == [True, False, False, False]
     assert "p1" not in json.dumps(known.encode())
+
+
+def test_patients_whose_names_are_not_utf8(tmp_path):
+    for folder in (b"caf\xe9", b"na\xefve"):
+        path = os.path.join(os.fsencode(tmp_path), b"benign", folder)
+        os.makedirs(path)
+        pixels = phantom(160, 200, seed=len(folder))[0]
+        Image.fromarray(pixels).save(os.path.join(os.fsdecode(path), "1.png"))
+    cases = read_custom(tmp_path)
+    assert [case.group for case in cases] == [r"caf\xe9", r"na\xefve"]
+    assert cases[0].name == r"benign/caf\xe9/1.png"
+    hashes = ContentHashes.of(cases)
+    digest = hashlib.sha256(rb"custom/caf\xe9").digest()
+    assert hashes.groups[0].tobytes() == digest[:8]
+    np.testing.assert_array_equal(hashes.same_images(ContentHashes.of(cases)), True)
+    apart = ContentHashes.of(cases[:1]).same_groups(hashes)
+    np.testing.assert_array_equal(apart, [True, False])
 
 
 def test_nothing_was_seen_by_nobody():

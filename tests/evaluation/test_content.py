@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 
 import pytest
@@ -142,6 +143,22 @@ def test_images_of_any_member_are_recognised(own):
         select_cases(both, cases, fold=0)
 
 
+def test_names_that_are_not_utf8_hide_nothing(own, tmp_path):
+    cases = in_fold(read_custom(own), 1)
+    model = trained_on(cases)
+    for case in cases:
+        folder = os.path.join(os.fsencode(tmp_path), case.label.encode(), b"caf\xe9")
+        os.makedirs(folder, exist_ok=True)
+        copy = os.path.join(folder, case.image.name.encode())
+        shutil.copy(os.fsencode(case.image), copy)
+    copies = read_custom(tmp_path, source="elsewhere")
+    seen = compare_content(model, copies)
+    assert (len(seen.images), seen.unreadable, seen.notes) == (6, 0, [])
+    assert seen.images[0] == r"normal/caf\xe9/3.png"
+    with pytest.raises(LeakError, match="trained on 6 of the images"):
+        select_cases(model, copies)
+
+
 def test_unreadable_images_are_not_compared(own, tmp_path):
     cases = read_custom(own)
     model = trained_on(cases)
@@ -149,6 +166,13 @@ def test_unreadable_images_are_not_compared(own, tmp_path):
     bad.write_bytes(b"no image")
     seen = compare_content(model, [dataclasses.replace(cases[0], image=bad), cases[1]])
     assert (seen.images, seen.unreadable) == ((cases[1].name,), 1)
+    others = trained_on(in_fold(cases, 1))
+    table = [dataclasses.replace(case) for case in in_fold(cases, 0)]
+    table[0] = dataclasses.replace(table[0], image=bad)
+    assert select_cases(others, table).notes == (
+        "1 image could not be read, and so not be compared with those that the model "
+        "was trained on",
+    )
     assert compare_content(model, []).images == ()
 
 

@@ -1,12 +1,15 @@
 """``busnet.train``: the same as the command, from paths, cases and data frames."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 from helpers import run
 
 import busnet
 from busnet import weights
-from busnet.data import read_data
+from busnet.data import ContentHashes, read_data
 from busnet.training.recipe import RECIPES, Phase, Recipe
 
 SMALL = Recipe((Phase(64, 1, batch=8),))
@@ -40,6 +43,31 @@ def test_cases_and_recipes_of_ones_own(phantoms, tmp_path, capsys):
     assert model.info.provenance["train_images"] < len(cases)
     assert "training: step 4/4" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["mine.safetensors"]
+
+
+def test_patients_whose_names_are_not_utf8(phantom_data, tmp_path):
+    data, root = tmp_path / "data", os.fsencode(tmp_path / "data")
+    shutil.copytree(phantom_data, data)
+    patient = os.path.join(root, b"benign", b"caf\xe9")
+    os.mkdir(patient)
+    for name in (b"case 1.png", b"case 1_mask.png"):
+        os.rename(os.path.join(root, b"benign", name), os.path.join(patient, name))
+    model = busnet.train(data, recipe=SMALL, work=tmp_path / "w", progress=False)
+    hashes = ContentHashes.decode(model.info.content_hashes)
+    assert len(hashes) == 9
+    assert hashes.same_images(ContentHashes.of(read_data(data).cases)).all()
+
+
+def test_images_are_hashed_before_the_training(phantom_data, tmp_path, monkeypatch):
+    """What is wrong with them is known before hours are spent."""
+
+    def refuse(trainer):
+        raise busnet.DataError("no hash")
+
+    monkeypatch.setattr("busnet.training.run.hash_training", refuse)
+    monkeypatch.setattr("busnet.training.trainer.Trainer.run", None)
+    with pytest.raises(busnet.DataError, match="no hash"):
+        busnet.train(phantom_data, recipe=SMALL, work=tmp_path, progress=False)
 
 
 def test_a_recipe_is_resized():

@@ -332,7 +332,13 @@ def test_exported_weights_compute_what_the_module_does(
     parts, trained, tmp_path, eight_bit
 ):
     path = tmp_path / "w.safetensors"
-    info = exporting.export(path, trained, {"data": "phantoms"}, eight_bit=eight_bit)
+    info = exporting.export(
+        path,
+        trained,
+        {"data": "phantoms"},
+        hashes=exporting.hash_training(trained),
+        eight_bit=eight_bit,
+    )
     model = busnet.load(path)
     assert model.info == info
     assert info.classes == CLASSES
