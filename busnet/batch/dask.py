@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import dataclasses
 import hashlib
 import itertools
 import tempfile
@@ -21,6 +22,7 @@ from busnet.batch.documents import Document, record_all
 from busnet.batch.outcomes import Outcome, predict_files
 from busnet.batch.outputs import Outputs
 from busnet.batch.sources import Source
+from busnet.batch.text import encodable
 from busnet.engine.threads import set_threads
 from busnet.errors import WorkerError, requires_extra
 from busnet.inference import Options
@@ -88,6 +90,24 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no typ
         self.folder.cleanup()
 
 
+class _Absolute:
+    """Sources with absolute paths, since workers may run in other folders."""
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self._sources = sources
+        self._originals: dict[Source, Source] = {}
+
+    def __iter__(self) -> Iterator[Source]:
+        for source in self._sources:
+            moved = dataclasses.replace(source, path=source.path.absolute())
+            self._originals[moved] = source
+            yield moved
+
+    def original(self, moved: Source) -> Source:
+        """Return the source as it was given."""
+        return self._originals[moved]
+
+
 def connect(address: str) -> Client:
     """Return a client of the scheduler at an address such as ``tcp://host:8786``.
 
@@ -115,9 +135,10 @@ def outcomes(
     def failures(sources: list[Source], error: WorkerError) -> list[Outcome]:
         return [Outcome(source, error=error) for source in sources]
 
-    groups = _map(client, model, sources, failures, _predict, options, value_range)
-    for group in groups:
-        yield from group
+    moved = _Absolute(sources)
+    groups = _map(client, model, moved, failures, _predict, options, value_range)
+    for outcome in itertools.chain.from_iterable(groups):
+        yield dataclasses.replace(outcome, source=moved.original(outcome.source))
 
 
 def recorded(
@@ -131,17 +152,23 @@ def recorded(
 ) -> Iterator[tuple[Source, list[Document]]]:
     """Yield what :func:`busnet.batch.record_all` does, computed by the cluster.
 
-    The workers write the outputs: they and the caller must share the folder.
+    The workers write the outputs: they and the caller must share the folder. A file
+    that is not there for the caller is listed as one that was not written.
     """
+    if outputs.folder is not None:
+        outputs = dataclasses.replace(outputs, folder=outputs.folder.absolute())
+    moved = _Absolute(sources)
 
     def failures(sources: list[Source], error: WorkerError) -> list[Documents]:
         return [(s, [outputs.record(Outcome(s, error=error))]) for s in sources]
 
     groups = _map(
-        client, model, sources, failures, _record, options, value_range, outputs
+        client, model, moved, failures, _record, options, value_range, outputs
     )
-    for group in groups:
-        yield from group
+    for source, documents in itertools.chain.from_iterable(groups):
+        original = moved.original(source)
+        file = encodable(original.path)
+        yield original, [{**outputs.checked(d), "file": file} for d in documents]
 
 
 def _predict(

@@ -135,6 +135,28 @@ class Outputs:
 
         self._write(clip, "dicom_seg", source.name, write)
 
+    def checked(self, document: Document) -> Document:
+        """Return a document of another machine with the files that are here alone.
+
+        The others are listed under ``"unwritten"``.
+        """
+        if self.folder is None:
+            return document
+        missing = {
+            kind: document[kind]
+            for kind in KINDS
+            if kind in document and not (self.folder / document[kind]).is_file()
+        }
+        if not missing:
+            return document
+        reasons = [
+            f"no {kind}: {file} is not in {encodable(self.folder)}: the worker that "
+            f"wrote it has another folder of this name"
+            for kind, file in missing.items()
+        ]
+        present = {key: x for key, x in document.items() if key not in missing}
+        return {**present, "unwritten": [*document.get("unwritten", []), *reasons]}
+
     def _write(
         self, document: Document, kind: str, name: str, write: Callable[[Path], None]
     ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import io
 import sys
@@ -16,7 +15,6 @@ from busnet import batch
 from busnet.batch.outputs import Outputs
 from busnet.batch.run import Recorded, Settings, Work, predict_into, settings_of
 from busnet.batch.table import Table
-from busnet.batch.text import encodable
 from busnet.cli.common import (
     FAILED,
     USAGE,
@@ -171,22 +169,9 @@ def _work(
     client = dask.connect(scheduler)
 
     def predict_on_cluster(sources: Iterable[batch.Source]) -> Iterator[Recorded]:
-        # Workers may run in other folders.
-        originals: dict[batch.Source, batch.Source] = {}
-
-        def absolute() -> Iterator[batch.Source]:
-            for source in sources:
-                moved = dataclasses.replace(source, path=source.path.absolute())
-                originals[moved] = source
-                yield moved
-
-        recorded = dask.recorded(
-            client, model, absolute(), options, outputs, value_range=value_range
+        yield from dask.recorded(
+            client, model, sources, options, outputs, value_range=value_range
         )
-        for moved, documents in recorded:
-            source = originals.pop(moved)
-            file = encodable(source.path)
-            yield source, [{**document, "file": file} for document in documents]
 
     return predict_on_cluster
 

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from helpers import rows, run
+from helpers import call, rows, run
 from PIL import Image
 from random_weights import save_random
 
@@ -127,6 +127,22 @@ def test_the_command_writes_the_same_outputs(client, folder, tmp_path, weights_f
     files = [sorted(p.relative_to(out) for p in out.rglob("*")) for out in outs]
     assert files[0] == files[1]
     assert len(files[0]) == 2 + 2 + 2 * 99
+
+
+def test_relative_paths_are_the_callers(client, tmp_path, weights_file, monkeypatch):
+    """The workers run in another folder."""
+    Image.fromarray(phantom(150, 120, seed=1)[0]).save(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    call(
+        *("predict", "a.png", "--out", "results", "--model", weights_file),
+        *("--scheduler", client.scheduler.address),
+    )
+    (row,) = rows((tmp_path / "results" / "predictions.csv").read_text())
+    assert (row["file"], row["mask"]) == ("a.png", "masks/a_mask.png")
+    assert (tmp_path / "results" / "masks" / "a_mask.png").is_file()
+    (outcome,) = busnet.predict_many(["a.png"], model=weights_file, client=client)
+    assert outcome.error is None
+    assert str(outcome.source.path) == "a.png"
 
 
 def test_no_scheduler_is_a_clear_error(folder, weights_file, monkeypatch):

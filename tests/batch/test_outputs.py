@@ -162,3 +162,16 @@ def test_of_a_torn_clip_there_is_no_segmentation(tmp_path, model):
     documents = record(model, [path], tmp_path / "out", dicom_seg=True)
     assert any("error" in document for document in documents)
     assert not any("dicom_seg" in document for document in documents)
+
+
+def test_files_that_are_elsewhere_are_not_named(folder, model, tmp_path):
+    out = tmp_path / "out"
+    documents = record(model, [folder], out, overlay=True)
+    (out / documents[0]["mask"]).unlink()
+    outputs = Outputs(out, model.info, overlay=True)
+    first, second = map(outputs.checked, documents[:2])
+    assert "mask" not in first
+    assert first["overlay"] == documents[0]["overlay"]
+    (reason,) = first["unwritten"]
+    assert reason.startswith(f"no mask: {documents[0]['mask']} is not in {out}")
+    assert second == documents[1]
