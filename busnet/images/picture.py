@@ -49,7 +49,8 @@ class Picture:
     name
         The file's path, or "" for an image that came in memory.
     spacing
-        Millimetres a row and a column, where the file says so.
+        Millimetres a row and a column, where the file says so; None where regions of
+        the file differ in them.
     frame
         Number of the frame, from 1, where the file has several.
     regions

@@ -124,6 +124,8 @@ def _result(
         for name in fields.keys() & {"mask", "lesion_probability"}:
             fields[name] = _in_place(fields[name], region, picture.shape)
     if "mask" in fields:
+        if region.spacing is None and not options.crop and _scales(picture):
+            notes.append("the file has no scale that holds for the whole frame")
         spacing = region.spacing or options.spacing
         fields["spacing"] = spacing
         if options.spacing not in (None, spacing):
@@ -132,6 +134,11 @@ def _result(
                 f"not the {_millimetres(options.spacing)} that were given"
             )
     return kind(name=picture.name, image=picture.pixels, notes=tuple(notes), **fields)
+
+
+def _scales(picture: Picture) -> bool:
+    """Tell whether regions of a picture have a spacing."""
+    return any(region.spacing is not None for region in picture.regions)
 
 
 def _millimetres(spacing: Spacing | None) -> str:

@@ -55,7 +55,7 @@ def test_cine_loops(model):
     assert alone == pytest.approx(results[0].probabilities, abs=1e-6)
 
 
-def test_spacing_is_the_largest_tissue_regions(tmp_path):
+def test_spacing_is_that_of_all_tissue_regions(tmp_path):
     def spacing(*regions, **tags):
         if regions:
             tags["SequenceOfUltrasoundRegions"] = list(regions)
@@ -66,9 +66,9 @@ def test_spacing_is_the_largest_tissue_regions(tmp_path):
     whole, part = (0, 0, 63, 47), (0, 0, 20, 20)
     assert spacing() is None
     assert spacing(region((0.01, 0.02), whole)) == pytest.approx((0.2, 0.1))
-    assert spacing(
-        region((0.05, 0.05), part), region((0.01, -0.02), whole)
-    ) == pytest.approx((0.2, 0.1))
+    two = region((0.01, 0.02), part), region((0.01, -0.02), whole)
+    assert spacing(*two) == pytest.approx((0.2, 0.1))
+    assert spacing(region((0.05, 0.05), part), region((0.01, -0.02), whole)) is None
     assert spacing(region((0.01, 0.02), whole, unit=4)) is None  # seconds
     assert spacing(region((0.01, 0.02), whole, kind=3)) is None  # a spectrum
     assert spacing(region((0.01, 0.02), whole, form=2)) is None  # M-mode
@@ -189,6 +189,57 @@ def test_of_two_regions_the_one_with_the_lesion_counts(tmp_path, model):
         assert result.region == (0, 0, 60, 120)
         assert result.spacing == pytest.approx((0.1, 0.1))
     assert "2 tissue regions" in model.classify(path).notes[0]
+    whole = model.predict(path, crop=False)
+    assert whole.spacing is None
+    assert whole.notes == ("the file has no scale that holds for the whole frame",)
+    assert not whole.lesions or whole.lesions[0].area_mm2 is None
+    assert model.predict(path, crop=False, spacing=(0.2, 0.2)).spacing == (0.2, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fact"),
+    [
+        ("PhysicalDeltaX", None, "PhysicalDeltaX is missing"),
+        ("PhysicalDeltaY", np.nan, "PhysicalDeltaY is not a finite number"),
+        ("PhysicalDeltaX", [0.1, 0.2], "PhysicalDeltaX has 2 values"),
+        ("PhysicalDeltaX", 0.0, "PhysicalDeltaX is 0"),
+    ],
+)
+def test_regions_without_a_scale(tmp_path, name, value, fact):
+    broken = region((0.01, 0.02), (10, 5, 40, 30))
+    setattr(broken, name, value)
+    path = write_dicom(
+        tmp_path / "r.dcm",
+        GREY,
+        "MONOCHROME2",
+        SequenceOfUltrasoundRegions=[region((0.01, 0.02), (0, 0, 5, 5)), broken],
+    )
+    picture = read_image(path)
+    boxes = [(r.box, r.spacing) for r in picture.regions]
+    assert boxes == [((5, 10, 31, 41), None), ((0, 0, 6, 6), (0.2, 0.1))]
+    assert picture.spacing is None
+    (note,) = picture.notes
+    assert note.startswith(f"region 2 of the file has no millimetres: {fact}")
+
+
+@pytest.mark.parametrize("end", ["MinX0", "MaxY1"])
+def test_regions_without_a_place_are_left_out(tmp_path, end):
+    broken, whole = (region((0.01, 0.02), (0, 0, 63, 47)) for _ in range(2))
+    delattr(broken, f"RegionLocation{end}")
+    path = tmp_path / "r.dcm"
+    for regions in ([broken], [broken, whole]):
+        write_dicom(
+            path, GREY, "MONOCHROME2", SequenceOfUltrasoundRegions=regions,
+            PixelSpacing=[0.3, 0.4],
+        )  # fmt: skip
+        picture = read_image(path)
+        assert len(picture.regions) == len(regions) - 1
+        alone = len(regions) == 1
+        assert picture.spacing == pytest.approx((0.3, 0.4) if alone else (0.2, 0.1))
+        (note,) = picture.notes
+        assert note == (
+            f"region 1 of the file is not used: RegionLocation{end} is missing"
+        )
 
 
 def test_exports_without_endings_are_found(tmp_path):

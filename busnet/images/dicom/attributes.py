@@ -36,9 +36,10 @@ def numbers(dataset: Dataset, keyword: str) -> list[float]:
     ImageFileError
         If one is no finite number.
     """
-    value: Any = dataset.get(keyword)
-    values = list(value) if isinstance(value, (MultiValue, list, tuple)) else [value]
     try:
+        value: Any = dataset.get(keyword)
+        is_list = isinstance(value, (MultiValue, list, tuple))
+        values = list(value) if is_list else [value]
         result = [float(item) for item in values if item is not None and item != ""]
     except (TypeError, ValueError):
         raise ImageFileError(f"{keyword} is not a number") from None

@@ -14,7 +14,7 @@ from busnet.images.arrays import ValueRange
 from busnet.images.dicom.colour import Palette, to_rgb
 from busnet.images.dicom.encapsulated import read_torn
 from busnet.images.dicom.errors import named_errors
-from busnet.images.dicom.geometry import pixel_spacing, regions_of
+from busnet.images.dicom.geometry import common_spacing, pixel_spacing, regions_of
 from busnet.images.dicom.grey import Greyscale
 from busnet.images.dicom.objects import check_object
 from busnet.images.dicom.stored import PIXELS, Stored, StoredFrames
@@ -92,15 +92,15 @@ def _picture(
 ) -> Picture:
     """Return a frame's picture, without its name."""
     pixels, notes = displays(index, stored)
-    regions = regions_of(dataset)
+    regions, region_notes = regions_of(dataset)
     spacing, spacing_notes = pixel_spacing(dataset, index)
     if regions:
-        spacing, spacing_notes = regions[0].spacing, ()
+        spacing, spacing_notes = common_spacing(regions), ()
     return Picture(
         pixels,
         spacing=spacing,
         regions=regions,
-        notes=stored.notes + notes + spacing_notes,
+        notes=stored.notes + notes + region_notes + spacing_notes,
     )
 
 

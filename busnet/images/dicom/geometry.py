@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from pydicom.dataset import Dataset
 
 from busnet.errors import ImageFileError
-from busnet.images.dicom.attributes import group, numbers
+from busnet.images.dicom.attributes import group, number, numbers
 from busnet.images.picture import Region
 
-__all__ = ["pixel_spacing", "regions_of"]
+__all__ = ["common_spacing", "pixel_spacing", "regions_of"]
 
 #: Values of an ultrasound region (PS3.3 C.8.5.5): two-dimensional, tissue, centimetres.
 _TWO_DIMENSIONAL, _TISSUE, _CENTIMETRES = 1, 1, 3
+
+#: How far, as a share, the scales of regions may differ and count as the same.
+_SAME = 1e-3
 
 _LIMITS = (
     "RegionLocationMinY0",
@@ -21,15 +27,20 @@ _LIMITS = (
 )
 
 
-def regions_of(dataset: Dataset) -> tuple[Region, ...]:
-    """Return the two-dimensional tissue regions in centimetres, the largest first.
+def regions_of(dataset: Dataset) -> tuple[tuple[Region, ...], tuple[str, ...]]:
+    """Return the two-dimensional tissue regions in centimetres, and notes.
 
-    From SequenceOfUltrasoundRegions; as far as they lie in the frame and have an
-    extent in space.
+    Returns
+    -------
+    regions : tuple of Region
+        From SequenceOfUltrasoundRegions, the largest first; as far as they lie in the
+        frame.
+    notes : tuple of str
+        Why a region, or the size of its pixels, is not used.
     """
-    height, width = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
-    regions = []
-    for item in dataset.get("SequenceOfUltrasoundRegions") or ():
+    frame = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
+    regions, notes = [], []
+    for place, item in enumerate(dataset.get("SequenceOfUltrasoundRegions") or (), 1):
         if (
             item.get("RegionSpatialFormat") != _TWO_DIMENSIONAL
             or item.get("RegionDataType") != _TISSUE
@@ -37,20 +48,55 @@ def regions_of(dataset: Dataset) -> tuple[Region, ...]:
             or item.get("PhysicalUnitsYDirection") != _CENTIMETRES
         ):
             continue
-        top, left, bottom, right = (int(numbers(item, name)[0]) for name in _LIMITS)
-        box = (
-            max(0, top),
-            max(0, left),
-            min(height, bottom + 1),
-            min(width, right + 1),
-        )
-        rows, columns = (
-            10 * abs(numbers(item, name)[0])
-            for name in ("PhysicalDeltaY", "PhysicalDeltaX")
-        )
-        if box[0] < box[2] and box[1] < box[3] and rows > 0 and columns > 0:
-            regions.append(Region(box, (rows, columns)))
-    return tuple(sorted(regions, key=lambda region: -region.area))
+        try:
+            box = _box(item, frame)
+        except ImageFileError as error:
+            notes.append(f"region {place} of the file is not used: {error}")
+            continue
+        if box[0] >= box[2] or box[1] >= box[3]:
+            continue
+        try:
+            spacing = _length(item, "PhysicalDeltaY"), _length(item, "PhysicalDeltaX")
+        except ImageFileError as error:
+            notes.append(f"region {place} of the file has no millimetres: {error}")
+            regions.append(Region(box))
+        else:
+            regions.append(Region(box, spacing))
+    return tuple(sorted(regions, key=lambda region: -region.area)), tuple(notes)
+
+
+def common_spacing(regions: Sequence[Region]) -> tuple[float, float] | None:
+    """Return the spacing that all regions have; None where they differ."""
+    first = regions[0].spacing
+    for region in regions:
+        if first is None or region.spacing is None:
+            return None
+        pairs = zip(first, region.spacing, strict=True)
+        if not all(math.isclose(a, b, rel_tol=_SAME) for a, b in pairs):
+            return None
+    return first
+
+
+def _box(item: Dataset, frame: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the part of a region that lies in the frame, as :attr:`Region.box`."""
+    top, left, bottom, right = (int(_only(item, name)) for name in _LIMITS)
+    height, width = frame
+    return max(0, top), max(0, left), min(height, bottom + 1), min(width, right + 1)
+
+
+def _length(item: Dataset, keyword: str) -> float:
+    """Return a pixel's side in millimetres."""
+    value = abs(_only(item, keyword))
+    if value == 0:
+        raise ImageFileError(f"{keyword} is 0")
+    return 10 * value
+
+
+def _only(item: Dataset, keyword: str) -> float:
+    value = number(item, keyword)
+    if value is None:
+        raise ImageFileError(f"{keyword} is missing")
+    return value
 
 
 def pixel_spacing(
