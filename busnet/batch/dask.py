@@ -76,7 +76,10 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no typ
     def setup(self, worker: Any) -> None:
         """Load the model; the engine uses as many threads as the worker has."""
         set_threads(worker.state.nthreads)
-        self.folder = tempfile.TemporaryDirectory(prefix="busnet-")
+        # Dask removes the folders of workers that were killed.
+        self.folder = tempfile.TemporaryDirectory(
+            prefix="busnet-", dir=worker.local_directory
+        )
         paths = []
         for number, data in enumerate(self.data):
             path = Path(self.folder.name) / f"model-{number}.safetensors"

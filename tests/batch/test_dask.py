@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,6 +144,11 @@ def test_relative_paths_are_the_callers(client, tmp_path, weights_file, monkeypa
     (outcome,) = busnet.predict_many(["a.png"], model=weights_file, client=client)
     assert outcome.error is None
     assert str(outcome.source.path) == "a.png"
+    # Dask removes what a killed worker leaves in its folder.
+    copies = client.run(
+        lambda dask_worker: [*Path(dask_worker.local_directory).glob("busnet-*/*")]
+    )
+    assert all(copies.values())
 
 
 def test_no_scheduler_is_a_clear_error(folder, weights_file, monkeypatch):
