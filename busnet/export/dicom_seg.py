@@ -129,7 +129,7 @@ def save_segmentation(
 def _read_origin(name: str) -> Any:
     """Return what may be known of the source: a data set of the allowed tags alone."""
     try:
-        full = pydicom.dcmread(name, stop_before_pixels=True)
+        full = pydicom.dcmread(name, stop_before_pixels=True, force=True)
     except Exception as error:
         raise ImageFileError(f"{name}: cannot be read as DICOM: {error}") from error
     origin = pydicom.Dataset()

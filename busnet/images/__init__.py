@@ -6,12 +6,13 @@ a :class:`CentreCrop`, which bring maps back to the picture's own geometry.
 """
 
 from busnet.images.centre_crop import CentreCrop
-from busnet.images.files import SUFFIXES, FileLike, is_dicom, read_frames, read_image
+from busnet.images.files import SUFFIXES, FileLike, read_frames, read_image
 from busnet.images.inputs import is_single, read
 from busnet.images.letterbox import Letterbox
 from busnet.images.masks import read_mask
 from busnet.images.picture import Picture, Region
 from busnet.images.preprocessing import Placement, Preprocessing, Resize
+from busnet.images.recognise import is_dicom
 from busnet.images.resampling import Interpolation
 from busnet.images.types import ImageArray, ImageLike, ImageSequence, OneImage
 

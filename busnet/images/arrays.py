@@ -177,11 +177,14 @@ def scale(
     notes: list[str] = []
     if value_range is None:
         value_range = 0.0, _white(array.dtype, low, high, white)
-        if 0 < high < DARK * value_range[1] and array.dtype.kind != "f":
+        if 0 < high < DARK * value_range[1]:
+            is_float = array.dtype.kind == "f"
+            doubt = (
+                "white is another value" if is_float else "the image is of fewer bits"
+            )
             notes.append(
                 f"the largest value is {high:g}, less than a tenth of white, which is "
-                f"{value_range[1]:g}: if the image is of fewer bits, give its value "
-                f"range"
+                f"{value_range[1]:g}: if {doubt}, give its value range"
             )
     pixels = _to_unit(colours, value_range, low, high)
     if inverted:

@@ -21,12 +21,19 @@ from busnet.errors import (
 )
 from busnet.images.arrays import ValueRange, check_value_range
 from busnet.images.picture import Picture
-from busnet.images.pil import from_pil, pages
+from busnet.images.pil import find_pages, from_pil
+from busnet.images.quiet import Quiet
+from busnet.images.recognise import (
+    HEAD,
+    describe_unknown,
+    has_mark,
+    may_be_bare,
+    whole_directories,
+)
 
 __all__ = [
     "SUFFIXES",
     "FileLike",
-    "is_dicom",
     "named_errors",
     "open_checked",
     "read_frames",
@@ -48,8 +55,8 @@ SUFFIXES = frozenset(
 #: The first bytes of files in which macOS puts what other file systems cannot hold.
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
 
-#: How DICOM files begin that lack the mark: an element of group 2 or 8.
-_BARE_DICOM = (b"\x02\x00\x00\x00", b"\x02\x00\x10\x00", b"\x08\x00")
+#: Pillow's warnings of torn tables; what cannot be read is an error.
+_quiet = Quiet("PIL")
 
 
 def read_image(path: FileLike, *, value_range: ValueRange | None = None) -> Picture:
@@ -116,23 +123,16 @@ def read_frames(
     """
     value_range = check_value_range(value_range)
     source, name, head = open_checked(path)
-    if head[128:132] == b"DICM":
+    if has_mark(head):
         yield from _dicom(source, name, value_range)
         return
     try:
-        yield from _pages(source, name, value_range)
+        yield from _pages(source, name, head, value_range)
     except UnidentifiedImageError:
-        if head.startswith(_BARE_DICOM) and head[4:6] != b"\0\0":
+        if may_be_bare(head):
             yield from _dicom(source, name, value_range)
             return
         raise ImageFileError(f"{name}: {describe_unknown(head)}") from None
-
-
-def describe_unknown(head: bytes) -> str:
-    """Say of a file that Pillow cannot open what it may be."""
-    if head[:4] in (b"II*\0", b"MM\0*"):
-        return "a TIFF of a kind that Pillow does not know; save it with 8 or 16 bits"
-    return "not an image file that Pillow knows"
 
 
 def _dicom(
@@ -141,15 +141,6 @@ def _dicom(
     from busnet.images import dicom
 
     yield from dicom.frames(source, name=name, value_range=value_range)
-
-
-def is_dicom(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file has DICOM's mark; one that cannot be opened has not."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
 
 
 def _name(path: Any) -> str:
@@ -166,12 +157,17 @@ def open_checked(path: FileLike) -> tuple[str | BinaryIO, str, bytes]:
     Raises
     ------
     ImageFileError
-        If it does not exist, is no regular file, is empty, or is what macOS writes
-        beside files.
+        If it does not exist, is no regular file, is empty, is what macOS writes beside
+        files, or is a TIFF that ends before or in its first directory.
     """
     name = _name(path)
     source = _checked(path, name)
-    return source, name, _head(source, name)
+    head = _head(source, name)
+    if whole_directories(head, source) == 0:
+        raise ImageFileError(
+            f"{name}: truncated: the TIFF ends before the end of its first directory"
+        )
+    return source, name, head
 
 
 def _checked(path: Any, name: str) -> str | BinaryIO:
@@ -212,9 +208,9 @@ def _head(source: str | BinaryIO, name: str) -> bytes:
     try:
         if isinstance(source, str):
             with open(source, "rb") as file:
-                head = file.read(132)
+                head = file.read(HEAD)
         else:
-            head = source.read(132)
+            head = source.read(HEAD)
             source.seek(0)
     except OSError as error:
         raise ImageFileError(f"{name}: cannot be read: {error}") from None
@@ -228,27 +224,30 @@ def _head(source: str | BinaryIO, name: str) -> bytes:
 
 
 def _pages(
-    source: str | BinaryIO, name: str, value_range: ValueRange | None
+    source: str | BinaryIO, name: str, head: bytes, value_range: ValueRange | None
 ) -> Iterator[Picture]:
     """Yield the pages of a file that Pillow knows."""
     with contextlib.ExitStack() as stack:
         with named_errors(name):
             image = stack.enter_context(Image.open(source))
-            numbers, several, notes = pages(image)
-        for place, number in enumerate(numbers, 1):
-            frame = place if several else None
+            pages = find_pages(image, whole_directories(head, source))
+        place = 0
+        for place, number in enumerate(pages.numbers, 1):
+            frame = place if pages.several else None
             with named_errors(name if frame is None else f"{name}: frame {frame}"):
                 try:
                     if image.tell() != number:
                         image.seek(number)
                 except EOFError:
                     return
-                still = not several or image.format == "TIFF"
+                still = not pages.several or image.format == "TIFF"
                 again = functools.partial(_reopen, source, number) if still else None
                 picture = from_pil(image, name, value_range, reopen=again)
             yield dataclasses.replace(
-                picture, name=name, frame=frame, notes=(*notes, *picture.notes)
+                picture, name=name, frame=frame, notes=(*pages.notes, *picture.notes)
             )
+        if pages.is_torn:
+            raise ImageFileError(f"{name}: truncated or damaged after frame {place}")
 
 
 def _reopen(source: str | BinaryIO, number: int) -> Image.Image:
@@ -263,7 +262,8 @@ def _reopen(source: str | BinaryIO, number: int) -> Image.Image:
 def named_errors(name: str) -> Iterator[None]:
     """Turn whatever Pillow raises into an error that names the file."""
     try:
-        yield
+        with _quiet:
+            yield
     except (ImageError, UnidentifiedImageError):
         raise
     except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -10,8 +11,10 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from busnet.errors import ImageFileError
-from busnet.images.files import FileLike, describe_unknown, named_errors, open_checked
-from busnet.images.pil import deep_colours, is_deep_colour, is_inverted, pages
+from busnet.images.files import FileLike, named_errors, open_checked
+from busnet.images.pil import deep_colours, find_pages, is_deep_colour, is_inverted
+from busnet.images.recognise import describe_unknown
+from busnet.lesions import components
 
 __all__ = ["read_mask"]
 
@@ -27,6 +30,16 @@ NEAR = 0.25
 
 #: Of two blurred levels at most this share of the lesion's pixels lies between them.
 MAX_BETWEEN = 0.5
+
+#: Blur lies along borders: four windows of five pixels a side, in each of which values
+#: differ by this share of the largest at most, are a level of their own.
+WINDOW, FLAT, MIN_WINDOWS = 5, 0.05, 4
+
+#: Values up to this share of the largest can be noise of compression in flat windows.
+NOISE = 0.1
+
+#: Pixels of a component, of those above NEAR, that has none of the upper level.
+MIN_ISLAND = 9
 
 #: Of a few labels at most this share of the lesion's pixels may look like noise.
 MAX_NOISE = 0.1
@@ -65,7 +78,7 @@ def read_mask(path: FileLike) -> npt.NDArray[np.bool_]:
     with named_errors(name):
         try:
             with Image.open(source) as image:
-                if pages(image)[1]:
+                if find_pages(image).several:
                     raise _MaskError("it has several pages")
                 lossy = image.format in _LOSSY
                 return _lesion(_levels(image, source), lossy=lossy)
@@ -156,7 +169,44 @@ def _lesion(levels: npt.NDArray[Any], *, lossy: bool) -> npt.NDArray[np.bool_]:
         few and integers and noise > MAX_NOISE * above
     ):
         raise _MaskError(f"its values are {_listed(values)}")
+    lower = _lower_level(levels, high)
+    if lower is not None:
+        raise _MaskError(
+            f"it has areas of about {lower:g} beside {high:g}, which may be another "
+            f"lesion; save it without compression and smoothing"
+        )
     return np.asarray(levels > high / 2)
+
+
+def _lower_level(levels: npt.NDArray[Any], high: float) -> float | None:
+    """Return a level below half of the upper one that is not its blur, or None.
+
+    It has flat areas, or lies where no pixel of the upper level is beside it.
+    """
+    middle = levels[WINDOW // 2 : -(WINDOW // 2), WINDOW // 2 : -(WINDOW // 2)]
+    spread = _extreme(np.maximum, levels) - _extreme(np.minimum, levels)
+    flat = (spread <= FLAT * high) & (middle > NOISE * high) & (middle <= high / 2)
+    if flat.sum() >= MIN_WINDOWS:
+        return float(np.median(middle[flat]))
+    inner, labels, count = components(levels > NEAR * high)
+    upper = np.bincount(labels[levels[inner] > high / 2], minlength=count + 1) > 0
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    sizes[upper] = 0
+    if sizes.max() >= MIN_ISLAND:
+        return float(np.median(levels[inner][labels == sizes.argmax()]))
+    return None
+
+
+def _extreme(
+    which: Callable[..., npt.NDArray[Any]], levels: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
+    """Return the extreme of the window around each pixel that has a whole one."""
+    for _ in levels.shape:
+        count = max(0, levels.shape[0] - WINDOW + 1)
+        shifted = (levels[shift : shift + count] for shift in range(WINDOW))
+        levels = functools.reduce(which, shifted).T
+    return levels
 
 
 def _are_labels(values: npt.NDArray[Any]) -> bool:

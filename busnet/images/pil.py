@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import sys
 from collections.abc import Callable, Iterable
@@ -15,7 +16,7 @@ from busnet.errors import ImageFileError, ImageTypeError, ImageValueError
 from busnet.images.arrays import ValueRange, scale
 from busnet.images.picture import Picture
 
-__all__ = ["deep_colours", "from_pil", "is_deep_colour", "is_inverted", "pages"]
+__all__ = ["deep_colours", "find_pages", "from_pil", "is_deep_colour", "is_inverted"]
 
 #: Pillow modes that become RGB, and those that carry transparency.
 _COLOUR_MODES = {"RGB", "CMYK", "YCbCr", "LAB", "HSV", "P", "RGBX"}
@@ -209,35 +210,64 @@ def _is_turned(image: Image.Image) -> bool:
         return False
 
 
-def pages(image: Image.Image) -> tuple[Iterable[int], bool, tuple[str, ...]]:
+@dataclasses.dataclass(frozen=True)
+class Pages:
+    """The pages of an image file.
+
+    Attributes
+    ----------
+    numbers
+        Their numbers, from 0; without end where the file does not tell.
+    several
+        Whether there are several.
+    notes
+        What is not read.
+    is_torn
+        Whether the file names one more that cannot be found.
+    """
+
+    numbers: Iterable[int]
+    several: bool
+    notes: tuple[str, ...] = ()
+    is_torn: bool = False
+
+
+def find_pages(image: Image.Image, whole: int | None = None) -> Pages:
     """Find the pages of an image file.
 
     Thumbnails and transparency masks of TIFF are no pages; nor are previews, layers
     and sizes in formats that have such.
 
-    Returns
-    -------
-    numbers : iterable of int
-        The pages' numbers, from 0; without end where the file does not tell.
-    several : bool
-        Whether there are several.
-    notes : tuple of str
-        Of what is not read.
+    Parameters
+    ----------
+    image
+        The file as Pillow opens it.
+    whole
+        Number of whole directories of a TIFF; by default all are.
     """
     try:
         several = bool(getattr(image, "is_animated", False))
     except Exception:  # it is torn behind the first frame
-        return itertools.count(), True, ()
+        return Pages(itertools.count(), several=True)
     if not several:
-        return (0,), False, ()
+        return Pages((0,), several=False)
     if image.format in _FIRST_ONLY:
         count = getattr(image, "n_frames", 1)
-        return (0,), False, (f"the file holds {count} images; only the first is read",)
+        note = f"the file holds {count} images; only the first is read"
+        return Pages((0,), several=False, notes=(note,))
     if image.format != "TIFF":
-        return itertools.count(), True, ()
-    numbers = []
-    for number in range(getattr(image, "n_frames", 1)):
-        image.seek(number)
+        return Pages(itertools.count(), several=True)
+    numbers: list[int] = []
+    number = 0
+    while True:
+        try:
+            image.seek(number)
+        except EOFError:
+            return Pages(numbers or (0,), several=len(numbers) > 1)
+        except Exception:  # Pillow raises much of what a torn directory can raise
+            whole = number
+        if whole is not None and number >= whole:
+            return Pages(numbers or (0,), several=True, is_torn=True)
         if int(_tiff_tag(image, _SUBFILE_TYPE) or 0) & (_THUMBNAIL | _MASK) == 0:
             numbers.append(number)
-    return numbers or (0,), len(numbers) > 1, ()
+        number += 1

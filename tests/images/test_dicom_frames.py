@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from encode import jpeg, jpeg2000
-from helpers import write_dicom
+from helpers import UIDS, write_dicom
 from PIL import Image
 
 from busnet.data.phantom import phantom
 from busnet.errors import (
     ImageFileError,
 )
-from busnet.images import read_frames, read_image
+from busnet.images import is_dicom, read_frames, read_image
 
 pydicom = pytest.importorskip("pydicom", reason="needs busnet[dicom]")
 
@@ -253,11 +253,44 @@ def test_a_file_without_the_mark(tmp_path, syntax):
     bare = tmp_path / "bare.dcm"
     bare.write_bytes(path.read_bytes()[132:])  # no preamble
     np.testing.assert_allclose(read_image(bare).pixels, UNIT, atol=1e-6)
+    assert is_dicom(bare)
     implicit = syntax == ImplicitVRLittleEndian
     dataset.SOPClassUID = STORAGE + "6.1"
     Dataset(dataset).save_as(bare, implicit_vr=implicit, little_endian=True)
     assert bare.read_bytes()[:2] == b"\x08\0"
     np.testing.assert_allclose(read_image(bare).pixels, UNIT, atol=1e-6)
+    assert is_dicom(bare)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"\x08\0",
+        b"\x08\0\x05\0CS\x0a\0ISO_IR 100",  # one element
+        b"\x08\0\x02\0\0\0\0\0\0\0\0\0\x20\0\x20\0\x18\0",  # a TGA with a name
+        b"\x02\0\0\0AB\x04\0\0\0\0\0" + bytes(200),
+        b"\x08\0\x16\0UI\x04\0\x31\0\0\0" + b"\x08\0\x05\0CS\0\0" + bytes(99),
+        b"\x08\0" * 99,
+        bytes(300),
+    ],
+)
+def test_other_files_are_no_dicom(tmp_path, head):
+    path = tmp_path / "x"
+    path.write_bytes(head)
+    assert not is_dicom(path)
+    assert not is_dicom(tmp_path / "none")
+
+
+def test_a_segmentation_of_a_file_without_the_mark(tmp_path):
+    seg = pytest.importorskip("busnet.export.dicom_seg", reason="needs highdicom")
+    path = write_dicom(tmp_path / "whole.dcm", GREY, "MONOCHROME2", **UIDS)
+    bare = tmp_path / "bare"
+    bare.write_bytes(path.read_bytes()[132:])
+    out = tmp_path / "seg.dcm"
+    seg.save_segmentation(np.ones((1, *GREY.shape), bool), bare, out, "resnet18")
+    written = pydicom.dcmread(out)
+    assert (written.Rows, written.Columns) == GREY.shape
 
 
 def test_too_many_pixels_are_refused(tmp_path, monkeypatch):

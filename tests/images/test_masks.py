@@ -134,6 +134,55 @@ def test_compressed_masks(tmp_path, quality, colour):
     assert (Image.open(path).convert("L").getextrema()[0]) < 30
 
 
+def two_levels(level, box):
+    drawn = np.zeros((100, 120), np.uint8)
+    drawn[30:60, 40:80] = 255
+    drawn[box] = level
+    return drawn
+
+
+APART, BESIDE, SMALL = np.s_[70:85, 10:40], np.s_[30:60, 80:95], np.s_[75:83, 10:18]
+
+
+@pytest.mark.parametrize(
+    ("level", "box"),
+    [(100, APART), (50, APART), (100, BESIDE), (50, BESIDE), (100, SMALL)],
+)
+def test_a_second_level_is_no_blur(tmp_path, level, box):
+    """What is not background is never lost: it is lesion, or the file is refused."""
+    drawn = two_levels(level, box)
+    np.testing.assert_array_equal(read_mask(put(tmp_path, drawn)), drawn > 0)
+    for quality in (50, 95):
+        path = put(tmp_path, drawn, "m.jpg", quality=quality)
+        with pytest.raises(ImageFileError, match=r"m\.jpg: not a mask: .*beside 255"):
+            read_mask(path)
+    soft = Image.fromarray(drawn).resize((240, 200), Image.Resampling.BILINEAR)
+    fact = f"areas of about {level} beside 255, which may|its values are 0 .* 255"
+    with pytest.raises(ImageFileError, match=fact):
+        read_mask(put(tmp_path, soft))
+    colours = np.dstack([drawn * (drawn < 255), drawn * (drawn == 255), drawn * 0])
+    with pytest.raises(ImageFileError, match="not a mask: "):
+        read_mask(put(tmp_path, colours, "c.jpg", quality=95))
+
+
+def test_an_upper_second_level_is_lesion(tmp_path):
+    drawn = two_levels(180, APART)
+    for quality in (50, 95):
+        wrong = read_mask(put(tmp_path, drawn, "m.jpg", quality=quality)) != (drawn > 0)
+        assert wrong.sum() <= 0.01 * (drawn > 0).sum()
+
+
+@pytest.mark.parametrize("radius", [1, 2])
+def test_blurred_masks(tmp_path, radius):
+    blurred = Image.fromarray(two_levels(255, APART)).filter(
+        ImageFilter.GaussianBlur(radius)
+    )
+    np.testing.assert_array_equal(
+        read_mask(put(tmp_path, blurred)),
+        np.asarray(blurred) > np.asarray(blurred).max() / 2,
+    )
+
+
 def test_compressed_and_saved_again(tmp_path):
     with Image.open(put(tmp_path, ONE * 255, "m.jpg", quality=50)) as image:
         again = put(tmp_path, image, "again.png")

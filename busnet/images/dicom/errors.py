@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-import warnings
 from collections.abc import Iterator
 
 from busnet.errors import BusnetError, ImageFileError
+from busnet.images.quiet import Quiet
 
 __all__ = ["named_errors"]
 
@@ -15,34 +14,7 @@ __all__ = ["named_errors"]
 MAX_MESSAGE = 300
 
 
-class _Quiet:
-    """Ignores warnings while any thread is inside.
-
-    ``warnings.catch_warnings`` restores what it found: of two threads that overlap, the
-    one that leaves last would keep the other's filter for good.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._catcher = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._catcher = warnings.catch_warnings()
-                self._catcher.__enter__()
-                warnings.simplefilter("ignore")
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._catcher.__exit__(None, None, None)
-
-
-_quiet = _Quiet()
+_quiet = Quiet()
 
 
 @contextlib.contextmanager
