@@ -128,20 +128,20 @@ def _directories(head: bytes, file: BinaryIO) -> set[int]:
     order, is_big = _TIFF[head[:4]], head[2:4] in (b"+\0", b"\0+")
     link, count, entry = ("Q", "Q", 20) if is_big else ("I", "H", 12)
     size = file.seek(0, io.SEEK_END)
-    found: set[int] = set()
+    starts: set[int] = set()
     place = 8 if is_big else 4
     while True:
         try:
             start = _number(file, place, order + link)
-            if start == 0 or start in found:
-                return found
+            if start == 0 or start in starts:
+                return starts
             place = start + struct.calcsize(count)
             place += entry * _number(file, start, order + count)
             if place > size:
-                return found
+                return starts
         except (struct.error, OverflowError, OSError):
-            return found
-        found.add(start)
+            return starts
+        starts.add(start)
 
 
 def _number(file: BinaryIO, place: int, form: str) -> int:
