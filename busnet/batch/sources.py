@@ -21,8 +21,10 @@ __all__ = ["Selection", "Source", "collect"]
 #: Endings of files that list images.
 MANIFESTS = frozenset((".csv", ".tsv", ".txt", ".xlsx", ".xlsm"))
 
-#: Why files are skipped that were named before, or that hold something else.
+#: Why files are skipped that were named before, or that hold something else; and what
+#: of manifests is not read.
 REPEATED = "named more than once"
+SHEETS = "sheets of tables"
 NOT_ULTRASOUND = "not ultrasound images"
 
 #: How many unreadable folders a summary names.
@@ -187,7 +189,7 @@ def _expand(path: Path, search: FolderSearch) -> list[_Match] | None:
         return [_Match(file, path, False) for file in search.files(path)]
     if os.path.lexists(path):
         if path.suffix.lower() in MANIFESTS:
-            return _listed(path)
+            return _listed(path, search)
         return [_Match(path, None)]
     return _matching(path, search) or None
 
@@ -209,9 +211,9 @@ def _matching(pattern: Path, search: FolderSearch) -> list[_Match]:
     return sorted(matches, key=lambda match: natural_order(match.path))
 
 
-def _listed(manifest: Path) -> list[_Match]:
+def _listed(manifest: Path, search: FolderSearch) -> list[_Match]:
     """Return the files that a manifest lists."""
-    files = [manifest.parent / path for path in _read_manifest(manifest)]
+    files = [manifest.parent / path for path in _read_manifest(manifest, search)]
     folders = [os.path.abspath(path.parent) for path in files]
     root = os.path.abspath(manifest.parent)
     if not all(
@@ -221,12 +223,14 @@ def _listed(manifest: Path) -> list[_Match]:
     return [_Match(path, Path(root)) for path in files]
 
 
-def _read_manifest(manifest: Path) -> list[Path]:
+def _read_manifest(manifest: Path, search: FolderSearch) -> list[Path]:
     if manifest.suffix.lower() != ".txt":
         from busnet.data.tables import read_table
 
-        rows = read_table(manifest, required=["image"]).rows
-        return [Path(row.get("image")) for row in rows if row.get("image")]
+        table = read_table(manifest, required=["image"])
+        if table.unread:
+            search.skipped[SHEETS] += len(table.unread)
+        return [Path(row.get("image")) for row in table.rows if row.get("image")]
     try:
         data = manifest.read_bytes()
         wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

@@ -82,15 +82,14 @@ def find_table(path: Path) -> Path | None:
     """
     for candidate in _candidates(path):
         try:
-            columns = read_table(candidate).columns
+            read_table(candidate, required=_COLUMNS)
         except DataError:
             continue
         except MissingExtraError:
             if candidate.name.lower().startswith(TABLE):
                 raise
             continue
-        if set(_COLUMNS) <= set(columns):
-            return candidate
+        return candidate
     return None
 
 

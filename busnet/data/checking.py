@@ -18,7 +18,15 @@ from busnet.data.cases import CLASSES, Case
 from busnet.data.custom import list_custom
 from busnet.data.findings import Finding, Listing, collect_findings
 from busnet.data.protocols import get_protocol
-from busnet.data.screening import describe, screen_groups, screen_labels, screen_masks
+from busnet.data.screening import (
+    TWO_VALUES,
+    describe,
+    has_two_values,
+    screen_groups,
+    screen_images,
+    screen_labels,
+    screen_masks,
+)
 from busnet.data.sources import list_source, merge_listings, parse_sources
 from busnet.errors import BusnetError, DataError
 
@@ -140,7 +148,9 @@ def check(
     findings += [*screen_groups(cases), *screen_labels(cases)]
     findings += screen_masks(track(cases, len(cases), "reading masks"))
     spacings: dict[str, int] = {}
-    if thorough and cases:
+    if not thorough:
+        findings += screen_images(cases)
+    elif cases:
         images = _Images(cases)
         pairs = images.compare(track)
         findings += images.findings()
@@ -228,7 +238,7 @@ class _Images:
                 self._faults["small"].append(f"{describe(case)} {grey.shape}")
             if grey.std() < _FLAT:
                 self._faults["flat"].append(describe(case))
-            elif ((grey == grey.min()) | (grey == grey.max())).all():
+            elif has_two_values(grey):
                 self._faults["two-values"].append(describe(case))
             if picture.spacing is not None:
                 self.spacings[case.source] += 1
@@ -248,7 +258,7 @@ class _Images:
             (
                 ("unreadable", "error", "{} that cannot be read"),
                 ("flat", "warning", "{} of one grey value"),
-                ("two-values", "warning", "{} of two grey values, as masks have"),
+                TWO_VALUES,
                 ("small", "warning", f"{{}} with a side below {_SMALL} pixels"),
                 ("spacing", "warning", f"{{}} with a spacing that is not {span}"),
             ),

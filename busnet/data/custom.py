@@ -33,6 +33,9 @@ _ALIASES = {
 #: Columns that become attributes of the case.
 _ATTRIBUTES = ("scanner", "birads", "histology", "side")
 
+#: Columns of the table that ``busnet predict`` writes, and no other.
+_PREDICTED = frozenset(("label", "malignancy_given_lesion", "abstains"))
+
 _SEPARATORS = re.compile(r"[;|&]")
 
 
@@ -93,7 +96,7 @@ def list_custom(
     root = Path(path)
     if root.is_dir():
         return list_folder(root, source)
-    return list_table(read_table(root), source=source)
+    return list_table(read_table(root, sought=_ALIASES["image"]), source=source)
 
 
 def list_table(table: Table, *, source: str = CUSTOM_SOURCE) -> Listing:
@@ -123,6 +126,11 @@ def _renamed(table: Table) -> Table:
         raise DataError(
             f"{table.path}: column 'image' is missing; there are {', '.join(columns)}"
         )
+    if set(columns) >= _PREDICTED:
+        raise DataError(
+            f"{table.path}: its labels are a model's, as the column "
+            f"'malignancy_given_lesion' says, and no truth"
+        )
     if not {"label", "mask"} & set(columns):
         raise DataError(
             f"{table.path}: column 'label' is missing, and there is no column 'mask'"
@@ -133,7 +141,7 @@ def _renamed(table: Table) -> Table:
         )
         for row in table.rows
     )
-    return Table(table.path, columns, rows)
+    return dataclasses.replace(table, columns=columns, rows=rows)
 
 
 def _list_renamed(table: Table, source: str) -> Listing:
@@ -170,6 +178,15 @@ def _list_renamed(table: Table, source: str) -> Listing:
                 "note",
                 f"{table.path}: {plural(len(unknown), 'column')} not used",
                 tuple(unknown),
+            )
+        )
+    if table.unread:
+        findings.append(
+            Finding(
+                "ignored",
+                "warning",
+                f"{table.path}: {plural(len(table.unread), 'sheet')} not used",
+                table.unread,
             )
         )
     if not cases and not faults:
@@ -273,17 +290,31 @@ def _spacing(row: Row) -> tuple[float, float] | None:
     cell = row.get("spacing")
     if not cell:
         return None
-    cell = cell.casefold().strip("[]() ")
-    if "." not in cell:  # a comma is a decimal one, unless there are points
-        cell = cell.replace(",", ".")
-    parts = re.split(r"\s*[x*;,]\s*|\s+", cell)
     try:
-        values = [float(part) for part in parts]
+        values = [float(part) for part in _numbers(cell)]
     except ValueError:
         values = []
     if len(values) not in (1, 2) or not all(0 < value < 100 for value in values):
         raise DataError(
             f"{row.where}: the spacing {cell!r} is not of one or two numbers of mm "
-            f"above 0, as 0.1 or 0.1x0.2"
+            f"above 0; write one as 1.2, and two as 1x2 or (1, 2)"
         )
     return values[0], values[-1]
+
+
+def _numbers(cell: str) -> list[str]:
+    """Divide a cell into numbers; there are none where it is ambiguous.
+
+    A comma divides numbers if there are points or brackets, or a space beside it; else
+    it is a decimal one, if it follows a zero or something else divides them.
+    """
+    bare = cell.casefold().strip("[]() ")
+    if "." in bare:
+        return re.split(r"\s*[x*;,]\s*|\s+", bare)
+    bare = re.sub(r"\s+,\s*|,\s+", ";", bare)
+    if re.fullmatch(r"\d+,\d+", bare):
+        if bare != cell.casefold():
+            return bare.split(",")
+        if int(bare.partition(",")[0]) > 0:
+            return []  # 1,2 is 1.2, or 1 and 2
+    return re.split(r"\s*[x*;]\s*|\s+", bare.replace(",", "."))

@@ -12,18 +12,33 @@ import numpy.typing as npt
 from PIL import Image
 
 from busnet.data.cases import CLASSES, Case
-from busnet.data.findings import Finding, collect_findings, raise_errors
+from busnet.data.findings import Finding, Severity, collect_findings, raise_errors
 from busnet.data.masks import MOST_OF_IMAGE, mask_fault
 from busnet.errors import BusnetError
 
 __all__ = [
     "describe",
+    "has_two_values",
     "screen",
     "screen_files",
     "screen_groups",
+    "screen_images",
     "screen_labels",
     "screen_masks",
 ]
+
+#: Bytes a pixel from which a compressed file has more than two values, and formats that
+#: are often not compressed.
+_BYTES_A_PIXEL = 0.1
+_UNCOMPRESSED = frozenset(("BMP", "DIB", "PPM", "TIFF"))
+
+
+#: The finding of an image that is a mask: kind, severity and message.
+TWO_VALUES: tuple[str, Severity, str] = (
+    "two-values",
+    "warning",
+    "{} of two grey values, as masks have",
+)
 
 
 def describe(case: Case) -> str:
@@ -34,7 +49,8 @@ def describe(case: Case) -> str:
 def screen(cases: Sequence[Case]) -> list[Finding]:
     """Look for what would make results of these cases wrong, without much work.
 
-    Masks are read; of images at most the headers, except of DICOM. Training calls this
+    Masks are read; of images at most the headers, except of DICOM and of files that are
+    so small that they may be masks. Training calls this
     on the cases that it uses; the split itself checks whether it divides a group.
 
     Returns
@@ -52,6 +68,7 @@ def screen(cases: Sequence[Case]) -> list[Finding]:
     findings = [
         *screen_files(cases),
         *screen_labels(cases),
+        *screen_images(cases),
         *screen_masks(cases),
     ]
     raise_errors(findings)
@@ -116,6 +133,31 @@ def screen_labels(cases: Sequence[Case]) -> list[Finding]:
         *_missing_classes(cases),
         *_one_group(cases),
     ]
+
+
+def screen_images(cases: Iterable[Case]) -> list[Finding]:
+    """Look for masks among the images, as far as their files are small."""
+    subjects = [describe(case) for case in cases if _is_mask(case.image)]
+    return collect_findings({TWO_VALUES[0]: subjects}, (TWO_VALUES,), "image")
+
+
+def _is_mask(path: Path) -> bool:
+    """Tell whether a small file has two grey values; not if it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            size = path.stat().st_size
+            is_small = size < _BYTES_A_PIXEL * image.width * image.height
+            if not (is_small or image.format in _UNCOMPRESSED):
+                return False
+            return has_two_values(np.asarray(image.convert("F")))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+
+
+def has_two_values(grey: npt.NDArray[np.float32]) -> bool:
+    """Tell whether a grey image (H, W) has two values alone, as masks have."""
+    low, high = grey.min(), grey.max()
+    return bool(low < high and ((grey == low) | (grey == high)).all())
 
 
 def screen_masks(cases: Iterable[Case]) -> list[Finding]:

@@ -12,11 +12,11 @@ import dataclasses
 import io
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from busnet.errors import DataError, MissingExtraError
+from busnet.data.sheets import choose_sheet, read_sheets
+from busnet.errors import DataError
 
 __all__ = ["Row", "Table", "parse_table", "read_table"]
 
@@ -34,6 +34,11 @@ _MARKS = (
 
 #: How programs write a cell without a value.
 _BLANKS = frozenset(("", "nan", "<na>", "none", "null", "n/a"))
+
+#: How spreadsheets write a cell whose formula failed, in several languages.
+_FORMULA_ERROR = re.compile(
+    r"#[¡¿]?[A-ZÀ-Þ][A-ZÀ-Þ0-9/_]{1,14}[!?]|#N/[AD]|#NV|#GETTING_DATA|Err:\d{3}"
+)
 
 _SHEETS = frozenset((".xlsx", ".xlsm"))
 _OTHER_SHEETS = frozenset((".xls", ".xlsb", ".ods", ".numbers"))
@@ -62,14 +67,26 @@ class Row:
         return f"{self.path}, line {self.line}"
 
     def __getitem__(self, column: str) -> str:
-        return self.values[column]
+        value = self.values[column]
+        if _FORMULA_ERROR.fullmatch(value):
+            raise DataError(
+                f"{self.where}: the {column} is {value}, the error of a formula; "
+                f"correct it, or leave the cell blank"
+            )
+        return value
 
     def get(self, column: str) -> str:
         """Return a cell, "" if it is blank, holds NaN or the table has no such column.
 
         What counts as blank is what pandas and databases write for no value.
+
+        Raises
+        ------
+        DataError
+            If a formula failed there, as ``#N/A`` says. It would be a value that many
+            rows share.
         """
-        value = self.values.get(column, "")
+        value = self[column] if column in self.values else ""
         return "" if value.casefold() in _BLANKS else value
 
     def identifier(self, column: str) -> str:
@@ -96,25 +113,37 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table: its columns in lower case and its rows that are not blank."""
+    """A table: its columns in lower case and its rows that are not blank.
+
+    Attributes
+    ----------
+    path, columns, rows
+        As they are called.
+    unread
+        Names of further sheets of the file that are not empty.
+    """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    unread: tuple[str, ...] = ()
 
 
 def read_table(
     path: str | os.PathLike[str],
     *,
     required: Sequence[str] = (),
+    sought: Sequence[str] = (),
     delimiter: str | None = None,
 ) -> Table:
-    """Read a CSV table or the first sheet of an .xlsx file.
+    """Read a CSV table or a sheet of an .xlsx file.
 
     It may have commas, semicolons, tabs or ``|`` between cells; UTF-8 or UTF-16, with a
     byte-order mark or without; Excel's line ``sep=;``; quoted cells, also with line
     breaks; rows that are shorter than the header; blank rows. Names of columns are read
-    in any case, with spaces for underscores. A column without a name is left out.
+    in any case, with spaces for underscores. A column without a name is left out. Of
+    several sheets that are not empty, the only one with the required columns and a
+    sought one is read.
 
     Parameters
     ----------
@@ -122,6 +151,8 @@ def read_table(
         The file.
     required
         Columns, in lower case, that the table must have.
+    sought
+        Columns of which it should have one.
     delimiter
         What stands between cells; by default the one that gives the required columns,
         or the most columns.
@@ -130,7 +161,8 @@ def read_table(
     ------
     DataError
         If the file cannot be read, is neither UTF-8 nor UTF-16, has no header, lacks a
-        column or has one twice, or a row has more cells than the header.
+        column or has one twice, a row has more cells than the header, or several sheets
+        can be meant.
     MissingExtraError
         If it is an .xlsx file and openpyxl is not installed.
     """
@@ -139,8 +171,10 @@ def read_table(
     if suffix in _OTHER_SHEETS:
         raise DataError(f"{file}: {suffix} is not read; save it as .xlsx or .csv")
     if suffix in _SHEETS:
-        return _table(file, _sheet_lines(file), required)
-    return parse_table(_read_text(file), file, required=required, delimiter=delimiter)
+        return _read_sheet(file, required, sought)
+    text = _read_text(file)
+    delimiter = delimiter or _delimiter(text, (*required, *sought))
+    return parse_table(text, file, required=required, delimiter=delimiter)
 
 
 def parse_table(
@@ -156,6 +190,18 @@ def parse_table(
     """
     lines = _text_lines(path, text, delimiter or _delimiter(text, required))
     return _table(path, lines, required)
+
+
+def _read_sheet(path: Path, required: Sequence[str], sought: Sequence[str]) -> Table:
+    def fits(header: Sequence[str]) -> bool:
+        columns = {_column(cell) for cell in header}
+        return columns >= {*required} and (not sought or bool(columns & {*sought}))
+
+    sheets = read_sheets(path)
+    chosen = choose_sheet(path, sheets, fits)
+    table = _table(path, chosen.lines, required)
+    unread = tuple(sheet.name for sheet in sheets if sheet is not chosen)
+    return dataclasses.replace(table, unread=unread)
 
 
 def _table(
@@ -273,36 +319,3 @@ def _text_lines(
 
 def _is_separator(cell: str) -> bool:
     return bool(re.fullmatch(r"sep=.?", cell, re.IGNORECASE))
-
-
-def _sheet_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of the first sheet, numbers as short as they can be."""
-    try:
-        import openpyxl
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{path}: .xlsx files need the extra: pip install 'busnet[xlsx]', or save "
-            f"it as .csv ({error})"
-        ) from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of styles and forms, which do not matter
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            try:
-                rows = [tuple(cells) for cells in book.worksheets[0].values]
-            finally:
-                book.close()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except Exception as error:  # whatever a spoiled archive or its XML raises
-        raise DataError(f"{path}: cannot be read as .xlsx: {error}") from None
-    for line, cells in enumerate(rows, 1):
-        yield line, [_cell_text(cell) for cell in cells]
-
-
-def _cell_text(cell: object) -> str:
-    if cell is None:
-        return ""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell)

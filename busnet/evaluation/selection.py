@@ -16,7 +16,12 @@ from busnet.data import (
     get_protocol,
 )
 from busnet.data.findings import raise_errors
-from busnet.data.screening import screen_files, screen_groups, screen_labels
+from busnet.data.screening import (
+    screen_files,
+    screen_groups,
+    screen_images,
+    screen_labels,
+)
 from busnet.data.source_names import PUBLISHED
 from busnet.errors import DataError
 from busnet.evaluation.content import compare_content, has_all_hashes, has_hashes
@@ -175,7 +180,11 @@ def _screen(
     DataError
         If a figure would be wrong.
     """
-    findings = [*screen_files(selected), *screen_labels(selected)]
+    findings = [
+        *screen_files(selected),
+        *screen_labels(selected),
+        *screen_images(selected),
+    ]
     if isinstance(fold, int) and not (protocol.leaky or protocol.leaves_out_source):
         # A group that is divided between folds shows only where all of them are seen.
         raise_errors(f for f in screen_groups(used) if f.kind == DIVIDED_GROUPS)

@@ -123,7 +123,21 @@ def _palette_levels(image: Image.Image) -> npt.NDArray[Any]:
     used = np.unique(colours)
     if used[0] == 0 and len(used) > 1:
         return np.asarray(colours)
-    return indices
+    if indices.min() < indices.max():
+        return indices
+    # Of a single colour the rest of the palette tells whether it is the background's.
+    black = [not any(colour) for colour in _palette(image)]
+    if all(black) or not any(black):
+        return indices
+    if used[0] > 0 and indices[0, 0] == 0:
+        raise _MaskError("it has one colour, which can be background or lesion")
+    return np.asarray(colours)
+
+
+def _palette(image: Image.Image) -> list[tuple[int, ...]]:
+    """Return the colours of a palette, red, green and blue."""
+    channels = image.getpalette("RGB") or []
+    return [tuple(channels[i : i + 3]) for i in range(0, len(channels), 3)]
 
 
 def _opaque_levels(

@@ -9,7 +9,7 @@ from helpers import call, run, write_dicom
 from PIL import Image
 
 from busnet import errors
-from busnet.data import Case, check, screen
+from busnet.data import Case, check, read_custom, screen
 from busnet.data.masks import mask_fault
 from busnet.data.phantom import phantom
 
@@ -164,6 +164,19 @@ def test_a_table_spoiled_in_many_ways(tmp_path):
     assert named["ignored"].severity == "note"
     assert report.counts["custom"].spacing == 5
     assert report.counts["custom"].folds == {0: 2, 1: 4}
+
+
+@pytest.mark.parametrize("form", ["png", "bmp", "tif"])
+def test_masks_among_the_images_are_named_without_reading_all(tmp_path, form):
+    make_sound(tmp_path)
+    save(tmp_path / "malignant" / f"outline of 2.{form}", lesion())
+    findings = [f for f in screen(read_custom(tmp_path)) if f.severity == "warning"]
+    assert [(f.kind, f.subjects) for f in findings] == [
+        ("two-values", (f"custom: malignant/outline of 2.{form}",))
+    ]
+    for thorough in (False, True):
+        finding = kinds(check(tmp_path, thorough=thorough))["two-values"]
+        assert finding.subjects == findings[0].subjects
 
 
 def test_the_command(tmp_path):

@@ -172,6 +172,23 @@ def test_classes_that_are_not_known(tmp_path):
         read_custom(make_table(tmp_path, text.replace("1.png", "")))
 
 
+def test_the_table_of_a_prediction_is_no_truth(tmp_path):
+    text = "file,frame,label,p_benign,malignancy_given_lesion,abstains,mask\n"
+    table = make_table(tmp_path, text + "0.png,,benign,0.9,0.1,false,1.png\n")
+    with pytest.raises(errors.DataError, match=r"e\.csv: its labels are a model's"):
+        read_custom(table)
+
+
+def test_failed_formulas_are_no_values(tmp_path):
+    """As a group, ``#N/A`` would join images of many patients."""
+    text = "image,label,group,note\n0.png,benign,#N/A,#REF!\n1.png,benign,b,#REF!\n"
+    table = make_table(tmp_path, text)
+    with pytest.raises(errors.DataError, match=r"line 2: the group is #N/A"):
+        read_custom(table)
+    table = make_table(tmp_path, text.replace("#N/A", "a"))
+    assert [case.group for case in read_custom(table)] == ["a", "b"]
+
+
 def test_folds_of_a_table(tmp_path):
     text = "image,label,fold\n0.png,normal,0.0\n1.png,benign,1.0\n"
     cases = read_custom(make_table(tmp_path, text))
@@ -288,7 +305,13 @@ def test_protocols_fit_their_data():
         ("0.1, 0.2", (0.1, 0.2)),
         ("[0.1, 0.2]", (0.1, 0.2)),
         ("[0.1 0.2]", (0.1, 0.2)),
-        ("1,5", (1.5, 1.5)),
+        ("(1, 2)", (1.0, 2.0)),
+        ("(1,2)", (1.0, 2.0)),
+        ("1, 2", (1.0, 2.0)),
+        ("1 2", (1.0, 2.0)),
+        ("1,5x1,5", (1.5, 1.5)),
+        ("[0,1; 0,2]", (0.1, 0.2)),
+        ("0,1, 0,2", (0.1, 0.2)),
         ("", None),
     ],
 )
@@ -300,10 +323,18 @@ def test_spacing_in_every_spelling(tmp_path, cell, spacing):
     assert case.spacing == spacing
 
 
-@pytest.mark.parametrize("cell", ["0", "-0.1", "0.1 mm", "0.1,0.2,0.3", "1,200.5", "x"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("0", "-0.1", "0.1 mm", "0.1,0.2,0.3", "1,200.5", "x", "(0,1)"),
+        *("1,2", "1,5", "10,25", "0,1,0,2"),
+    ],
+)
 def test_spacing_that_is_none(tmp_path, cell):
     Image.new("L", (9, 9), 5).save(tmp_path / "a.png")
     table = tmp_path / "t.csv"
     table.write_text(f'image,label,spacing\na.png,benign,"{cell}"\n')
-    with pytest.raises(errors.DataError, match=r"t\.csv, line 2: the spacing"):
+    with pytest.raises(
+        errors.DataError, match=r"t\.csv, line 2: the spacing.* \(1, 2\)"
+    ):
         read_custom(table)

@@ -1,8 +1,11 @@
 """One reader for every table."""
 
 import pytest
+from PIL import Image
 
 from busnet import errors
+from busnet.batch import collect
+from busnet.data import list_sources
 from busnet.data.tables import read_table
 
 ROWS = [{"image": "a b.png", "label": "Benign"}, {"image": "ü.png", "label": ""}]
@@ -100,6 +103,67 @@ def test_numbers_and_blanks(tmp_path):
             row.integer("fold")
 
 
+def write_sheets(path, **sheets):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
+
+
+IMAGES = [("image", "label"), ("a.png", "benign")]
+
+
+def test_the_sheet_that_is_meant(tmp_path):
+    path = write_sheets(
+        tmp_path / "t.xlsx",
+        Legend=[("label", "meaning"), ("benign", "no cancer")],
+        Empty=[(None, " ")],
+        Images=[(), *IMAGES],
+    )
+    for options in ({"required": ("image",)}, {"sought": ("file", "image")}):
+        table = read_table(path, **options)
+        assert [dict(row.values) for row in table.rows] == [
+            {"image": "a.png", "label": "benign"}
+        ]
+        assert table.rows[0].line == 3
+        assert table.unread == ("Legend",)
+    with pytest.raises(errors.DataError, match=r"sheets 'Legend', 'Images' each have"):
+        read_table(path)
+    with pytest.raises(errors.DataError, match=r"'Legend', 'Images' all lack"):
+        read_table(path, required=("image", "group"))
+
+
+def test_several_sheets_of_images_are_refused(tmp_path):
+    """Only the first would be read, and the others lost."""
+    path = write_sheets(tmp_path / "t.xlsx", benign=IMAGES, malignant=IMAGES)
+    with pytest.raises(errors.DataError, match=r"t\.xlsx.*'benign', 'malignant'"):
+        read_table(path, required=("image",))
+    with pytest.raises(errors.DataError, match="empty"):
+        read_table(write_sheets(path, benign=[(None,)], malignant=[]))
+    table = read_table(write_sheets(path, A=[], B=IMAGES, C=[(None, None)]))
+    assert (len(table.rows), table.unread) == (1, ())
+
+
+def test_sheets_that_are_not_read_are_said(tmp_path):
+    notes = [("Notes",), ("see the protocol",)]
+    path = write_sheets(tmp_path / "t.xlsx", Notes=notes, Images=IMAGES)
+    Image.new("L", (9, 9)).save(tmp_path / "a.png")
+    listing = list_sources({"x": path})
+    assert [case.label for case in listing.cases] == ["benign"]
+    (finding,) = listing.findings
+    assert finding.severity == "warning"
+    assert finding.message == f"{path}: 1 sheet not used"
+    assert finding.subjects == ("Notes",)
+    selection = collect([path])
+    assert [source.path for source in selection.sources] == [tmp_path / "a.png"]
+    assert selection.summary() == "1 file skipped: 1 sheets of tables"
+
+
 def test_sheets(tmp_path):
     openpyxl = pytest.importorskip("openpyxl")
     path = tmp_path / "t.xlsx"
@@ -117,6 +181,35 @@ def test_sheets(tmp_path):
         read_table(path)
     with pytest.raises(errors.DataError, match="no such file"):
         read_table(tmp_path / "none.xlsx")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "#N/A",
+            "#REF!",
+            "#VALUE!",
+            "#DIV/0!",
+            "#NAME?",
+            "#NUM!",
+            "#NULL!",
+            "#SPILL!",
+        ),
+        *("#NV", "#WERT!", "#BEZUG!", "#N/D", "#¡VALOR!", "#GETTING_DATA", "Err:502"),
+    ],
+)
+def test_failed_formulas_are_errors_where_they_are_used(tmp_path, value):
+    path = tmp_path / "t.csv"
+    path.write_text(f"image,fold\na,{value}\n#1,n/a\n#a!,0\n")
+    first, *others = read_table(path).rows
+    for use in (first.get, first.integer, first.__getitem__):
+        with pytest.raises(errors.DataError, match=r"t\.csv, line 2: the fold is"):
+            use("fold")
+    assert [(row["image"], row.integer("fold")) for row in others] == [
+        ("#1", None),
+        ("#a!", 0),
+    ]
 
 
 def test_a_missing_extra_is_named(tmp_path, monkeypatch):

@@ -203,6 +203,25 @@ def test_empty_and_full(tmp_path):
     assert read_mask(put(tmp_path, np.full_like(ONE, 255))).all()
 
 
+def test_palettes_of_one_colour(tmp_path):
+    """Black is background wherever it is in the palette."""
+    black, white, blue = (0, 0, 0), (255, 255, 255), (0, 0, 90)
+    for colours, index, expected in (
+        ((white, black), 1, False),
+        ((black, white), 0, False),
+        ((black, white), 1, True),
+        ((white, blue, black), 1, True),
+        ((blue, white), 0, False),
+        ((blue, white), 1, True),
+    ):
+        path = put(tmp_path, palette(colours, np.full_like(ONE, index)))
+        assert read_mask(path).all() == expected, colours
+        assert read_mask(path).any() == expected, colours
+    path = put(tmp_path, palette((white, black), ONE * 0))
+    with pytest.raises(ImageFileError, match=r"mask\.png: not a mask: it has one col"):
+        read_mask(path)
+
+
 def photograph():
     noise = np.random.default_rng(0).normal(90, 40, (60, 80))
     return np.clip(noise, 0, 255).astype(np.uint8)
