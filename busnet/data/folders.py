@@ -107,6 +107,10 @@ def _findings(
     if ungrouped:
         message = f"{plural(len(ungrouped), 'image')} not in {GROUPS_FILE}"
         findings.append(Finding("no-group", "warning", message, tuple(ungrouped)))
+    apart = [case.name for case in cases if len({m.parent for m in case.masks}) > 1]
+    if apart:
+        message = f"{plural(len(apart), 'image')} with masks in several folders, united"
+        findings.append(Finding("masks-apart", "warning", message, tuple(apart)))
     unknown = [case.name for case in cases if case.label is None]
     if unknown and len(unknown) < len(cases):
         message = f"{plural(len(unknown), 'image')} with a mask in no folder of a class"

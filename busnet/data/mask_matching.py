@@ -19,9 +19,10 @@ def match_masks(
 ) -> tuple[dict[str, list[Path]], list[FolderFile]]:
     """Return the masks of each image by its path, and those that are of none.
 
-    A mask is of the image of its class and folders whose name it has. Where there is
-    none, it is of the only image of that name whose class and folders do not contradict
-    its own, as far as that image has no other mask.
+    A mask is of the image of its class and folders whose name it has. If there is none,
+    it is of the only image there, if it is called ``mask`` alone; or of the only image
+    of its name whose class and folders do not contradict its own. Such an image has no
+    mask by the first rule.
 
     Raises
     ------
@@ -32,7 +33,7 @@ def match_masks(
     matched: dict[str, list[FolderFile]] = {image.relative: [] for image in images}
     rest = []
     for mask in masks:
-        image = matcher.beside(mask)
+        image = matcher.named(mask)
         if image is None:
             rest.append(mask)
         else:
@@ -40,7 +41,7 @@ def match_masks(
     orphans = []
     loose: dict[str, list[FolderFile]] = collections.defaultdict(list)
     for mask in rest:
-        image = matcher.elsewhere(mask)
+        image = matcher.alone(mask) or matcher.elsewhere(mask)
         if image is None or matched[image.relative]:
             orphans.append(mask)
         else:
@@ -70,11 +71,8 @@ class _Matcher:
             self._named[name].append(image)
             self._inside[place].append(image)
 
-    def beside(self, mask: FolderFile) -> FolderFile | None:
-        """Return the image of the mask's own class and folders whose name it has.
-
-        A mask that is called ``mask`` alone is of the only image there.
-        """
+    def named(self, mask: FolderFile) -> FolderFile | None:
+        """Return the image of the mask's own class and folders whose name it has."""
         place = mask.label, mask.folders
         for stem in image_stems(mask.stem):
             owners = self._exact.get((place, stem.casefold()), [])
@@ -86,10 +84,12 @@ class _Matcher:
                 )
             if owners:
                 return owners[0]
-        there = self._inside.get(place, [])
-        if len(there) == 1 and is_numbered_mask(mask.stem):
-            return there[0]
         return None
+
+    def alone(self, mask: FolderFile) -> FolderFile | None:
+        """Return the only image there, for a mask that is called ``mask`` alone."""
+        images = self._inside.get((mask.label, mask.folders), [])
+        return images[0] if len(images) == 1 and is_numbered_mask(mask.stem) else None
 
     def elsewhere(self, mask: FolderFile) -> FolderFile | None:
         """Return the only image of the mask's name that can be of its folders."""

@@ -4,7 +4,7 @@ import pytest
 from folders import ignored, listed, make
 
 from busnet import errors
-from busnet.data import read_custom
+from busnet.data import list_sources, read_custom
 
 ORPHANS = "1 file not used (masks without an image)"
 
@@ -67,6 +67,20 @@ def test_masks_of_two_raters_are_not_united(tmp_path):
     make(tmp_path, "images/1.png", "masks/rater 1/1.png", "masks/rater 2/1.png")
     with pytest.raises(errors.DataError, match=r"1\.png: it can have one of.*rater 2"):
         read_custom(tmp_path)
+
+
+def test_masks_of_one_name_in_two_folders_are_said(tmp_path):
+    make(tmp_path, "images/1.png", "masks/1.png", "gt/1.png", "images/2.png")
+    make(tmp_path, "masks/2.png", "masks/2_mask_1.png")
+    (finding,) = list_sources({"x": tmp_path}).findings
+    assert (finding.severity, finding.subjects) == ("warning", ("images/1.png",))
+
+
+def test_a_numbered_mask_of_an_image_that_is_not_there(tmp_path):
+    names = ("images/image_3.png", *(f"masks/mask_{i}.png" for i in (1, 2, 3)))
+    assert masks(make(tmp_path, *names)) == {"images/image_3.png": ["mask_3.png"]}
+    (orphans,) = ignored(tmp_path).values()
+    assert orphans == ("masks/mask_1.png", "masks/mask_2.png")
 
 
 @pytest.mark.parametrize(
