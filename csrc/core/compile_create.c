@@ -146,7 +146,7 @@ static int pack(struct bus_plan *plan, struct bus_error *error)
     for (size_t i = 0; i < plan->step_count; i++)
         if (has_weights(plan, &plan->steps[i]))
             packings[count++] = packing_of(&plan->steps[i]);
-    int result = bus_weights_pack(plan->weights, packings, count, error);
+    int result = bus_weights_pack(plan->weights, packings, count, plan->threads, error);
     for (size_t i = 0, j = 0; result == 0 && i < plan->step_count; i++)
         if (has_weights(plan, &plan->steps[i]))
             result = give_weights(&plan->steps[i], &packings[j++], error);

@@ -156,7 +156,7 @@ static int create_memory(const struct bus_weights *weights, struct bus_packed *p
 /* Adds a packing to the layer's, its numbers at data: filled already, or to be filled.
  * The layer's array is freed, unless a later packing may need it. */
 static int add_packed(struct bus_weights *weights, const struct bus_packing *packing,
-                      char *data, bool filled, struct bus_error *error)
+                      char *data, bool filled, int threads, struct bus_error *error)
 {
     struct bus_layer_arrays *layer = &weights->layers[packing->node];
     const struct bus_kernel *kernel = packing->kernel;
@@ -171,7 +171,7 @@ static int add_packed(struct bus_weights *weights, const struct bus_packing *pac
                                                  row_stride(layer)};
         packed.layout = kernel->layout;
         if (!filled)
-            kernel->pack(kernel, data, &plain, layer->node, weights->threads);
+            kernel->pack(kernel, data, &plain, layer->node, threads);
     } else if (create_memory(weights, &packed, packing, data, error) < 0 ||
                (!filled && fill(weights, layer, &packed, error) < 0)) {
         if (packed.memory != NULL)
@@ -229,7 +229,8 @@ static int add_block(struct bus_weights *weights, const struct bus_packing *pack
 
 /* Makes a packing at offset in block: from the cache's file, or by packing. */
 static int make(struct bus_weights *weights, const struct bus_packing *packing,
-                struct bus_pages *block, size_t offset, struct bus_error *error)
+                struct bus_pages *block, size_t offset, int threads,
+                struct bus_error *error)
 {
     const size_t size = packed_size(weights, packing);
     char *data = block->data + offset;
@@ -238,7 +239,7 @@ static int make(struct bus_weights *weights, const struct bus_packing *packing,
         return bus_error_set(error, BUS_ERROR_ABSENT,
                              "%s: its weights are not in the cache in this layout",
                              weights->graph->nodes[packing->node].name);
-    if (add_packed(weights, packing, data, mapped, error) < 0)
+    if (add_packed(weights, packing, data, mapped, threads, error) < 0)
         return -1;
     if (!mapped)
         bus_packed_cache_write(weights, packing, data, size);
@@ -246,7 +247,7 @@ static int make(struct bus_weights *weights, const struct bus_packing *packing,
 }
 
 static int pack_all(struct bus_weights *weights, struct bus_packing *packings,
-                    size_t count, struct bus_error *error)
+                    size_t count, int threads, struct bus_error *error)
 {
     size_t used = 0;
     if (add_block(weights, packings, count, error) < 0)
@@ -257,7 +258,7 @@ static int pack_all(struct bus_weights *weights, struct bus_packing *packings,
         const struct bus_packed *packed = find_packed(layer, packing);
         if (packed == NULL) {
             struct bus_pages *block = &weights->blocks[weights->block_count - 1];
-            if (make(weights, packing, block, used, error) < 0)
+            if (make(weights, packing, block, used, threads, error) < 0)
                 return -1;
             used += packed_stride(weights, packing);
             packed = &layer->packed[layer->packed_count - 1];
@@ -275,10 +276,10 @@ static int pack_all(struct bus_weights *weights, struct bus_packing *packings,
 }
 
 int bus_weights_pack(struct bus_weights *weights, struct bus_packing *packings,
-                     size_t count, struct bus_error *error)
+                     size_t count, int threads, struct bus_error *error)
 {
     pthread_mutex_lock(&weights->lock);
-    int result = pack_all(weights, packings, count, error);
+    int result = pack_all(weights, packings, count, threads, error);
     pthread_mutex_unlock(&weights->lock);
     return result;
 }

@@ -21,9 +21,12 @@ struct bus_packing {
 };
 
 /* Makes all packings that are not there yet, and fills in the rest of them. Safe to
- * call from several threads. What is written lives as long as the weights. */
+ * call from several threads. What is written lives as long as the weights.
+ *
+ * threads: how many to use, the plan's. Those of the weights may be lost: a process
+ * that was forked since has only one. */
 int bus_weights_pack(struct bus_weights *weights, struct bus_packing *packings,
-                     size_t count, struct bus_error *error);
+                     size_t count, int threads, struct bus_error *error);
 
 /* The kernel that a node's numbers are adapted to, which alone may compute it; NULL:
  * any. */

@@ -57,7 +57,7 @@ struct bus_weights {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     pthread_mutex_t lock; /* of packed, blocks and the stream */
-    int threads;
+    int threads;          /* that set and finish use */
     enum bus_precision precision;
     char *cache; /* folder of files with packed weights, or NULL */
     bool has_lock, finished;

@@ -161,19 +161,25 @@ def test_threads_can_be_set(model):
 
 
 FORK = """
-import os, sys, warnings
+import os, signal, sys, warnings
 import numpy as np, busnet
 busnet.set_threads(2)
 model = busnet.load(sys.argv[1])
 image = np.random.RandomState(0).uniform(0, 1, (64, 64))
+shapes = [np.full((n, 192, 192, 1), 0.5, np.float32) for n in (1, 4)]
 parent = model.predict(image)
+logits = [busnet.load(sys.argv[1]).run(images)["class"] for images in shapes]
 child = os.fork()
 if child == 0:
+    signal.alarm(100)  # which ends it where it waits forever
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         same = model.predict(image).probabilities
         again = busnet.load(sys.argv[1]).predict(image).probabilities
+        # Other shapes need weights in other layouts, which the child packs.
+        others = [model.run(images)["class"] for images in shapes]
     close = all(abs(same[k] - parent.probabilities[k]) < 1e-6 for k in same)
+    close = close and all(abs(a - b).max() < 1e-4 for a, b in zip(others, logits))
     told = [w for w in caught if "spawn" in str(w.message)]
     os._exit(0 if close and same == again and len(told) == 1
              and busnet.get_threads() == 1 else 1)
