@@ -1,3 +1,4 @@
+import os
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -49,7 +50,7 @@ class Weights:
         *,
         threads: int = 1,
         precision: str = "f32",
-        cache: str | None = None,
+        cache: str | bytes | os.PathLike[str] | None = None,
         use_cache: bool = True,
     ) -> Weights: ...
     @property

@@ -10,7 +10,8 @@ struct bus_pages;
 /* Makes weights keep what is packed in files of a folder, whose path must name all that
  * decides the numbers: the file that they come from, oneDNN, this code. Called before
  * any array is set. With read, if the biases are there, the weights are finished at
- * once, and a plan whose weights are not in the folder fails with BUS_ERROR_ABSENT. */
+ * once, and a plan whose weights are not in the folder fails with BUS_ERROR_ABSENT.
+ * Without, arrays must be set; packed weights that are there are used all the same. */
 int bus_weights_use_cache(struct bus_weights *weights, const char *folder, bool read,
                           struct bus_error *error);
 

@@ -26,18 +26,34 @@ static int read_precision(enum bus_precision *precision, const char *name)
     return -1;
 }
 
+/* Gives the weights the cache's folder, whose name need not be UTF-8. */
+static int set_cache(struct weights_object *self, const struct module_state *state,
+                     PyObject *path, bool use_cache)
+{
+    PyObject *bytes = NULL;
+    struct bus_error error;
+    if (!PyUnicode_FSConverter(path, &bytes))
+        return -1;
+    const int result = bus_weights_use_cache(self->weights, PyBytes_AsString(bytes),
+                                             use_cache, &error);
+    Py_DECREF(bytes);
+    if (result < 0)
+        raise_error(state, &error);
+    return result;
+}
+
 static PyObject *weights_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"graph", "threads",   "precision",
                             "cache", "use_cache", NULL};
     struct module_state *state = PyType_GetModuleState(type);
     struct bus_error error;
-    PyObject *graph;
-    const char *name = "f32", *cache = NULL;
+    PyObject *graph, *cache = Py_None;
+    const char *name = "f32";
     enum bus_precision precision = BUS_F32;
     int threads = 1, use_cache = 1;
     if (state == NULL ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$iszp:Weights", names,
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$isOp:Weights", names,
                                      state->graph_type, &graph, &threads, &name, &cache,
                                      &use_cache) ||
         read_precision(&precision, name) < 0)
@@ -49,10 +65,12 @@ static PyObject *weights_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     Py_INCREF(graph);
     self->graph = (struct graph_object *)graph;
     if (bus_weights_new(&self->weights, self->graph->graph, threads, precision,
-                        &error) < 0 ||
-        (cache != NULL &&
-         bus_weights_use_cache(self->weights, cache, use_cache != 0, &error) < 0)) {
+                        &error) < 0) {
         raise_error(state, &error);
+        Py_DECREF(self);
+        return NULL;
+    }
+    if (cache != Py_None && set_cache(self, state, cache, use_cache != 0) < 0) {
         Py_DECREF(self);
         return NULL;
     }
@@ -165,12 +183,12 @@ PyDoc_STRVAR(
     "    'exact': every layer directly. 'bf16': activations and weights in bfloat16.\n"
     "    'int8': both in 8 bits; each conv then has arrays output_scale and "
     "input_mean.\n"
-    "cache : str, optional\n"
-    "    Folder of files with packed weights, which plans write. Where its files are\n"
-    "    complete, the weights are finished at once, without arrays; a plan that\n"
-    "    needs another layout then raises LookupError.\n"
-    "use_cache : bool\n    Whether to read files of the folder; they are written\n"
-    "    in any case.\n\n"
+    "cache : str, bytes or os.PathLike, optional\n"
+    "    Folder of files with packed weights, which plans write and read. Where it\n"
+    "    has the biases, the weights are finished at once, without arrays; a plan\n"
+    "    that needs a layout that it lacks then raises LookupError.\n"
+    "use_cache : bool\n    Whether the weights may be finished so. If not, arrays "
+    "must\n    be set; plans write and read the folder all the same.\n\n"
     "Raises\n------\n"
     "ValueError\n"
     "    If the number of threads is out of range, there is no such precision, or the\n"

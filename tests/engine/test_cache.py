@@ -140,6 +140,21 @@ def test_the_sample_of_the_content_tells_models_apart(source, tmp_path):
     assert len(cache.content_sample(other)) == 64
 
 
+@pytest.mark.parametrize("place", ["file", "cache"])
+def test_names_need_not_be_utf8(source, folder, place, monkeypatch):
+    name = os.fsdecode(b"m\xff\xfe")
+    expected = compute(source)
+    if place == "file":
+        source = source.rename(source.with_name(name + ".safetensors"))
+    else:
+        folder = folder.with_name(name) / "busnet"
+        monkeypatch.setenv(cache.VARIABLE, str(folder.parent))
+    assert_same(compute(source), expected)
+    assert len(files(folder)) > 20
+    with arrays_unread(monkeypatch):
+        assert_same(compute(source), expected)
+
+
 @pytest.mark.parametrize("harm", ["cut", "empty", "other"])
 def test_damaged_files_are_made_anew(source, folder, harm):
     expected = compute(source)
