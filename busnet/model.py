@@ -107,6 +107,14 @@ class Model(Predictor):
         dict
             ``"class"``: logits (N, classes); ``"mask"``: lesion logits (N, H, W);
             stages: activations (N, H / s, W / s, C), s from 4 for ``"layer1"`` to 32.
+
+        Raises
+        ------
+        ImageValueError
+            If the batch's shape is not one of a batch, or a number in it is infinite or
+            NaN.
+        ValueError, TypeError
+            If the network does not admit the size, or there is no such output.
         """
         names = self.info.network.heads if outputs is None else outputs
         return self.session.run(batch, names)

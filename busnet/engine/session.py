@@ -130,7 +130,8 @@ class Session:
         Raises
         ------
         ImageValueError
-            If the batch's shape is not one of a batch.
+            If the batch's shape is not one of a batch, or a number in it is infinite or
+            NaN.
         ValueError, TypeError
             If the engine cannot take the batch, or has no such output.
         """
@@ -151,10 +152,14 @@ class Session:
         pieces = max(1, -(-count // sizes[self.precision]))
         ends = [count * (i + 1) // pieces for i in range(pieces)]
         size = batch.shape[1], batch.shape[2]
-        computed = [
-            self.plan(end - start, size, outputs, slot=slot).run(batch[start:end])
-            for start, end in zip([0, *ends], ends, strict=False)
-        ]
+        try:
+            computed = [
+                self.plan(end - start, size, outputs, slot=slot).run(batch[start:end])
+                for start, end in zip([0, *ends], ends, strict=False)
+            ]
+        except ValueError:
+            _check_finite(batch)
+            raise
         return {
             name: np.concatenate([piece[name] for piece in computed]).squeeze(
                 _FLAT_AXES.get(name, ())
@@ -285,6 +290,15 @@ def _check_precision(precision: str) -> str:
     if precision == "bf16" and not describe_engine().bf16:
         raise ModelError("this CPU does not compute in bfloat16; use precision='f32'")
     return precision
+
+
+def _check_finite(batch: FloatArray) -> None:
+    """Refuse a batch with a number that is infinite or NaN, and name the first."""
+    if batch.dtype.kind == "f" and not (finite := np.isfinite(batch)).all():
+        index = tuple(np.argwhere(~finite)[0].tolist())
+        raise ImageValueError(
+            f"batch{list(index)} is {batch[index]}; numbers in 0..1 are expected"
+        ) from None
 
 
 def _graph(info: ModelInfo) -> _core.Graph:

@@ -133,28 +133,70 @@ size_t bus_plan_number_count(const struct bus_plan *plan, int value)
     return (size_t)shape->n * (size_t)shape->c * (size_t)shape->h * (size_t)shape->w;
 }
 
-/* Writes the normalised image into the arena. */
-static void load_input(const struct bus_plan *plan, const float *src)
+/* Normalises a row of the image, to bfloat16 or float. Returns whether a number came
+ * out infinite or NaN: ReLUs would turn it into 0, and the outputs would not show it.
+ */
+static bool load_row(const struct bus_plan *plan, void *dst, const float *src,
+                     size_t columns)
+{
+    const float *scale = plan->scale, *shift = plan->scale + columns;
+    uint32_t bad = 0;
+    if (plan->values[0].type == dnnl_bf16) {
+        uint16_t *to = dst;
+#pragma omp simd reduction(| : bad)
+        for (size_t i = 0; i < columns; i++) {
+            const float number = src[i] * scale[i] + shift[i];
+            to[i] = bus_to_bf16(number);
+            bad |= bus_not_finite(number);
+        }
+    } else {
+        float *to = dst;
+#pragma omp simd reduction(| : bad)
+        for (size_t i = 0; i < columns; i++) {
+            const float number = src[i] * scale[i] + shift[i];
+            to[i] = number;
+            bad |= bus_not_finite(number);
+        }
+    }
+    return bad != 0;
+}
+
+/* Names the first number of a row that load_row refused. */
+static int refuse_row(const struct bus_plan *plan, const float *src, size_t row,
+                      struct bus_error *error)
+{
+    const struct bus_shape *shape = &plan->values[0].shape;
+    const size_t channels = (size_t)shape->c, height = (size_t)shape->h,
+                 columns = (size_t)shape->w * channels;
+    size_t i = 0;
+    while (i + 1 < columns &&
+           !bus_not_finite(src[i] * plan->scale[i] + plan->scale[columns + i]))
+        i++;
+    return bus_error_set(error, BUS_ERROR_VALUE,
+                         "images[%zu, %zu, %zu, %zu] is %g; numbers in 0..1 are "
+                         "expected",
+                         row / height, row % height, i / channels, i % channels,
+                         (double)src[i]);
+}
+
+/* Writes the normalised image into the arena. BUS_ERROR_VALUE, naming it, if a number
+ * is infinite or NaN. */
+static int load_input(const struct bus_plan *plan, const float *src,
+                      struct bus_error *error)
 {
     const struct bus_shape *shape = &plan->values[0].shape;
     const size_t rows = (size_t)(shape->n * shape->h);
     const size_t columns = (size_t)(shape->w * shape->c);
-    const float *scale = plan->scale, *shift = plan->scale + columns;
-    void *dst = bus_plan_data(plan, 0);
-    const bool bf16 = plan->values[0].type == dnnl_bf16;
-#pragma omp parallel for schedule(static) num_threads(plan->threads)
-    for (size_t row = 0; row < rows; row++) {
-        const float *from = src + row * columns;
-        if (bf16) {
-            uint16_t *to = (uint16_t *)dst + row * columns;
-            for (size_t i = 0; i < columns; i++)
-                to[i] = bus_to_bf16(from[i] * scale[i] + shift[i]);
-        } else {
-            float *to = (float *)dst + row * columns;
-            for (size_t i = 0; i < columns; i++)
-                to[i] = from[i] * scale[i] + shift[i];
-        }
-    }
+    const size_t size = plan->values[0].type == dnnl_bf16 ? 2 : sizeof *src;
+    char *dst = bus_plan_data(plan, 0);
+    size_t bad = rows;
+#pragma omp parallel for reduction(min : bad) schedule(static)                         \
+    num_threads(plan->threads)
+    for (size_t row = 0; row < rows; row++)
+        if (load_row(plan, dst + row * columns * size, src + row * columns, columns) &&
+            row < bad)
+            bad = row;
+    return bad < rows ? refuse_row(plan, src + bad * columns, bad, error) : 0;
 }
 
 static void give_output(const struct bus_plan *plan, size_t index, float *dst)
@@ -197,10 +239,9 @@ static int execute_step(const struct bus_plan *plan, const struct bus_step *step
 int bus_plan_run(struct bus_plan *plan, const float *src, float *const *dst,
                  struct bus_error *error)
 {
-    int result = 0;
     pthread_mutex_lock(&plan->lock);
     int before = bus_engine_set_threads(plan->threads);
-    load_input(plan, src);
+    int result = load_input(plan, src, error);
     for (size_t i = 0; result == 0 && i < plan->step_count; i++)
         result = execute_step(plan, &plan->steps[i], error);
     for (size_t i = 0; result == 0 && i < plan->output_count; i++)
@@ -213,10 +254,9 @@ int bus_plan_run(struct bus_plan *plan, const float *src, float *const *dst,
 int bus_plan_walk(struct bus_plan *plan, const float *src, bus_plan_visit *visit,
                   void *context, struct bus_error *error)
 {
-    int result = 0;
     pthread_mutex_lock(&plan->lock);
     int before = bus_engine_set_threads(plan->threads);
-    load_input(plan, src);
+    int result = load_input(plan, src, error);
     for (size_t i = 0; result == 0 && i < plan->step_count; i++) {
         double start = bus_clock();
         result = execute_step(plan, &plan->steps[i], error);

@@ -33,7 +33,9 @@ void bus_plan_free(struct bus_plan *plan);
  *
  * src: batch x height x width x channels numbers in 0..1. dst: one array for each
  * output, in the graph's order, n x h x w x c of bus_plan_output_shape. Both
- * stay the caller's. Callers on several threads take turns. */
+ * stay the caller's. Callers on several threads take turns.
+ *
+ * BUS_ERROR_VALUE, naming the first, if a number of src is infinite or NaN. */
 int bus_plan_run(struct bus_plan *plan, const float *src, float *const *dst,
                  struct bus_error *error);
 

@@ -22,6 +22,14 @@ static inline uint16_t bus_to_bf16(float number)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+/* 1 where a number is infinite or NaN, else 0, without a branch. */
+static inline uint32_t bus_not_finite(float number)
+{
+    uint32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    return (bits & 0x7f800000) == 0x7f800000;
+}
+
 static inline float bus_from_bf16(uint16_t number)
 {
     const uint32_t bits = (uint32_t)number << 16;

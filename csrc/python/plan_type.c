@@ -124,7 +124,8 @@ PyDoc_STRVAR(run_doc,
              "dict of str to numpy.ndarray\n"
              "    Each output by name, float32 (N, H, W, C).\n\n"
              "Raises\n------\n"
-             "TypeError, ValueError\n    If dtype or shape are not the plan's.");
+             "TypeError, ValueError\n"
+             "    If dtype or shape are not the plan's, or a number is not finite.");
 
 static PyObject *plan_run(PyObject *object, PyObject *images)
 {

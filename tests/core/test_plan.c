@@ -121,6 +121,40 @@ static void test_capacity(struct network *network)
     bus_plan_free(plan);
 }
 
+/* A number that is infinite or NaN, or becomes so, is refused by its place, the first
+ * of several. */
+static void test_input(struct network *network)
+{
+    static const float wrong[] = {NAN, INFINITY, -INFINITY, 3e38F};
+    static const size_t places[] = {0, 31, 32 * 33 + 5, 2 * 32 * 32 - 1};
+    static const char *const names[] = {
+        "images[0, 0, 0, 0] is ", "images[0, 0, 31, 0] is ", "images[1, 1, 5, 0] is ",
+        "images[1, 31, 31, 0] is "};
+    const struct bus_plan_options options = {
+        .batch = 2, .height = 32, .width = 32, .threads = 2};
+    struct bus_plan *plan = NULL;
+    struct bus_error error;
+    float logits[6], src[2 * 32 * 32], mask[2 * 32 * 32];
+    float *dst[] = {logits, mask};
+    double seconds[64];
+    CHECK(bus_plan_new(&plan, network->graph, network->weights, &options, &error) == 0);
+    CHECK(bus_plan_step_count(plan) <= sizeof seconds / sizeof *seconds);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        for (size_t j = 0; j < sizeof wrong / sizeof *wrong; j++) {
+            fill(src, 2 * 32 * 32);
+            src[places[i]] = wrong[j];
+            src[2 * 32 * 32 - 1] = wrong[j];
+            error.code = BUS_OK;
+            CHECK(bus_plan_run(plan, src, dst, &error) < 0);
+            CHECK(error.code == BUS_ERROR_VALUE);
+            CHECK(strncmp(error.message, names[i], strlen(names[i])) == 0);
+            CHECK(bus_plan_time(plan, src, seconds, &error) < 0);
+        }
+    fill(src, 2 * 32 * 32);
+    CHECK(bus_plan_run(plan, src, dst, &error) == 0);
+    bus_plan_free(plan);
+}
+
 struct worker {
     struct bus_plan *plan;
     const float *src;
@@ -178,11 +212,13 @@ void test_plan(void)
     test_sizes(&network);
     test_refusals(&network);
     test_capacity(&network);
+    test_input(&network);
     test_threads(&network);
     network_free(&network);
     CHECK(network_new(&network, BUS_INT8, &error) == 0);
     CHECK(network_fill(&network, &error) == 0);
     test_sizes(&network);
+    test_input(&network);
     test_threads(&network);
     network_free(&network);
 }

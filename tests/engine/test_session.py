@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import shutil
 import threading
 import time
@@ -17,6 +18,7 @@ from busnet.engine.description import describe_engine
 from busnet.engine.session import BATCH_SIZE, MAX_PLANS, PRECISIONS, Session
 from busnet.engine.slots import Slots
 from busnet.networks import get_network
+from busnet.quantization import quantize
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,45 @@ def test_what_is_no_batch_is_refused(session):
         session.run(random_images((1, 64, 64)), ("nothing",))
     with pytest.raises(TypeError, match="float32"):
         session.run(np.zeros((1, 64, 64)), ("class",))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("index", [(0, 0, 0), (2, 7, 63), (8, 63, 1), (8, 63, 63)])
+def test_numbers_that_are_not_finite_are_refused(session, two_threads, value, index):
+    """Without the check, the outputs would be finite: ReLUs make 0 of NaN."""
+    batch = random_images((9, 64, 64))
+    batch[index] = value
+    match = re.escape(f"batch{list(index)} is {value}; numbers in 0..1")
+    for alone in (False, True):
+        with pytest.raises(busnet.ImageValueError, match=match):
+            session.run(batch, ("class",), alone=alone)
+    batch[index] = 0.5
+    assert np.isfinite(session.run(batch, ("class",))["class"]).all()
+
+
+@pytest.mark.parametrize("precision", ["exact", "bf16", "int8"])
+def test_every_precision_refuses_what_is_not_finite(weights_file, tmp_path, precision):
+    if precision == "bf16" and not describe_engine().bf16:
+        pytest.skip("the CPU has no bfloat16")
+    batch = random_images((1, 64, 64, 1))
+    path = tmp_path / "calibrated.safetensors"
+    quantize(weights_file, [batch[0, ..., 0]], path)
+    session = Session(path, precision=precision)
+    assert np.isfinite(session.run(batch, ("class",))["class"]).all()
+    batch[0, 5, 7, 0] = np.nan
+    with pytest.raises(busnet.ImageValueError, match=r"batch\[0, 5, 7, 0\] is nan"):
+        session.run(batch, ("class",))
+    plan = session.plan(1, (64, 64), ("class",))
+    for compute in (plan.run, plan.time):
+        with pytest.raises(ValueError, match=r"images\[0, 5, 7, 0\] is nan"):
+            compute(batch)
+
+
+def test_numbers_that_float32_cannot_normalise_are_refused(session):
+    batch = random_images((1, 64, 64))
+    batch[0, 63, 62] = 3e38
+    with pytest.raises(ValueError, match=r"images\[0, 63, 62, 0\] is 3e\+38"):
+        session.run(batch, ("class",))
 
 
 def test_arrays_of_a_file_that_changed_are_refused(weights_file, tmp_path):
