@@ -242,6 +242,21 @@ def test_regions_without_a_place_are_left_out(tmp_path, end):
         )
 
 
+def test_regions_of_a_kind_that_cannot_be_read_are_left_out(tmp_path):
+    broken, whole = (region((0.01, 0.02), (0, 0, 63, 47)) for _ in range(2))
+    broken.RegionDataType = [1, 2]
+    path = write_dicom(
+        tmp_path / "r.dcm",
+        GREY,
+        "MONOCHROME2",
+        SequenceOfUltrasoundRegions=[broken, whole],
+    )
+    picture = read_image(path)
+    assert [r.box for r in picture.regions] == [(0, 0, 48, 64)]
+    fact = "region 1 of the file is not used: RegionDataType has 2 values"
+    assert picture.notes == (f"{fact}; it should have one",)
+
+
 def test_exports_without_endings_are_found(tmp_path):
     write_dicom(tmp_path / "IM0001", GREY, "MONOCHROME2")
     write_dicom(tmp_path / "1.2.840.55", GREY, "MONOCHROME2")

@@ -13,8 +13,14 @@ from busnet.images.picture import Region
 
 __all__ = ["common_spacing", "pixel_spacing", "regions_of"]
 
-#: Values of an ultrasound region (PS3.3 C.8.5.5): two-dimensional, tissue, centimetres.
-_TWO_DIMENSIONAL, _TISSUE, _CENTIMETRES = 1, 1, 3
+#: Values of an ultrasound region (PS3.3 C.8.5.5) that shows tissue in two dimensions,
+#: and whose scale is in centimetres.
+_TISSUE = {
+    "RegionSpatialFormat": 1,
+    "RegionDataType": 1,
+    "PhysicalUnitsXDirection": 3,
+    "PhysicalUnitsYDirection": 3,
+}
 
 #: How far, as a share, the scales of regions may differ and count as the same.
 _SAME = 1e-3
@@ -41,14 +47,9 @@ def regions_of(dataset: Dataset) -> tuple[tuple[Region, ...], tuple[str, ...]]:
     frame = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
     regions, notes = [], []
     for place, item in enumerate(dataset.get("SequenceOfUltrasoundRegions") or (), 1):
-        if (
-            item.get("RegionSpatialFormat") != _TWO_DIMENSIONAL
-            or item.get("RegionDataType") != _TISSUE
-            or item.get("PhysicalUnitsXDirection") != _CENTIMETRES
-            or item.get("PhysicalUnitsYDirection") != _CENTIMETRES
-        ):
-            continue
         try:
+            if any(number(item, name) != value for name, value in _TISSUE.items()):
+                continue
             box = _box(item, frame)
         except ImageFileError as error:
             notes.append(f"region {place} of the file is not used: {error}")
