@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, get_args
 
+import numpy as np
+
 from busnet.errors import UnknownNetworkError, WeightsError
 from busnet.images import Interpolation, Preprocessing, Resize
 from busnet.networks import Head, Network, get_network
@@ -189,7 +191,9 @@ class ModelInfo:
         document = dataclasses.asdict(self)
         row = document.pop("network")
         return json.dumps(
-            {"format": FORMAT, "network": row, **document}, sort_keys=True
+            {"format": FORMAT, "network": row, **document},
+            sort_keys=True,
+            default=_to_python,
         )
 
     @classmethod
@@ -240,6 +244,13 @@ class ModelInfo:
             raise WeightsError(
                 f"the metadata has a field of a wrong type: {error}"
             ) from None
+
+
+def _to_python(value: object) -> object:
+    """Return a number of NumPy's as Python's, for JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise WeightsError(f"the metadata cannot hold {value!r}")
 
 
 def _strings(values: Any) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from busnet.data.cases import CLASSES, Case
 from busnet.data.findings import plural
+from busnet.data.numbers import whole_number
 from busnet.errors import DataError
 
 __all__ = ["make_folds"]
@@ -45,6 +46,8 @@ def make_folds(cases: Iterable[Case], count: int, *, seed: int = 0) -> list[Case
         If there are fewer than two folds, or a class has fewer groups than folds.
     """
     listed = list(cases)
+    count = whole_number(count, "the number of folds")
+    seed = whole_number(seed, "the seed")
     if count < 2:
         raise DataError(f"cross-validation needs at least 2 folds, not {count}")
     groups: dict[str, list[Case]] = collections.defaultdict(list)

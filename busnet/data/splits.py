@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterable, Sequence
 
 from busnet.data.cases import CLASSES, Case
+from busnet.data.numbers import check_fold, whole_number
 from busnet.data.protocols import Fold, get_protocol
 from busnet.errors import DataError, LeakError
 
@@ -67,6 +68,7 @@ def split(
     LeakError
         If a group would be divided and that is not allowed.
     """
+    fold, seed = check_fold(fold), whole_number(seed, "the seed")
     chosen = get_protocol(protocol)
     used = chosen.use(cases)
     missing = set(chosen.sources) - {case.source for case in used}

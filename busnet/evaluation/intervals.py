@@ -10,11 +10,14 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
+from busnet.data.numbers import whole_number
+from busnet.errors import DataError
 from busnet.evaluation.metrics import (
     Figures,
     Weights,
@@ -53,6 +56,12 @@ class Interval:
         """
         return bool(self.low > 0 or self.high < 0)
 
+    @property
+    def rounded(self) -> list[float | None]:
+        """Value, low and high with six decimals, as files have them; None for NaN."""
+        numbers = (self.value, self.low, self.high)
+        return [None if math.isnan(x) else round(x, 6) for x in numbers]
+
     def __str__(self) -> str:
         """Return value and interval with three decimals."""
         if not self.is_defined:
@@ -68,7 +77,10 @@ def draw_weights(scores: Scores, count: int, seed: int) -> Iterator[Weights]:
     array
         (draws, N), of a few draws at a time.
     """
-    generator = np.random.default_rng(seed)
+    count = whole_number(count, "the number of bootstrap draws")
+    if count < 1:
+        raise DataError(f"a bootstrap has at least one draw, not {count}")
+    generator = np.random.default_rng(whole_number(seed, "the seed"))
     groups = scores.groups
     # Groups are numbered by source first, so each source has a range of numbers.
     first = {s: int(groups[scores.sources == s].min()) for s in set(scores.sources)}

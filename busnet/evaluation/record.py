@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from busnet.data import CLASSES, Fold
+from busnet.data.numbers import check_fold
 from busnet.evaluation.intervals import Interval
 from busnet.evaluation.priors import format_prior
 from busnet.evaluation.scores import Scores
@@ -65,6 +66,10 @@ class Record:
     notes: tuple[str, ...] = ()
     prior: Mapping[str, float] | None = None
     macro: bool = False
+
+    def __post_init__(self) -> None:
+        """Take a number of NumPy's for the fold, such as one of a data frame."""
+        object.__setattr__(self, "fold", check_fold(self.fold))
 
     @property
     def title(self) -> str:

@@ -16,6 +16,7 @@ from busnet.data import (
     get_protocol,
 )
 from busnet.data.findings import raise_errors
+from busnet.data.numbers import check_fold
 from busnet.data.screening import (
     screen_files,
     screen_groups,
@@ -125,6 +126,7 @@ def select_cases(
     LeakError
         If the model was trained on some of the cases and that is not allowed.
     """
+    fold = check_fold(fold)
     listed = list(cases)
     if not listed:
         raise DataError("there are no cases to evaluate")

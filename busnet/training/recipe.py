@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
+
+from busnet.data.numbers import whole_number
+from busnet.errors import ModelError
 from busnet.training.augment import MACHINES, Augmentation
 from busnet.training.sampling import Sampling
 
@@ -33,6 +37,10 @@ class Phase:
     epochs: int
     batch: int = 16
 
+    def __post_init__(self) -> None:
+        """Take NumPy's numbers for Python's, which a weights file holds."""
+        _check_whole(self, "size", "epochs", "batch")
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -57,8 +65,9 @@ class Recipe:
     silence
         Weight in the mask's loss of the largest responses on images without a lesion.
     hierarchical
-        Whether a source without normal images trains benign against malignant alone,
-        and not that its images hold a lesion.
+        Whether a source that shows nothing normal, neither normal images nor
+        lesion-free crops, trains benign against malignant alone, and not that its
+        images hold a lesion.
     ema
         Decay a step of the averaged weights, which are the ones that are exported.
     frozen
@@ -91,6 +100,10 @@ class Recipe:
     sampling: Sampling = dataclasses.field(default_factory=Sampling)
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Take NumPy's numbers for Python's, which a weights file holds."""
+        _check_whole(self, "frozen", "seed")
 
     @property
     def size(self) -> int:
@@ -134,7 +147,24 @@ class Recipe:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON holds it."""
-        return {**dataclasses.asdict(self), "phases": [*map(vars, self.phases)]}
+        values = {**dataclasses.asdict(self), "phases": [*map(vars, self.phases)]}
+        return {name: _plain(value) for name, value in values.items()}
+
+
+def _check_whole(owner: Phase | Recipe, *names: str) -> None:
+    """Refuse fields that are no whole numbers, and make them Python's."""
+    for name in names:
+        number = whole_number(getattr(owner, name), f"a recipe's {name}", ModelError)
+        object.__setattr__(owner, name, number)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with numbers of Python's in the place of NumPy's."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 #: For images of hospitals that are not trained on, too. Small images first, where an
