@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet._io import encodable
+from busnet.data.masks import CONTRADICTIONS, mask_contradiction
+from busnet.data.numbers import whole_number
 from busnet.errors import DataError
 from busnet.images import Picture, read_image, read_mask
 
@@ -116,9 +118,11 @@ class Case:
     contradicted: bool = False
 
     def __post_init__(self) -> None:
-        """Escape what is not UTF-8."""
+        """Escape what is not UTF-8, and take a number of NumPy's for the fold."""
         for field in ("name", "group", "source"):
             object.__setattr__(self, field, encodable(getattr(self, field)))
+        fold = whole_number(self.fold, f"{self.name}: the fold")
+        object.__setattr__(self, "fold", fold)
 
     @property
     def key(self) -> str:
@@ -168,3 +172,24 @@ class Case:
                 )
             union |= mask
         return union
+
+    def read(self) -> tuple[Picture, npt.NDArray[np.bool_] | None]:
+        """Read the image and the mask, (H, W), which is None where it is not known.
+
+        Raises
+        ------
+        ImageError
+            If a file cannot be read.
+        DataError
+            If the mask is of another size than the image, contradicts the class, or
+            cannot be a lesion's.
+        """
+        picture = self.read_image()
+        if not self.has_mask:
+            return picture, None
+        mask = self.read_mask() if self.masks else np.zeros(picture.shape, np.bool_)
+        contradiction = mask_contradiction(mask, picture.shape, self.label)
+        if contradiction is not None:
+            kind, details = contradiction
+            raise DataError(f"{self.image}: {CONTRADICTIONS[kind].format(details)}")
+        return picture, mask

@@ -1,4 +1,4 @@
-"""Masks that are no lesion's: inverted ones, and drawn outlines."""
+"""Masks that cannot be right: of another size or class, inverted, or outlines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from busnet.lesions import components
 
-__all__ = ["MOST_OF_IMAGE", "mask_fault"]
+__all__ = ["CONTRADICTIONS", "MOST_OF_IMAGE", "mask_contradiction", "mask_fault"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -19,9 +19,48 @@ MOST_OF_IMAGE = 0.9
 #: 5 %.
 EDGE, BACKGROUND = 0.75, 0.001
 
+#: Share of the image from which a mask is probably of the background.
+MOST_OF_IMAGE = 0.9
+
+#: What is said of each kind of contradiction, with its details.
+CONTRADICTIONS = {
+    "mask-size": "{}",
+    "normal-mask": "the image is normal, but its mask has a lesion",
+    "mask-shape": "its mask cannot be a lesion's: {}",
+}
+
 #: An outline encloses more than twice as many pixels as it has. Of masks of public data
 #: sets none encloses a hundredth.
 ENCLOSED = 2
+
+
+def mask_contradiction(
+    mask: Mask, shape: tuple[int, int], label: str | None
+) -> tuple[str, str] | None:
+    """Return in what a mask contradicts its image, its class or itself.
+
+    Parameters
+    ----------
+    mask
+        The mask, (H, W).
+    shape
+        Height and width of the image.
+    label
+        Its class, None where it is not known.
+
+    Returns
+    -------
+    tuple of str or None
+        The kind, a key of :data:`CONTRADICTIONS`, and the details, which may be "";
+        None without one.
+    """
+    if mask.shape != shape:
+        return "mask-size", f"the image is {shape}, its mask {mask.shape}"
+    if label == "normal":
+        return ("normal-mask", "") if mask.any() else None
+    if fault := mask_fault(mask):
+        return "mask-shape", fault
+    return None
 
 
 def mask_fault(mask: Mask) -> str:

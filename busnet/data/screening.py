@@ -13,7 +13,7 @@ from PIL import Image
 
 from busnet.data.cases import CLASSES, Case
 from busnet.data.findings import Finding, Severity, collect_findings, raise_errors
-from busnet.data.masks import MOST_OF_IMAGE, mask_fault
+from busnet.data.masks import MOST_OF_IMAGE, mask_contradiction
 from busnet.errors import BusnetError
 
 __all__ = [
@@ -189,20 +189,12 @@ def _mask_fault(case: Case) -> tuple[str, str] | None:
         mask = case.read_mask()
     except BusnetError as error:
         return "unreadable-mask", f" ({error})"
-    size = _image_size(case)
-    if size is not None and size != mask.shape:
-        return "mask-size", f" (image {size}, mask {mask.shape})"
-    return _content_fault(case, mask)
-
-
-def _content_fault(case: Case, mask: npt.NDArray[np.bool_]) -> tuple[str, str] | None:
-    """Return what contradicts the class in a mask, or None."""
-    if case.label == "normal":
-        return ("normal-mask", "") if mask.any() else None
-    if not mask.any():
+    size = _image_size(case) or (mask.shape[0], mask.shape[1])
+    if contradiction := mask_contradiction(mask, size, case.label):
+        kind, details = contradiction
+        return kind, details and f" ({details})"
+    if case.label != "normal" and not mask.any():
         return "empty-mask", ""
-    if fault := mask_fault(mask):
-        return "mask-shape", f" ({fault})"
     share = float(mask.mean())
     return ("full-mask", f" ({share:.0%})") if share > MOST_OF_IMAGE else None
 

@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from busnet._io import encodable
 from busnet.data import Case, order_classes
-from busnet.data.masks import mask_fault
-from busnet.errors import BusnetError, DataError
+from busnet.errors import BusnetError
 from busnet.evaluation.overlap import compare_masks
 from busnet.evaluation.priors import complete_prior
 from busnet.evaluation.scores import CaseScore
@@ -91,7 +90,7 @@ def score_cases(
     def pictures() -> Iterator[Picture]:
         for index, case in enumerate(cases):
             try:
-                picture, mask = _read(case)
+                picture, mask = case.read()
             except Exception as error:
                 # Whatever a file raises concerns its case alone.
                 if on_failure is None:
@@ -113,20 +112,6 @@ def _kind(model: Predictor) -> type[Classification] | type[Segmentation]:
     if "mask" not in heads:
         return Classification
     return Prediction if "class" in heads else Segmentation
-
-
-def _read(case: Case) -> tuple[Picture, Mask | None]:
-    picture = case.read_image()
-    mask = case.read_mask() if case.has_mask else None
-    if mask is not None and mask.shape != picture.shape:
-        raise DataError(
-            f"{case.image}: the image is {picture.shape}, its mask {mask.shape}"
-        )
-    if mask is not None and mask.any() and case.label == "normal":
-        raise DataError(f"{case.image}: the image is normal, but its mask has a lesion")
-    if mask is not None and (fault := mask_fault(mask)):
-        raise DataError(f"{case.image}: its mask cannot be a lesion's: {fault}")
-    return picture, mask
 
 
 def _failure(case: Case, error: Exception) -> CaseFailure:

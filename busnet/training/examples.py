@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from busnet.data import CLASSES, Case
-from busnet.errors import DataError
 from busnet.images import Letterbox
 
 __all__ = ["UNKNOWN", "Examples", "class_index", "source_names"]
@@ -98,7 +97,8 @@ class Examples:
         Raises
         ------
         DataError
-            If a mask is not of its image's size.
+            If a mask is of another size than its image, contradicts the class, or
+            cannot be a lesion's.
         """
 
         def read(case: Case) -> tuple[npt.NDArray[np.uint8], Flags, Floats]:
@@ -199,19 +199,12 @@ def _read(
     case: Case, size: int, channels: int
 ) -> tuple[npt.NDArray[np.uint8], Flags, Floats]:
     """Return image (C, S, S), mask (S, S) and frame (4,) of a case."""
-    picture = case.read_image()
+    picture, outline = case.read()
     box = Letterbox(*picture.shape, size)
     square = box.apply(picture.channels(channels)).reshape(size, size, channels)
     mask = np.zeros((size, size), np.bool_)
-    if case.has_mask:
-        outline = case.read_mask()
-        # A normal case without a file knows no size.
-        if outline.shape != picture.shape and (outline.any() or case.masks):
-            raise DataError(
-                f"{case.name}: the image is {picture.shape}, its mask {outline.shape}"
-            )
-        if outline.any():
-            mask = box.apply(outline.astype(np.float32)) > 0.5
+    if outline is not None and outline.any():
+        mask = box.apply(outline.astype(np.float32)) > 0.5
     edges = (box.top, box.left, box.top + box.rows, box.left + box.columns)
     return (
         np.rint(square.transpose(2, 0, 1).clip(0, 1) * 255).astype(np.uint8),

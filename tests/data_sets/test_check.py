@@ -85,7 +85,11 @@ def test_a_folder_spoiled_in_many_ways(tmp_path):
     named = kinds(report)
     for kind, severity, name in (
         ("unreadable", "error", "broken.png"),
-        ("mask-size", "error", "benign/1.png (image (120, 150), mask (90, 150))"),
+        (
+            "mask-size",
+            "error",
+            "benign/1.png (the image is (120, 150), its mask (90, 150))",
+        ),
         ("empty-mask", "warning", "benign/4.png"),
         ("normal-mask", "error", "normal/0.png"),
         ("unreadable-mask", "error", "2_mask.png"),
