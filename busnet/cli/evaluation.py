@@ -56,9 +56,6 @@ BootstrapOption = Annotated[
     int, typer.Option(min=10, max=100_000, help="Bootstrap draws.")
 ]
 
-#: Figures of strata that are printed; the files hold all of them.
-STRATUM_FIGURES = ("accuracy", "accuracy among lesions", "AUC among lesions", "Dice")
-
 
 def choose_fold(
     protocol: str | None, fold: int | None, leave_out: str | None
@@ -95,9 +92,9 @@ def print_strata(strata: Sequence[Stratum]) -> None:
     shown = [stratum for stratum in strata if not stratum.is_small]
     if not shown:
         return
-    columns = [
-        name for name in STRATUM_FIGURES if any(name in s.figures for s in shown)
-    ]
+    from busnet.evaluation.strata import PRINTED
+
+    columns = [name for name in PRINTED if any(name in s.figures for s in shown)]
     table = Table("stratum", "images", *columns)
     for stratum in shown:
         cells = [str(stratum.figures.get(name, "")) for name in columns]

@@ -32,7 +32,6 @@ from busnet.cli.evaluation import (
     write_text,
 )
 from busnet.cli.models import ModelOption, load_models
-from busnet.data import read_data
 from busnet.errors import requires_extra
 from busnet.experiments.progress import track
 from busnet.models import DEFAULT
@@ -40,7 +39,6 @@ from busnet.results import NOTICE
 
 if TYPE_CHECKING:
     from busnet.evaluation.robustness import Robustness
-    from busnet.evaluation.scoring import CaseFailure
 
 
 @app.command()
@@ -63,61 +61,45 @@ def robustness(
     """
     name, part = choose_fold(protocol, fold, leave_out)
     with requires_extra("evaluate"):
-        from busnet.evaluation.classes import class_notes
         from busnet.evaluation.leakage import is_leaky
         from busnet.evaluation.perturbations import PERTURBATIONS
-        from busnet.evaluation.priors import complete_prior, format_prior, prior_notes
+        from busnet.evaluation.priors import format_prior
         from busnet.evaluation.robustness import measure_robustness
-        from busnet.evaluation.scores import Scores
-        from busnet.evaluation.scoring import score_cases
-        from busnet.evaluation.selection import select_cases
+        from busnet.evaluation.scored import score_data
     use(threads)
-    loaded = load_models(model)
-    prior = complete_prior(loaded.info, prior)
-    listing = read_data(data)
-    selection = select_cases(
-        loaded.info,
-        listing.cases,
+    scored = score_data(
+        load_models(model),
+        data,
         protocol=name,
         fold=part,
         allow_leak=allow_leak,
+        prior=prior,
         track=track,
     )
-    failures: list[CaseFailure] = []
-    plain = Scores(
-        score_cases(loaded, selection.cases, prior=prior, on_failure=failures.append)
-    )
-    failed = {(failure.source, failure.name) for failure in failures}
-    cases = [c for c in selection.cases if (c.source, c.name) not in failed]
+    tested, selection, cases = scored.model, scored.selection, scored.cases
     measured = measure_robustness(
-        loaded, cases, plain, prior=prior, bootstrap=bootstrap
+        tested, cases, scored.scores, prior=scored.prior, bootstrap=bootstrap
     )
     rows = list(track(measured, len(PERTURBATIONS), "perturbing"))
-    notes = [
-        *map(str, listing.findings),
-        *selection.notes,
-        *class_notes(plain),
-        *prior_notes(plain, prior),
-    ]
-    print_leak(selection.leak, notes)
-    _print_rows(rows, format_prior(prior))
+    print_leak(selection.leak, scored.notes)
+    _print_rows(rows, format_prior(scored.prior))
     print_notice()
     if json_file is not None:
         document = {
             "notice": NOTICE,
-            "model": loaded.name,
+            "model": tested.name,
             "protocol": selection.protocol,
             "fold": selection.fold,
-            "prior": prior,
-            "leaky": is_leaky(selection.leak, loaded.info.provenance),
+            "prior": scored.prior,
+            "leaky": is_leaky(selection.leak, tested.info.provenance),
             "leak": selection.leak,
-            "notes": notes,
+            "notes": list(scored.notes),
             "images": len(cases),
             "rows": [_row_document(row) for row in rows],
         }
         write_text(json_file, json.dumps(document, indent=1))
-    if failures:
-        report_failures(failures)
+    if scored.failures:
+        report_failures(scored.failures)
         sys.exit(FAILED)
 
 
@@ -137,7 +119,7 @@ def _row_document(row: Robustness) -> dict[str, object]:
     return {
         "perturbation": row.perturbation.name,
         "description": row.perturbation.description,
-        "changes": {name: [i.value, i.low, i.high] for name, i in row.changes.items()},
+        "changes": {name: interval.rounded for name, interval in row.changes.items()},
         "normals": row.normals,
         "lost": row.lost,
     }

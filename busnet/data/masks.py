@@ -19,9 +19,6 @@ MOST_OF_IMAGE = 0.9
 #: 5 %.
 EDGE, BACKGROUND = 0.75, 0.001
 
-#: Share of the image from which a mask is probably of the background.
-MOST_OF_IMAGE = 0.9
-
 #: What is said of each kind of contradiction, with its details.
 CONTRADICTIONS = {
     "mask-size": "{}",

@@ -138,7 +138,7 @@ def figures_to_csv(evaluation: Evaluation) -> str:
     whole = Stratum(ALL, ALL, counts["images"], counts["groups"], evaluation.figures)
     for stratum in (whole, *evaluation.strata):
         for name, interval in stratum.figures.items():
-            numbers = ["" if x is None else x for x in _numbers(interval)]
+            numbers = ["" if x is None else x for x in interval.rounded]
             rows.append(
                 [
                     stratum.kind,
@@ -246,12 +246,7 @@ def _stratum_document(stratum: Stratum) -> dict[str, object]:
 
 
 def _round(figures: Mapping[str, Interval]) -> dict[str, Rounded]:
-    return {name: _numbers(interval) for name, interval in figures.items()}
-
-
-def _numbers(interval: Interval) -> Rounded:
-    numbers = (interval.value, interval.low, interval.high)
-    return [None if math.isnan(x) else round(x, 6) for x in numbers]
+    return {name: interval.rounded for name, interval in figures.items()}
 
 
 def _figures(document: Mapping[str, Rounded]) -> dict[str, Interval]:

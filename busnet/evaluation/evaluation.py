@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from busnet._io import encodable, write_text
-from busnet.data import Case, DataLike, Fold, read_data
-from busnet.data.findings import plural
-from busnet.data.masks import MOST_OF_IMAGE
-from busnet.errors import DataError, requires_extra
-from busnet.evaluation.classes import check_scored, class_notes
+from busnet.data import Case, DataLike, Fold
+from busnet.errors import requires_extra
 from busnet.evaluation.html import render_figures
 from busnet.evaluation.intervals import intervals
-from busnet.evaluation.priors import complete_prior, prior_notes
 from busnet.evaluation.record import Record
-from busnet.evaluation.scores import Scores
-from busnet.evaluation.scoring import CaseFailure, score_cases
-from busnet.evaluation.selection import Track, no_track, select_cases
+from busnet.evaluation.scored import score_data
+from busnet.evaluation.selection import Track, no_track
 from busnet.evaluation.strata import compute_strata
 from busnet.inference.ensemble import ModelLike
 from busnet.inference.predictor import Predictor
-from busnet.model import load
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -131,73 +125,29 @@ def evaluate(
         If the prior's numbers are not probabilities of the model's classes, or the
         model does not classify.
     """
-    loaded = model if isinstance(model, Predictor) else load(model)
-    prior = complete_prior(loaded.info, prior)
-    listing = read_data(data)
-    selection = select_cases(
-        loaded.info,
-        listing.cases,
+    scored = score_data(
+        model,
+        data,
         protocol=protocol,
         fold=fold,
         allow_leak=allow_leak,
+        prior=prior,
         track=track,
     )
-    failures: list[CaseFailure] = []
-    scored = score_cases(
-        loaded, selection.cases, prior=prior, on_failure=failures.append
-    )
-    listed = list(track(scored, len(selection.cases), "evaluating"))
-    if not listed:
-        raise DataError(
-            f"none of the {len(failures)} cases can be read; the first: "
-            f"{failures[0].message}"
-        )
-    scores = Scores(listed)
-    check_scored(scores)
+    tested, selection, scores = scored.model, scored.selection, scored.scores
     return Evaluation(
-        model=encodable(name or loaded.name),
-        network=encodable(loaded.info.network_name),
-        provenance=loaded.info.provenance,
+        model=encodable(name or tested.name),
+        network=encodable(tested.info.network_name),
+        provenance=tested.info.provenance,
         protocol=selection.protocol,
         fold=selection.fold,
         leak=encodable(selection.leak),
         scores=scores,
         figures=intervals(scores, count=bootstrap, seed=seed),
         strata=compute_strata(scores, count=bootstrap, seed=seed),
-        failures=tuple(failures),
-        notes=(
-            *(str(finding) for finding in listing.findings),
-            *selection.notes,
-            *class_notes(scores),
-            *_mask_notes(selection.cases, scores),
-            *prior_notes(scores, prior),
-        ),
-        prior=prior,
-        tested=loaded,
+        failures=scored.failures,
+        notes=scored.notes,
+        prior=scored.prior,
+        tested=tested,
         cases=selection.cases,
     )
-
-
-def _mask_notes(cases: Sequence[Case], scores: Scores) -> list[str]:
-    """Return what is odd about the masks of the cases that were scored."""
-    masked = {(case.source, case.name) for case in cases if case.has_mask}
-    empty = [
-        score.full_name
-        for score in scores
-        if score.predicted is not None
-        and score.lesion is None
-        and (score.source, score.name) in masked
-    ]
-    full = [score.full_name for score in scores if score.area > MOST_OF_IMAGE]
-    notes = []
-    if empty:
-        notes.append(
-            f"the mask of {plural(len(empty), 'lesion')} is empty, such as {empty[0]}: "
-            f"scored by the class alone"
-        )
-    if full:
-        notes.append(
-            f"the mask of {plural(len(full), 'image')} covers nearly all of it, such "
-            f"as {full[0]}"
-        )
-    return notes

@@ -18,6 +18,7 @@ __all__ = [
     "AMONG_LESIONS",
     "BINS",
     "SIZES",
+    "among_lesions",
     "calibration_bins",
     "class_metrics",
     "compute_figures",
@@ -37,6 +38,9 @@ Figures = dict[str, FloatArray]
 #: How the names end of class figures that are of benign and malignant images alone.
 AMONG_LESIONS = " among lesions"
 
+#: The figure that is called AUC where it is of lesions alone.
+MALIGNANT_AUC = "malignant AUC"
+
 #: Bins of equal width of the expected calibration error.
 BINS = 15
 
@@ -48,6 +52,13 @@ DETECTION_IOU = 0.1
 
 #: Lesion sizes: from which to below which share of the image.
 SIZES = {"small": (0.0, 0.04), "medium": (0.04, 0.12), "large": (0.12, 2.0)}
+
+
+def among_lesions(name: str) -> str:
+    """Return the name that a class figure has where it is of lesions alone."""
+    if name == MALIGNANT_AUC:  # of all images it is against benign and normal ones
+        name = "AUC"
+    return name.removesuffix(AMONG_LESIONS) + AMONG_LESIONS
 
 
 def compute_figures(scores: Scores, weights: Weights | None = None) -> Figures:
@@ -159,10 +170,7 @@ def class_metrics(
     figures |= _probability_metrics(labels, probabilities, weights)
     if classes == CLASSES:
         return figures
-    return {
-        name.removesuffix(AMONG_LESIONS) + AMONG_LESIONS: values
-        for name, values in figures.items()
-    }
+    return {among_lesions(name): values for name, values in figures.items()}
 
 
 def _rank_metrics(
@@ -185,15 +193,15 @@ def _rank_metrics(
         labels[lesion] == malignant, relative[lesion], weights[:, lesion]
     )
     figures = {
-        "malignant AUC": ranking.auc(),
+        MALIGNANT_AUC: ranking.auc(),
         "malignant AUPRC": ranking.average_precision(),
-        "AUC" + AMONG_LESIONS: among.auc(),
+        among_lesions(MALIGNANT_AUC): among.auc(),
     }
     if classes == CLASSES:
         against_normal = Ranking.of(lesion, 1 - probabilities[:, NORMAL_INDEX], weights)
         figures["lesion AUC"] = against_normal.auc()
     else:
-        del figures["malignant AUC"]  # which is the AUC among lesions
+        del figures[MALIGNANT_AUC]  # which is the AUC among lesions
     for point in POINTS:
         name = f"sensitivity at specificity {point:.2f}"
         figures[name] = ranking.sensitivity_at(point)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from busnet.data import Case, get_protocol
 from busnet.evaluation import plot
 from busnet.evaluation.html import environment
+from busnet.evaluation.metrics import among_lesions
 from busnet.evaluation.record import Record
 from busnet.evaluation.scores import CaseScore, Scores, classes_of
 from busnet.evaluation.strata import MIN_GROUPS, Stratum
@@ -29,14 +30,14 @@ WORST = 10
 #: Figures that the tables of strata show, as far as any stratum has them.
 COLUMNS = (
     "accuracy",
-    "accuracy among lesions",
+    among_lesions("accuracy"),
     "malignant AUC",
-    "AUC among lesions",
+    among_lesions("malignant AUC"),
     "malignant recall",
-    "malignant recall among lesions",
+    among_lesions("malignant recall"),
     "lesions called normal",
     "calibration error",
-    "calibration error among lesions",
+    among_lesions("calibration error"),
     "Dice",
     "lesions detected",
     "normals with a false lesion",

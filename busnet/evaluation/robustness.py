@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from busnet.data import Case
 from busnet.evaluation.intervals import Interval, compare
+from busnet.evaluation.metrics import among_lesions
 from busnet.evaluation.perturbations import PERTURBATIONS, Perturbation
 from busnet.evaluation.scores import Scores
 from busnet.evaluation.scoring import score_cases
@@ -17,9 +18,9 @@ __all__ = ["FIGURES", "Robustness", "measure_robustness"]
 #: Figures whose changes are reported.
 FIGURES = (
     "accuracy",
-    "accuracy among lesions",
+    among_lesions("accuracy"),
     "malignant AUC",
-    "AUC among lesions",
+    among_lesions("malignant AUC"),
     "Dice",
     "normals with a false lesion",
 )
@@ -34,7 +35,8 @@ class Robustness:
     perturbation
         The change of the images.
     changes
-        By how much each of :data:`FIGURES` changes, paired; those that are defined.
+        By how much each of :data:`FIGURES` that there is changes, paired; NaN where it
+        is not defined.
     normals, lost
         Number of normal images that are called normal as they are, and of those among
         them that no longer are; both 0 for a model that does not classify.

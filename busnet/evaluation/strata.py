@@ -6,16 +6,24 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from busnet.evaluation.intervals import Interval, intervals
-from busnet.evaluation.metrics import SIZES
+from busnet.evaluation.metrics import SIZES, among_lesions
 from busnet.evaluation.scores import CaseScore, Scores
 
-__all__ = ["MIN_GROUPS", "Stratum", "compute_strata"]
+__all__ = ["MIN_GROUPS", "PRINTED", "Stratum", "compute_strata"]
 
 #: Groups below which a stratum is marked: its interval is too narrow to be relied on.
 MIN_GROUPS = 10
 
 #: Values of an attribute above which it makes no strata (an age, a size, a date).
 MAX_VALUES = 40
+
+#: Figures that are printed of strata; files hold all of them.
+PRINTED = (
+    "accuracy",
+    among_lesions("accuracy"),
+    among_lesions("malignant AUC"),
+    "Dice",
+)
 
 SOURCE, SIZE = "source", "lesion size"
 

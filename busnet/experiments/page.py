@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 
 from busnet._io import write_text
@@ -109,10 +108,4 @@ def _row_document(row: Row, result: Baselines) -> dict[str, object]:
 
 
 def _figures(figures: Mapping[str, Interval]) -> dict[str, list[float | None]]:
-    return {
-        name: [
-            None if math.isnan(x) else round(x, 6)
-            for x in (interval.value, interval.low, interval.high)
-        ]
-        for name, interval in figures.items()
-    }
+    return {name: interval.rounded for name, interval in figures.items()}

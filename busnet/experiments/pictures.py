@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from busnet.evaluation.intervals import Interval
+from busnet.evaluation.metrics import among_lesions
 from busnet.evaluation.plot import BLUE, GREY
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_pictures"]
 
 #: Names of the accuracy; where there are both, all rows that classify have the second.
-ACCURACIES = ("accuracy", "accuracy among lesions")
+ACCURACIES = ("accuracy", among_lesions("accuracy"))
 
 #: Characters of a row's name that a label shows.
 LABEL = 32

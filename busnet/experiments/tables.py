@@ -10,6 +10,7 @@ import numpy as np
 from busnet.evaluation.comparison import Comparison, compare_evaluations
 from busnet.evaluation.evaluation import Evaluation
 from busnet.evaluation.intervals import Interval
+from busnet.evaluation.metrics import among_lesions
 
 __all__ = [
     "FIGURES",
@@ -30,19 +31,13 @@ __all__ = [
 FIGURES = ("accuracy", "macro F1", "malignant AUC", "calibration error", "Dice")
 
 #: The same of a model that knows benign and malignant alone.
-LESION_FIGURES = (
-    "accuracy among lesions",
-    "macro F1 among lesions",
-    "AUC among lesions",
-    "calibration error among lesions",
-    "Dice",
-)
+LESION_FIGURES = (*map(among_lesions, FIGURES[:-1]), "Dice")
 
 #: Figures of which less is better.
 LESS_IS_BETTER = frozenset(
     (
         "calibration error",
-        "calibration error among lesions",
+        among_lesions("calibration error"),
         "lesions called normal",
         "normals with a false lesion",
     )

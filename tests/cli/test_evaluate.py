@@ -7,6 +7,7 @@ import os
 import shutil
 
 import pytest
+from PIL import Image
 from random_weights import save_random
 
 from busnet.cli import main
@@ -235,6 +236,40 @@ def test_robustness(invoke, common, tmp_path):
     assert names == [perturbation.name for perturbation in PERTURBATIONS]
     assert document["images"] == 9
     assert document["leaky"] is False
+
+
+def parse(text):
+    """Parse JSON that holds no NaN, which is none."""
+
+    def refuse(name):
+        raise ValueError(name)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_robustness_says_what_evaluate_does(
+    invoke, phantom_data, weights_file, tmp_path, monkeypatch
+):
+    """Of one class alone some figures are not defined; a mask is empty."""
+    monkeypatch.setattr("busnet.evaluation.robustness.PERTURBATIONS", PERTURBATIONS[:1])
+    data = tmp_path / "data"
+    shutil.copytree(phantom_data / "benign", data / "benign")
+    mask = data / "benign" / "case 4_mask.png"
+    with Image.open(mask) as image:
+        Image.new("1", image.size).save(mask)
+    common = ("--data", data, "--model", weights_file, "--bootstrap", "10")
+    out, evaluation = tmp_path / "r.json", tmp_path / "e.json"
+    invoke("robustness", *common, "--json", out)
+    document = parse(out.read_text())
+    assert document["rows"][0]["changes"]["malignant AUC"] == [None, None, None]
+    assert any("mask of 1 lesion is empty" in note for note in document["notes"])
+    invoke("evaluate", *common, "--json", evaluation)
+    assert document["notes"] == parse(evaluation.read_text())["notes"]
+    for path in (data / "benign").glob("*[0-9].png"):
+        path.write_bytes(b"no image")
+    done = invoke("robustness", *common, check=1)
+    assert "cases can be read; the first: " in words(done.err)
+    assert "no cases to evaluate" not in words(done.err)
 
 
 def test_a_prior_is_in_every_output(invoke, common, tmp_path):

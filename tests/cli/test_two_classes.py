@@ -1,6 +1,7 @@
 """A converted model of benign and malignant alone, in every command that takes it."""
 
 import json
+import shutil
 
 import pytest
 from helpers import call, rows
@@ -164,6 +165,17 @@ def test_robustness_says_what_is_left_out(
         "accuracy among lesions",
         "AUC among lesions",
     }
+
+
+def test_robustness_needs_a_class_that_the_model_knows(
+    converted, phantom_data, tmp_path
+):
+    data = tmp_path / "data"
+    shutil.copytree(phantom_data / "normal", data / "normal")
+    common = ("--model", converted, "--data", data, "--bootstrap", 10)
+    for command in ("evaluate", "robustness"):
+        done = call(command, *common, check=1)
+        assert "images is of these classes" in words(done.stderr)
 
 
 def test_other_classes_are_refused(phantom_data, tmp_path):
