@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import re
@@ -21,6 +22,7 @@ __all__ = [
     "encodable",
     "escaped",
     "file_sha256",
+    "locked",
     "output_errors",
     "remove_partial_files",
     "write_text",
@@ -95,7 +97,8 @@ def check_target(path: str | os.PathLike[str]) -> None:
     Raises
     ------
     OutputError
-        If it is a folder, or its folder is a file or not writable.
+        If it is a folder, its name is too long, or its folder is a file or not
+        writable.
     """
     target = Path(path)
     with output_errors(target):
@@ -103,10 +106,20 @@ def check_target(path: str | os.PathLike[str]) -> None:
             raise _output_error(target, errno.EISDIR, "it is a folder")
         parent = next(p for p in target.absolute().parents if p.exists())
         is_folder = parent.is_dir()
+        if is_folder and _is_long(target, parent):
+            number = errno.ENAMETOOLONG
+            raise _output_error(target, number, os.strerror(number))
     if not is_folder:
         raise _output_error(target, errno.ENOTDIR, f"{parent} is a file, not a folder")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise _output_error(target, errno.EACCES, f"the folder {parent} is read-only")
+
+
+def _is_long(target: Path, parent: Path) -> bool:
+    """Tell whether a name below an existing folder is longer than its disk takes."""
+    longest = os.pathconf(parent, "PC_NAME_MAX")
+    names = target.absolute().relative_to(parent).parts
+    return longest > 0 and any(len(os.fsencode(name)) > longest for name in names)
 
 
 @contextlib.contextmanager
@@ -131,6 +144,54 @@ def _output_error(path: Path, number: int | None, reason: str) -> OutputError:
     error = OutputError(f"{path}: cannot be written: {reason}")
     error.errno = number
     return error
+
+
+@contextlib.contextmanager
+def locked(path: Path, message: str, *, blocking: bool = False) -> Iterator[None]:
+    """Hold a lock for the block, as far as the file system has locks.
+
+    Parameters
+    ----------
+    path
+        A folder; or a file, which is made for the lock and removed after the block.
+    message
+        What the error says where another process holds the lock.
+    blocking
+        Whether to wait for the other process instead.
+
+    Raises
+    ------
+    OutputError
+        If another process holds it, or the file cannot be made.
+    """
+    is_folder = path.is_dir()
+    handle = _lock(path, message, is_folder=is_folder, blocking=blocking)
+    try:
+        yield
+    finally:
+        if not is_folder:
+            path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _lock(path: Path, message: str, *, is_folder: bool, blocking: bool) -> int:
+    """Open and lock a folder or a file, and return its descriptor."""
+    while True:
+        with output_errors(path):
+            flags = os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT
+            handle = os.open(path, flags, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                os.close(handle)
+                raise OutputError(message) from None
+            return handle  # a file system without locks
+        # Whoever held the lock before may have removed the file meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            if is_folder or os.path.samestat(os.stat(path), os.fstat(handle)):
+                return handle
+        os.close(handle)
 
 
 def file_sha256(path: Path) -> str:

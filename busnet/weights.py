@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from busnet._io import atomic_write
+from busnet._io import atomic_write, output_errors
 from busnet.errors import MissingWeightsError, UnknownNetworkError, WeightsError
 from busnet.model_info import ModelInfo
 from busnet.networks import Counter, build
@@ -87,6 +88,8 @@ def save(
     ------
     WeightsError
         If an array is missing, extra, mis-shaped or not finite.
+    OutputError
+        If the file cannot be written.
     """
     expected = _graph_arrays(info)
     _check_names(set(arrays), expected)
@@ -101,8 +104,7 @@ def save(
             stored[name], stored[name + SCALE] = _to_eight_bit(array)
         else:
             stored[name] = array
-    with atomic_write(path) as part:
-        save_file(stored, part, {KEY: info.to_json()})
+    _write(path, stored, info)
 
 
 def calibrate(
@@ -129,6 +131,8 @@ def calibrate(
     ------
     WeightsError
         If source is no whole weights file, or an array is missing, extra or mis-shaped.
+    OutputError
+        If the file cannot be written.
     """
     expected = _calibration_arrays(info)
     _check_names(set(calibration), expected)
@@ -141,8 +145,20 @@ def calibrate(
         stored[name] = np.ascontiguousarray(calibration[name], np.float32)
         if stored[name].shape != shape:
             raise WeightsError(f"{name}: it is {stored[name].shape}, expected {shape}")
-    with atomic_write(path) as part:
-        save_file(stored, part, {KEY: info.to_json()})
+    _write(path, stored, info)
+
+
+def _write(
+    path: str | os.PathLike[str],
+    stored: Mapping[str, npt.NDArray[Any]],
+    info: ModelInfo,
+) -> None:
+    text = info.to_json()
+    with output_errors(Path(path)), atomic_write(path) as part:
+        try:
+            save_file(dict(stored), part, {KEY: text})
+        except SafetensorError as error:  # a full disk, say
+            raise OSError(str(error)) from error
 
 
 def _to_eight_bit(

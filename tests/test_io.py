@@ -3,10 +3,11 @@
 import errno
 import os
 import stat
+import threading
 
 import pytest
 
-from busnet._io import atomic_write, check_target, remove_partial_files
+from busnet._io import atomic_write, check_target, locked, remove_partial_files
 from busnet.errors import OutputError
 
 
@@ -88,3 +89,46 @@ def test_where_no_file_can_be_written_is_said_in_a_sentence(tmp_path, monkeypatc
     assert sorted(tmp_path.iterdir()) == before
     check_target(tmp_path / "new" / "a.txt")
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_lock_is_held_by_one_process(tmp_path, is_folder):
+    path = tmp_path if is_folder else tmp_path / "x.lock"
+    with locked(path, "busy"):
+        child = os.fork()
+        if child == 0:
+            try:
+                with locked(path, f"{path}: busy"):
+                    os._exit(1)
+            except OutputError as error:
+                os._exit(0 if str(error) == f"{path}: busy" else 2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with locked(path, "busy"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_is_waited_for(tmp_path):
+    """Whoever waits holds the lock of the new file, not that of the removed one."""
+    path, order = tmp_path / "x.lock", []
+
+    def wait():
+        with locked(path, "busy", blocking=True):
+            order.append(path.exists())
+
+    thread = threading.Thread(target=wait)
+    with locked(path, "busy"):
+        thread.start()
+        thread.join(0.1)
+        assert order == []
+    thread.join(30)
+    assert order == [True]
+    assert not path.exists()
+
+
+def test_a_lock_in_a_folder_that_is_not_there_is_an_error(tmp_path):
+    with (
+        pytest.raises(OutputError, match=r"x\.lock: cannot be written"),
+        locked(tmp_path / "none" / "x.lock", "busy"),
+    ):
+        pass

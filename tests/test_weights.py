@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from random_weights import CLASSES, random_arrays, random_info, save_random
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 import busnet
@@ -114,6 +114,24 @@ def test_bad_arrays_are_not_saved(tmp_path):
     with pytest.raises(errors.WeightsError, match=r"conv1\.weight is missing"):
         weights.save(path, arrays, info)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numpys_numbers_are_pythons_in_the_metadata(tmp_path):
+    provenance = {"fold": np.int64(1), "rate": np.float32(0.5)}
+    path = save_random(tmp_path / "w.safetensors", ROW, provenance=provenance)
+    assert weights.read_info(path).provenance == {"fold": 1, "rate": 0.5}
+    with pytest.raises(errors.WeightsError, match="cannot hold <object"):
+        random_info(ROW, provenance={"fold": object()}).to_json()
+
+
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(weights, "save_file", fail)
+    with pytest.raises(errors.OutputError, match=r"w\.safetensors: cannot .*No space"):
+        save_random(tmp_path / "w.safetensors", ROW)
+    assert not list(tmp_path.iterdir())
 
 
 def nan_in(array):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
-import fcntl
 import json
 import os
 import re
@@ -17,6 +15,7 @@ from busnet._io import (
     atomic_write,
     check_target,
     file_sha256,
+    locked,
     output_errors,
     remove_partial_files,
 )
@@ -121,7 +120,7 @@ def predict_into(
     check_target(folder / RECORD)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder, f"{folder}: another run is writing there"):
         remove_partial_files(folder)
         record = _Record.read(folder)
         if not (folder / Journal.NAME).exists():
@@ -324,18 +323,3 @@ def _base_name(file: str) -> str:
             name = file.removeprefix(f"{folder}/").removesuffix(ending)
             return _FRAME.sub("", name)
     return ""
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, as far as its file system has locks."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise OutputError(f"{folder}: another run is writing there") from None
-        yield
-    finally:
-        os.close(handle)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from busnet._io import file_sha256
+from busnet._io import file_sha256, locked
 from busnet.data import (
     Case,
     DataLike,
@@ -16,10 +16,12 @@ from busnet.data import (
     read_data,
     screen,
 )
+from busnet.data.digests import digest
+from busnet.data.numbers import whole_number
 from busnet.errors import ModelError, requires_extra
 from busnet.experiments.division import divide, parts_of
 from busnet.experiments.finished import check_finished
-from busnet.experiments.folder import Folder, Task, digest
+from busnet.experiments.folder import Folder, Task
 from busnet.experiments.models import (
     check_models,
     evaluate_models,
@@ -138,7 +140,8 @@ def baselines(
     with requires_extra("evaluate"):
         from busnet.experiments.page import write_pages
         from busnet.experiments.result import compare_all
-        from busnet.experiments.tasks import Work, locked
+        from busnet.experiments.tasks import Work
+    seeds = [whole_number(seed, "a seed", ModelError) for seed in seeds]
     _check_options(networks, seeds, jobs)
     with requires_extra("train"):
         from busnet.training.start import open_start
@@ -189,7 +192,8 @@ def baselines(
         for seed in seeds
     }
     all_tasks = [task for row in tasks.values() for task in row]
-    with locked(folder.path / ".lock"), folder.discarded_if_unused():
+    busy = f"{folder.path}: another comparison is running there"
+    with locked(folder.path / ".lock", busy), folder.discarded_if_unused():
         check_finished(all_tasks, work)
         own = evaluate_models(folder, work, own_models, classes, reporter)
         _train_all(all_tasks, work, reporter, jobs)
@@ -205,9 +209,6 @@ def baselines(
             out=folder.path,
         )
         write_pages(result)
-        for lock in folder.path.glob("models/*.lock"):
-            lock.unlink(missing_ok=True)
-    (folder.path / ".lock").unlink(missing_ok=True)
     reporter.log(f"written: {folder.path / 'comparison.html'}")
     return result
 
@@ -227,6 +228,7 @@ def _check_options(
             raise ModelError(f"the {what} {twice[0]} is named twice")
     if not seeds:
         raise ModelError("a training needs a seed")
+    jobs = whole_number(jobs, "the number of trainings at a time", ModelError)
     if min(seeds) < 0:
         raise ModelError(f"the seed {min(seeds)} is negative")
     if jobs < 1:

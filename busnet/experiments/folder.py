@@ -8,17 +8,21 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from busnet._io import PARTIAL, output_errors, write_text
+from busnet._io import PARTIAL, encodable, output_errors, write_text
 from busnet.data import Case, Fold
 from busnet.errors import DataError, OutputError
 
-__all__ = ["CONVERTED", "Folder", "Task", "digest", "shorten"]
+__all__ = ["CONVERTED", "Folder", "Task", "file_name", "name_part", "shorten"]
 
 SETTINGS = "settings.json"
+
+#: Bytes of a part of a file's name; a file system takes 255 for the whole.
+_MAX_BYTES = 80
 
 #: What ends the names of models that were converted for the comparison.
 CONVERTED = "-converted"
@@ -95,17 +99,18 @@ class Folder:
     ) -> None:
         self.path = path
         document = json.loads(json.dumps(settings))
-        self._check(document)
+        folds = encodable(_folds_csv(cases))
+        self._check(document, folds)
         self._is_new = not (path / SETTINGS).exists()
         self._before = set(_contents(path)) if path.exists() else set()
         with output_errors(path):
             for name in ("models", "evaluations"):
                 (path / name).mkdir(parents=True, exist_ok=True)
             # The settings are last: without them the folder holds no comparison.
-            write_text(path / "folds.csv", _folds_csv(cases))
+            write_text(path / "folds.csv", folds)
             write_text(path / SETTINGS, json.dumps(document, indent=1) + "\n")
 
-    def _check(self, settings: Mapping[str, object]) -> None:
+    def _check(self, settings: Mapping[str, object], folds: str) -> None:
         file = self.path / SETTINGS
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"{self.path}: it is a file, not a folder")
@@ -115,6 +120,7 @@ class Folder:
                 raise OutputError(
                     f"{self.path}: the folder is not empty, and holds no comparison"
                 )
+            _check_folds(self.path / "folds.csv", folds)
             return
         try:
             before = dict(json.loads(file.read_text(encoding="utf-8")))
@@ -156,10 +162,9 @@ class Folder:
         """Return what was not in the folder before, the deepest first."""
         return sorted(set(_contents(self.path)) - self._before, reverse=True)
 
-    def task(self, row: str, network: str, fold: Fold, seed: int) -> Task:
+    def task(self, row: str, network: str, fold: int | str, seed: int) -> Task:
         """Return a training of a row."""
-        part = f"fold{fold}" if isinstance(fold, int) else f"without-{fold}"
-        name = f"{file_name(network)}-{part}-seed{seed}"
+        name = f"{file_name(network)}-{name_part(fold)}-seed{seed}"
         return Task(
             row=row,
             network=network,
@@ -188,28 +193,37 @@ def _is_result(path: Path) -> bool:
 
 
 def file_name(name: str) -> str:
-    """Return a name as a part of a file's name."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)
+    """Return a name as a part of a file's name, of at most 80 bytes.
 
-
-def digest(cases: Sequence[Case], *, folds: bool = False) -> str:
-    """Return a hash of cases: of their files' contents, classes and groups.
-
-    The folders in which the files lie do not matter, so that data may be moved. With
-    ``folds`` it is of the names and the folds alone.
+    A name that holds something else than letters, digits, dots, dashes and underscores,
+    or is longer, gets a digest, so that different names stay different.
     """
-    total = hashlib.sha256()
-    for case in sorted(cases, key=lambda case: (case.source, case.name)):
-        if folds:
-            total.update(repr((case.source, case.name, case.fold)).encode())
-            continue
-        total.update(repr((case.source, case.name, case.label, case.group)).encode())
-        for path in (case.image, *case.masks):
-            try:
-                total.update(hashlib.sha256(path.read_bytes()).digest())
-            except OSError:
-                total.update(b"unreadable")
-    return total.hexdigest()[:16]
+    plain = re.sub(r"[^\w.-]+", "_", name)
+    if plain == name and len(name.encode()) <= _MAX_BYTES:
+        return name
+    mark = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+    cut = plain.encode()[: _MAX_BYTES - len(mark) - 1].decode(errors="ignore")
+    return f"{cut}-{mark}"
+
+
+def name_part(fold: int | str) -> str:
+    """Return what is held out, a fold or a source, as a part of a file's name."""
+    return f"fold{fold}" if isinstance(fold, int) else f"without-{file_name(fold)}"
+
+
+def _check_folds(file: Path, folds: str) -> None:
+    """Refuse to replace a table of folds that this comparison would not write."""
+    if not os.path.lexists(file):
+        return
+    try:
+        is_own = file.read_bytes() == folds.encode()
+    except OSError:
+        is_own = False
+    if not is_own:
+        raise OutputError(
+            f"{file}: it would be replaced, and no comparison in this folder wrote it; "
+            f"name another folder"
+        )
 
 
 def _folds_csv(cases: Sequence[Case]) -> str:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
 import os
 import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from busnet._io import write_text
+from busnet._io import locked, write_text
 from busnet.data import Case, Listing
 from busnet.engine.threads import get_threads, set_threads
-from busnet.errors import DataError, OutputError, WorkerError
+from busnet.errors import DataError, WorkerError
 from busnet.experiments.folder import Task
 from busnet.experiments.progress import Reporter, describe_epoch
 from busnet.networks import Network
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
     from busnet.training.progress import Progress
     from busnet.training.recipe import Recipe
 
-__all__ = ["Work", "locked", "run_here", "run_in_processes", "run_task"]
+__all__ = ["Work", "run_here", "run_in_processes", "run_task"]
 
 #: Bytes of a worker's messages that are read for what ended it.
 _TAIL = 2000
@@ -58,7 +55,7 @@ class Work:
         By the name of a network what its weights file says of the start.
     digests
         What weights files say of the data and of its folds, see
-        :func:`busnet.experiments.folder.digest`.
+        :func:`busnet.data.digests.digest`.
     """
 
     cases: tuple[Case, ...]
@@ -90,7 +87,8 @@ def run_task(
     from busnet.training import run as training
 
     # A worker whose parent was killed may still be at its last step.
-    with locked(task.weights.with_suffix(".lock"), blocking=True):
+    lock = task.weights.with_suffix(".lock")
+    with locked(lock, f"{task.name}: it is being trained", blocking=True):
         if not task.weights.exists():
             # That of other weights, which were deleted.
             task.evaluation.unlink(missing_ok=True)
@@ -255,24 +253,3 @@ def work_apart() -> None:
         send(error=str(error))
     else:
         send(finished=True)
-
-
-@contextmanager
-def locked(path: Path, *, blocking: bool = False) -> Iterator[None]:
-    """Hold a lock, as far as the file system has locks.
-
-    Raises
-    ------
-    OutputError
-        If another process holds it, and ``blocking`` is not set.
-    """
-    with path.open("w", encoding="utf-8") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise OutputError(
-                f"{path.parent}: another comparison is running there"
-            ) from None
-        except OSError:
-            pass  # a file system without locks
-        yield

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from busnet._io import check_target
 from busnet.data import DataLike, Fold, read_data
+from busnet.data.numbers import check_fold, whole_number
 from busnet.engine.threads import get_threads
 from busnet.errors import ModelError, UnknownNetworkError, requires_extra
+from busnet.experiments.folder import file_name, name_part
 from busnet.experiments.progress import Reporter
 from busnet.model import Model, load
 from busnet.networks import Network, get_network
@@ -48,7 +50,8 @@ def train(
 ) -> Model:
     """Train a network on labelled images, as ``busnet train`` does.
 
-    A training that was stopped goes on where it was when the function is called again.
+    A training that was stopped goes on where it was when the function is called again,
+    and one that is finished is not done again.
 
     Parameters
     ----------
@@ -87,8 +90,9 @@ def train(
     channels
         1 for grey images, 3 for RGB.
     out
-        Weights file to write; by default one in ``work`` that is named after the
-        network, the data, the fold and the seed.
+        Weights file to write, where another one is replaced; by default one in ``work``
+        that is named after the network, the data, the fold and the seed, where the
+        model of another training is not replaced.
     work
         Folder for checkpoints.
     allow_leak
@@ -119,7 +123,8 @@ def train(
         If the data, the protocol, the fold, the device or the checkpoint cannot be
         used, or a group would be divided.
     OutputError
-        If ``out`` cannot be written.
+        If ``out`` or the checkpoint cannot be written, the file in ``work`` is of
+        another training, or another training is using the checkpoint.
     """
     with requires_extra("train"):
         import torch
@@ -135,6 +140,7 @@ def train(
     chosen = choose_recipe(
         recipe, epochs=epochs, image_size=image_size, frozen=frozen, seed=seed
     )
+    fold = check_fold(fold)
     if isinstance(fold, str) and protocol is None:
         protocol = "hospitals"
     listing = read_data(data)
@@ -166,6 +172,7 @@ def train(
             warn=reporter.warn,
             allow_leak=allow_leak,
             eight_bit=eight_bit,
+            replace=out is not None,
         )
     if leaks := info.provenance["leaks"]:
         reporter.alarm(
@@ -194,6 +201,7 @@ def choose_network(
     """
     if isinstance(network, Network):
         return network
+    channels = whole_number(channels, "the number of channels", UnknownNetworkError)
     if channels not in (1, 3):
         raise UnknownNetworkError(
             f"images have 1 channel (grey) or 3 (RGB), not {channels}"
@@ -230,18 +238,22 @@ def choose_recipe(
             )
         recipe = RECIPES[recipe]
     if epochs is not None:
+        epochs = whole_number(epochs, "the number of epochs", ModelError)
         if epochs < 1:
             raise ModelError(f"a training has at least one epoch, not {epochs}")
         recipe = recipe.shortened(epochs)
     if image_size is not None:
+        image_size = whole_number(image_size, "the image size", ModelError)
         if not MIN_SIZE <= image_size <= 4096:
             raise ModelError(f"the image size {image_size} is not in {MIN_SIZE}..4096")
         recipe = recipe.resized(image_size)
     if frozen is not None:
+        frozen = whole_number(frozen, "the number of frozen stages", ModelError)
         if not 0 <= frozen <= 4:
             raise ModelError(f"0 to 4 stages can be frozen, not {frozen}")
         recipe = dataclasses.replace(recipe, frozen=frozen)
     if seed is not None:
+        seed = whole_number(seed, "the seed", ModelError)
         if seed < 0:
             raise ModelError(f"the seed {seed} is negative")
         recipe = dataclasses.replace(recipe, seed=seed)
@@ -253,9 +265,8 @@ def _tag(
 ) -> str:
     """Return the name of a training's files, without options that have defaults."""
     if protocol is None:
-        protocol = "-".join(sources)
-    held_out = f"fold{fold}" if isinstance(fold, int) else f"without-{fold}"
-    parts = [network, protocol, "all" if fold is None else held_out]
+        protocol = file_name("-".join(sources))
+    parts = [network, protocol, "all" if fold is None else name_part(fold)]
     parts.append(f"seed{recipe.seed}")
     if recipe.frozen:
         parts.append(f"frozen{recipe.frozen}")

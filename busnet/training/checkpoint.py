@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from busnet._io import output_errors
 from busnet.errors import DataError
 
 __all__ = ["load", "save"]
@@ -19,12 +20,25 @@ REMEDY = "delete it, and the training starts again"
 
 
 def save(path: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a checkpoint, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; the checkpoint that was there stays.
+    """
     # Always the same name, so that a training that is killed often leaves one file.
     part = path.with_name(path.name + ".part")
-    torch.save({"identity": dict(identity), **state}, part)
-    os.replace(part, path)
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # Given a path instead, PyTorch would not say what the system's error was.
+            with part.open("wb") as file:
+                torch.save({"identity": dict(identity), **state}, file)
+            os.replace(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
 
 
 def load(
@@ -35,24 +49,40 @@ def load(
     Raises
     ------
     DataError
-        If the file is no checkpoint, or the state of another training.
+        If the file is no checkpoint, or the state of another training; the message says
+        in what that differs.
     """
     try:
         state = torch.load(path, weights_only=True, map_location=device)
-        saved = state["identity"]
+        saved = dict(state["identity"])
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(
             f"{path}: the checkpoint cannot be read: {reason}; {REMEDY}"
         ) from None
-    except (KeyError, TypeError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError):
         raise DataError(
             f"{path}: the file is no checkpoint of a training; {REMEDY}"
         ) from None
-    different = [name for name in identity if saved.get(name) != identity[name]]
-    if different:
+    if different := _differences(saved, identity):
         raise DataError(
-            f"{path}: the checkpoint is of another training "
-            f"({', '.join(different)} differ); remove it or name another"
+            f"{path}: the checkpoint is of another training, of another "
+            f"{', '.join(different)}; {REMEDY}, or name another folder for checkpoints "
+            f"(--work)"
         )
     return dict(state)
+
+
+def _differences(saved: Mapping[str, Any], identity: Mapping[str, Any]) -> list[str]:
+    """Return the names of what differs, with those of its fields."""
+    different = []
+    for name, ours in identity.items():
+        theirs = saved.get(name)
+        if theirs == ours:
+            continue
+        fields = ""
+        if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
+            keys = [k for k in {**ours, **theirs} if theirs.get(k) != ours.get(k)]
+            fields = f" ({', '.join(map(str, keys))})"
+        different.append(name + fields)
+    return different

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from busnet._io import locked, output_errors
 from busnet.data import (
     Fold,
     Listing,
@@ -15,12 +17,15 @@ from busnet.data import (
     screen,
     split,
 )
+from busnet.data.numbers import check_fold
+from busnet.errors import OutputError, UnknownNetworkError, WeightsError
 from busnet.model_info import ModelInfo
 from busnet.networks import Network
 from busnet.training.export import export, hash_training
 from busnet.training.progress import Progress
 from busnet.training.recipe import Recipe
 from busnet.training.trainer import Trainer
+from busnet.weights import read_info
 
 __all__ = ["Job", "file_name", "run"]
 
@@ -71,10 +76,12 @@ def run(
     warn: Callable[[str], None] = lambda line: None,
     allow_leak: bool = False,
     eight_bit: bool = False,
+    replace: bool = False,
 ) -> ModelInfo:
     """Train, resuming from the checkpoint if there is one, and write the weights file.
 
-    The checkpoint is removed when the weights file is written.
+    The checkpoint is removed when the weights file is written. Where that is there and
+    of the same training, nothing is done again.
 
     Parameters
     ----------
@@ -95,16 +102,21 @@ def run(
         Whether a group may stand in two parts of the split.
     eight_bit
         See :func:`busnet.weights.save`.
+    replace
+        Whether a file at ``out`` that is not of this training is replaced.
 
     Raises
     ------
     DataError, LeakError
         If a source, the protocol, the fold, the split or the checkpoint cannot be used.
+    OutputError
+        If a file cannot be written or would be replaced, or another training is using
+        the checkpoint.
     """
-    cases = job.data.cases
+    cases, fold = job.data.cases, check_fold(job.fold)
     name = job.protocol if job.protocol is not None else default_protocol(cases)
     protocol = get_protocol(name)
-    parts = split(cases, name, job.fold, seed=job.recipe.seed, allow_leak=allow_leak)
+    parts = split(cases, name, fold, seed=job.recipe.seed, allow_leak=allow_leak)
     for finding in (*job.data.findings, *screen([*parts.train, *parts.validation])):
         if finding.severity == "warning":
             warn(str(finding))
@@ -117,23 +129,65 @@ def run(
         device=job.device,
         log=log,
     )
-    hashes = hash_training(trainer)  # first, as an error would cost the training
-    trainer.run(report)
-    info = export(
-        out,
-        trainer,
-        {
-            "data": protocol.description,
-            "protocol": name,
-            "fold": job.fold if job.fold is not None else protocol.only_fold,
-            "sources": protocol.trained_sources(protocol.use(cases), job.fold),
-            **({"digests": dict(job.digests)} if job.digests else {}),
-        },
-        hashes=hashes,
-        eight_bit=eight_bit,
-    )
-    checkpoint.unlink(missing_ok=True)
+    digest = trainer.digest(protocol=name, fold=fold, eight_bit=eight_bit)
+    with _reserved(checkpoint):
+        finished = _read_finished(out, digest, replace=replace)
+        if finished is not None:
+            log(f"{out}: this training is finished; delete it to train again")
+            return finished
+        hashes = hash_training(trainer)  # first, as an error would cost the training
+        trainer.run(report)
+        info = export(
+            out,
+            trainer,
+            {
+                "data": protocol.description,
+                "protocol": name,
+                "fold": fold if fold is not None else protocol.only_fold,
+                "sources": protocol.trained_sources(protocol.use(cases), fold),
+                "training_sha256": digest,
+                **({"digests": dict(job.digests)} if job.digests else {}),
+            },
+            hashes=hashes,
+            eight_bit=eight_bit,
+        )
+        checkpoint.unlink(missing_ok=True)
     return info
+
+
+def _reserved(checkpoint: Path) -> contextlib.AbstractContextManager[None]:
+    """Keep other trainings from using a checkpoint at the same time."""
+    with output_errors(checkpoint):
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    return locked(
+        checkpoint.with_name(f"{checkpoint.name}.lock"),
+        f"{checkpoint}: another training is using the checkpoint; wait for it, or name "
+        f"another folder for checkpoints (--work)",
+    )
+
+
+def _read_finished(out: Path, digest: str, *, replace: bool) -> ModelInfo | None:
+    """Return what a file says that this training has written; None without one.
+
+    Raises
+    ------
+    OutputError
+        If there is another file, and it is not to be replaced.
+    """
+    if not os.path.lexists(out):
+        return None
+    try:
+        info = read_info(out)
+        if info.provenance.get("training_sha256") == digest:
+            return info
+    except (WeightsError, UnknownNetworkError):
+        pass  # damaged, or another kind of file
+    if not replace:
+        raise OutputError(
+            f"{out}: the file is not of this training, and would be lost; name another "
+            f"file (--out) or folder (--work), or delete it"
+        )
+    return None
 
 
 def file_name(network: Network) -> str:

@@ -66,8 +66,9 @@ class Start:
 
     Attributes
     ----------
-    name
-        What a checkpoint calls it; None for random weights.
+    identity
+        What a checkpoint says of it: the hash of its file, its name, or None for random
+        weights.
     provenance
         What a weights file says of it.
     initialise
@@ -86,7 +87,7 @@ class Start:
         :class:`busnet.model_info.ModelInfo`.
     """
 
-    name: str | None
+    identity: str | None
     provenance: str | dict[str, object]
     initialise: Callable[[TorchGraph], object]
     fresh: frozenset[str]
@@ -153,7 +154,7 @@ def _from_folder(folder: Path, network: Network) -> Start:
             f"{folder}: the folder has no partial ImageNet weights, {file.name}"
         )
     return Start(
-        folder.name,
+        f"SHA-256 {file_sha256(file)}",
         "ImageNet, partial",
         functools.partial(initialise, network=network, folder=folder),
         frozenset(filter(is_fresh_in_part, _expected(network))),
@@ -181,7 +182,7 @@ def _from_busnet(path: Path, network: Network) -> Start:
     fit = _fit(str(path), arrays, network, (info.mean, info.std), reason)
     norms = {key.rpartition(".")[0] for key in fit.fresh if key.endswith("running_var")}
     return Start(
-        path.name,
+        f"SHA-256 {file_sha256(path)}",
         dict(info.provenance),
         functools.partial(_load, fit=fit, network=network),
         fit.fresh,
@@ -201,7 +202,7 @@ def _from_file(path: Path, network: Network) -> Start:
     else:
         facts = {"file": path.name, "sha256": digest, "keys": str(state.layout)}
         origin = {"data": "unknown (converted)", CONVERTED: facts}
-    return _from_state(state, path.name, origin, network)
+    return _from_state(state, f"SHA-256 {digest}", origin, network)
 
 
 def _from_torchvision(network: Network) -> Start:
@@ -224,12 +225,12 @@ def _from_torchvision(network: Network) -> Start:
             f"({error}); download the file elsewhere and start from it"
         ) from None
     state = normalise(to_numpy(arrays, name), name)
-    return _from_state(state, TORCHVISION, f"ImageNet ({name})", network)
+    return _from_state(state, name, f"ImageNet ({name})", network)
 
 
 def _from_state(
     state: StateDict,
-    name: str,
+    identity: str,
     origin: str | dict[str, object],
     network: Network,
 ) -> Start:
@@ -242,7 +243,7 @@ def _from_state(
         "it does not name its classes",
     )
     return Start(
-        name,
+        identity,
         origin,
         functools.partial(_load, fit=fit, network=network),
         fit.fresh,

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
+import hashlib
+import json
 import math
 import os
 import random
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from busnet.data import CLASSES, Case, Split
+from busnet.data.digests import digest
 from busnet.errors import DataError
 from busnet.networks import STAGES, Network
 from busnet.training import checkpoint as checkpoints
@@ -56,6 +59,16 @@ def _load(
     cases: Sequence[Case], size: int, channels: int, names: tuple[str, ...]
 ) -> Examples:
     return Examples.load(cases, size, channels, names=names)
+
+
+def _describe(cases: Sequence[Case]) -> dict[str, object]:
+    """Return what cases are, in words that messages have."""
+    return {
+        "names": [[case.source, case.name] for case in cases],
+        "classes": [case.label for case in cases],
+        "groups": [case.group for case in cases],
+        "files": digest(dataclasses.replace(c, label=None, group="") for c in cases),
+    }
 
 
 class Trainer:
@@ -168,6 +181,8 @@ class Trainer:
         first epoch, and of others after a tenth of that. ``validate`` measures the
         validation cases at the end of each epoch.
         """
+        if self.checkpoint is not None:
+            _ = self.identity  # that of the files as they are now
         if not self._resume():
             self._begin()
         start = time.monotonic()
@@ -285,14 +300,24 @@ class Trainer:
         outputs = compute_outputs(self.average, examples, bfloat16=self.bfloat16)
         return average_sources(measure(outputs, examples))
 
-    def _identity(self) -> dict[str, Any]:
-        """Return what a checkpoint must agree in to be resumed."""
+    @functools.cached_property
+    def identity(self) -> dict[str, object]:
+        """What makes it this training; a checkpoint of another one is not resumed.
+
+        The files of the cases are read for it, once.
+        """
         return {
             "network": dataclasses.asdict(self.network),
             "recipe": self.recipe.as_dict(),
-            "training cases": [(c.source, c.name) for c in self.split.train],
-            "start": self.start.name,
+            "start": self.start.identity,
+            "training images": _describe(self.split.train),
+            "validation images": _describe(self.split.validation),
         }
+
+    def digest(self, **facts: object) -> str:
+        """Return a hash of the identity and of other facts, such as the protocol."""
+        text = json.dumps({**self.identity, **facts}, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def _save(self) -> None:
         if self.checkpoint is not None:
@@ -302,12 +327,12 @@ class Trainer:
                 "average": self.average.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
             }
-            checkpoints.save(self.checkpoint, self._identity(), state)
+            checkpoints.save(self.checkpoint, self.identity, state)
 
     def _resume(self) -> bool:
         if self.checkpoint is None or not self.checkpoint.exists():
             return False
-        state = checkpoints.load(self.checkpoint, self._identity(), self.device)
+        state = checkpoints.load(self.checkpoint, self.identity, self.device)
         self.graph.load_state_dict(state["graph"])
         self.average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])

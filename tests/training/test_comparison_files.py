@@ -11,10 +11,10 @@ from random_weights import save_random
 
 import busnet
 from busnet.data import CLASSES, get_protocol, read_data, split
+from busnet.data.digests import digest
 from busnet.data.phantom import phantom
-from busnet.errors import BusnetError, DataError
+from busnet.errors import BusnetError, DataError, OutputError
 from busnet.experiments.division import divide
-from busnet.experiments.folder import digest
 from busnet.experiments.train import choose_recipe
 from busnet.networks import get_network
 
@@ -249,3 +249,17 @@ def test_a_model_that_was_written_anew_is_timed_anew(table, tmp_path, monkeypatc
         compared = busnet.baselines(table, tmp_path / "out", **options)
         assert len(timed) == count
         assert compared.speed["mine"]["f32"] == Timing(count, count)
+
+
+def test_a_table_of_folds_of_ones_own_is_not_replaced(table, out):
+    (out / "settings.json").unlink()
+    for path in out.glob("comparison.*"):
+        path.unlink()
+    busnet.baselines(table, out, **OPTIONS)  # as after a stop before the settings
+    for path in (*out.glob("comparison.*"), out / "settings.json"):
+        path.unlink()
+    (out / "folds.csv").write_text("image,fold\n0.png,1\n")
+    with pytest.raises(OutputError, match=r"folds\.csv: it would be replaced"):
+        busnet.baselines(table, out, **OPTIONS)
+    assert (out / "folds.csv").read_text() == "image,fold\n0.png,1\n"
+    assert not (out / "settings.json").exists()

@@ -50,7 +50,7 @@ def features(graph, images):
 
 def test_without_a_start_all_is_random():
     start = open_start(None, ROW)
-    assert start.name is None
+    assert start.identity is None
     assert start.provenance == "random"
     assert "conv1.weight" in start.fresh
     assert start.norms is None
@@ -274,7 +274,7 @@ def test_imagenet_weights_come_through_torchvision(monkeypatch):
     start = open_start("torchvision", ROW)
     assert requests == ["ResNet18_Weights.IMAGENET1K_V1"]
     assert start.provenance == "ImageNet (ResNet18_Weights.IMAGENET1K_V1)"
-    assert start.name == "torchvision"
+    assert start.identity == "ResNet18_Weights.IMAGENET1K_V1"
     assert "taken: stem, layer1" in start.summary
 
 
