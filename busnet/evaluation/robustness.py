@@ -35,8 +35,8 @@ class Robustness:
     perturbation
         The change of the images.
     changes
-        By how much each of :data:`FIGURES` that there is changes, paired; NaN where it
-        is not defined.
+        By how much each of :data:`FIGURES` changes, paired, as far as the scores have
+        it; NaN where it is not defined.
     normals, lost
         Number of normal images that are called normal as they are, and of those among
         them that no longer are; both 0 for a model that does not classify.

@@ -216,10 +216,10 @@ def _check_folds(file: Path, folds: str) -> None:
     if not os.path.lexists(file):
         return
     try:
-        is_own = file.read_bytes() == folds.encode()
+        is_same = file.read_bytes() == folds.encode()
     except OSError:
-        is_own = False
-    if not is_own:
+        is_same = False
+    if not is_same:
         raise OutputError(
             f"{file}: it would be replaced, and no comparison in this folder wrote it; "
             f"name another folder"

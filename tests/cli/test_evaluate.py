@@ -239,7 +239,7 @@ def test_robustness(invoke, common, tmp_path):
 
 
 def parse(text):
-    """Parse JSON that holds no NaN, which is none."""
+    """Parse JSON; NaN, which Python alone takes, is refused."""
 
     def refuse(name):
         raise ValueError(name)
