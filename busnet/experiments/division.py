@@ -109,6 +109,6 @@ def _unused_folds(cases: Sequence[Case]) -> tuple[str, ...]:
     if not names:
         return ()
     return (
-        f"new folds over all sources: the published folds of {' and '.join(names)} are "
-        f"not of the same division",
+        f"new folds over all sources: the published folds of {' and '.join(names)} hold "
+        f"for one data set alone",
     )

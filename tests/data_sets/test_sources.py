@@ -232,6 +232,17 @@ def test_hospitals_hold_out_a_source():
     }
 
 
+def test_a_source_without_folds_is_seen_whole():
+    cases = [dataclasses.replace(case, fold=-1) for case in several(4)]
+    cases += [
+        dataclasses.replace(c, source="c", fold=i % 2) for i, c in enumerate(cases)
+    ]
+    whole = {"folds": None, "fold": None}
+    assert get_protocol("custom").trained_sources(cases, 1) == {
+        "a": whole, "b": whole, "c": {"folds": "custom", "fold": 1},
+    }  # fmt: skip
+
+
 def test_a_patient_counts_once_as_the_most_severe_class():
     cases = [
         Case(f"{i}{c}", Path("x"), (), c, f"{i}", source="s")

@@ -60,7 +60,7 @@ def test_published_folds_of_several_are_not_joined(other, names):
     sizes = collections.Counter((case.source, case.fold) for case in cases)
     assert set(sizes.values()) == {6}  # each source is spread alike
     (note,) = notes
-    assert f"the published folds of {names} are" in note
+    assert f"the published folds of {names} hold" in note
     assert [c.name for c in cases] == [c.name for c in (*PUBLISHED, *other)]
 
 
