@@ -108,7 +108,8 @@ def _unused_folds(cases: Sequence[Case]) -> tuple[str, ...]:
     ]
     if not names:
         return ()
+    listed = " and ".join(names)
     return (
-        f"new folds over all sources: the published folds of {' and '.join(names)} hold "
-        f"for one data set alone",
+        f"new folds over all sources: the published folds of {listed} hold for one "
+        f"data set alone",
     )

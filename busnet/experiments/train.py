@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from busnet._io import check_target
 from busnet.data import DataLike, Fold, read_data
 from busnet.data.numbers import check_fold, whole_number
+from busnet.data.protocols import HOSPITALS
 from busnet.engine.threads import get_threads
 from busnet.errors import ModelError, UnknownNetworkError, requires_extra
 from busnet.experiments.folder import file_name, name_part
@@ -142,7 +143,7 @@ def train(
     )
     fold = check_fold(fold)
     if isinstance(fold, str) and protocol is None:
-        protocol = "hospitals"
+        protocol = HOSPITALS
     listing = read_data(data)
     sources = dict.fromkeys(case.source for case in listing.cases)
     tag = _tag(training.file_name(row), [*sources], protocol, fold, chosen)
