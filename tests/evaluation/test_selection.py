@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from PIL import Image
 from random_weights import random_info
 
 from busnet.data import Case, read_data
@@ -43,6 +44,14 @@ def test_a_model_that_saw_nothing_is_evaluated_on_all(busi_cases):
     chosen = select_cases(info(data="elsewhere"), busi_cases)
     assert (chosen.protocol, chosen.fold, chosen.leak) == ("busi-group5", None, "")
     assert len(chosen.cases) == 4
+
+
+def test_a_mask_among_the_images_is_said(busi_cases):
+    mask = Image.new("L", (80, 60))
+    mask.paste(255, (20, 20, 40, 40))
+    mask.save(busi_cases[1].image)
+    notes = select_cases(info(data="elsewhere"), busi_cases).notes
+    assert "1 image of two grey values, as masks have: busi: busi 1" in notes
 
 
 def test_the_fold_is_the_one_that_training_held_out(busi_cases):
