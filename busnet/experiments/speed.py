@@ -7,7 +7,6 @@ import os
 import platform
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from busnet.data import Case
 from busnet.errors import BusnetError, ImageError, ModelError, WeightsError
 from busnet.images import Picture
-from busnet.model import Model, load
+from busnet.model import Model, load, load_temporary
 from busnet.quantization import quantize
 
 __all__ = ["Timing", "cpu_name", "measure_speed"]
@@ -69,14 +68,13 @@ def measure_speed(
         By row, by precision (``"f32"``, ``"int8"`` where the CPU has it): the time.
     """
     loaded: dict[tuple[str, str], Model] = {}
-    with tempfile.TemporaryDirectory(prefix="busnet-") as folder:
-        for number, (name, path) in enumerate(models.items()):
-            loaded[name, "f32"] = load(path)
-            try:
-                loaded[name, "int8"] = _load_int8(path, cases, Path(folder), number)
-            except (ModelError, ImageError, OSError):
-                continue  # a CPU without int8, or a disk without room
-        durations = _alternate(loaded.values(), rounds)
+    for name, path in models.items():
+        loaded[name, "f32"] = load(path)
+        try:
+            loaded[name, "int8"] = _load_int8(path, cases)
+        except (ModelError, ImageError, OSError):
+            continue  # a CPU without int8, or a disk without room
+    durations = _alternate(loaded.values(), rounds)
     times: dict[str, dict[str, Timing]] = {name: {} for name in models}
     for (name, precision), seconds in zip(loaded, durations, strict=True):
         times[name][precision] = Timing(
@@ -102,13 +100,12 @@ def _alternate(models: Iterable[Model], rounds: int) -> list[list[float]]:
     return durations
 
 
-def _load_int8(path: Path, cases: Sequence[Case], folder: Path, number: int) -> Model:
+def _load_int8(path: Path, cases: Sequence[Case]) -> Model:
     """Load a model in int8, calibrated for the timing where it is not."""
     try:
         return load(path, precision="int8")
     except WeightsError:
         pass
-    target = folder / f"{number}.safetensors"
     chosen = random.Random(0).sample(list(cases), len(cases))
     pictures: list[Picture] = []
     for case in chosen:
@@ -118,5 +115,8 @@ def _load_int8(path: Path, cases: Sequence[Case], folder: Path, number: int) -> 
             pictures.append(case.read_image())
         except BusnetError:
             continue
-    quantize(os.fspath(path), pictures, target, data="for timing")
-    return load(target, precision="int8")
+
+    def write(target: Path) -> None:
+        quantize(os.fspath(path), pictures, target, data="for timing")
+
+    return load_temporary(write, precision="int8")
