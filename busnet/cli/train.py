@@ -130,7 +130,8 @@ def train(
 ) -> None:
     """Train a network (needs the extra busnet[train]).
 
-    A training that was stopped goes on where it was when it is started again.
+    A training that was stopped goes on where it was when it is started again, and one
+    that is finished is not done again.
     """
     check_recipe(recipe)
     if fold is not None and leave_out is not None:
