@@ -15,8 +15,8 @@ from busnet.errors import DataError
 
 __all__ = ["check_names", "name_faults", "patient_faults", "shared_patients"]
 
-#: Names that say no more than a number, which every hospital may have.
-_NUMBER = re.compile(r"(patient|case|subject)?[\s_.-]*\d+", re.IGNORECASE)
+#: Names that are a number, perhaps behind a word, which every hospital may have.
+_NUMBER = re.compile(r"([^\W\d_]{1,10}[\s_.-]*)?\d+")
 
 
 def name_faults(rows: Sequence[Row], cases: Sequence[Case]) -> list[str]:
@@ -64,7 +64,7 @@ def check_names(origins: Mapping[str, Path]) -> None:
 def patient_faults(rows: Sequence[Row], cases: Sequence[Case]) -> list[str]:
     """Name the rows of a table whose patient is in another hospital, too.
 
-    Patients who are known by a number alone are no fault: see :func:`shared_patients`.
+    Patients who are known by a number are no fault: see :func:`shared_patients`.
     """
     sources: dict[str, str] = {}
     faults = []
@@ -86,8 +86,8 @@ def shared_patients(
 ) -> list[Finding]:
     """Look for patients, or groups of another kind, that several hospitals have.
 
-    A number, such as ``7`` or ``patient 7``, may be another patient in each hospital,
-    which is a warning; any other name is an error, and within one table that is for
+    A number, such as ``7`` or ``P7``, may be another patient in each hospital, which is
+    a warning; any other name is an error, and within one table that is for
     :func:`patient_faults` to say. Published data sets have numbers of their own.
 
     Parameters
