@@ -209,4 +209,15 @@ def list_source(name: str, path: Path) -> Listing:
             f"folds and models are known"
         )
     check_name(name)
-    return list_custom(path, source=name)
+    listing = list_custom(path, source=name)
+    named = dict.fromkeys(case.source for case in listing.cases)
+    if name == CUSTOM_SOURCE or not named or name in named:
+        return listing
+    unused = Finding(
+        "unused-name",
+        "warning",
+        f"{path}: the name {name!r} is not used, as the table's column of sources has "
+        f"names of its own",
+        tuple(named),
+    )
+    return Listing(listing.cases, (*listing.findings, unused))

@@ -151,6 +151,22 @@ def test_two_spellings_in_two_tables(tmp_path):
     assert list(parse_sources([f"HospA={one}", f"HospB={two}"])) == ["HospA", "HospB"]
 
 
+def test_a_name_that_a_table_does_not_use(tmp_path):
+    rows = [("a.png", "benign", "A", "Ann"), ("b.png", "benign", "B", "Bea")]
+    table = write(tmp_path / "t.csv", rows)
+    listing = read_data([f"north={table}"])
+    assert {case.source for case in listing.cases} == {"A", "B"}
+    (finding,) = (f for f in listing.findings if f.kind == "unused-name")
+    assert finding.severity == "warning"
+    assert str(finding) == (
+        f"{table}: the name 'north' is not used, as the table's column of sources has "
+        f"names of its own: A, B"
+    )
+    for name in ("", "A="):
+        kinds = {f.kind for f in read_data([f"{name}{table}"]).findings}
+        assert "unused-name" not in kinds
+
+
 def two_ways(tmp_path, patient):
     """Return a patient's data of two hospitals: as one table, and as two."""
     one = write(
