@@ -33,7 +33,10 @@ def check(
     ] = None,
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="Do not read images or look for near-duplicates."),
+        typer.Option(
+            "--quick",
+            help="Read images only where they may be masks; find no near-duplicates.",
+        ),
     ] = False,
     json_file: JsonOption = None,
 ) -> None:

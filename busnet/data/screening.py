@@ -15,6 +15,7 @@ from busnet.data.cases import CLASSES, Case
 from busnet.data.findings import Finding, Severity, collect_findings, raise_errors
 from busnet.data.masks import MOST_OF_IMAGE, mask_contradiction
 from busnet.errors import BusnetError
+from busnet.images.files import named_errors
 
 __all__ = [
     "describe",
@@ -49,9 +50,9 @@ def describe(case: Case) -> str:
 def screen(cases: Sequence[Case]) -> list[Finding]:
     """Look for what would make results of these cases wrong, without much work.
 
-    Masks are read; of images at most the headers, except of DICOM and of files that are
-    so small that they may be masks. Training calls this
-    on the cases that it uses; the split itself checks whether it divides a group.
+    Masks are read; of images at most the headers, except of DICOM and of files that may
+    be masks, as they are small or not compressed. Training calls this on the cases that
+    it uses; the split itself checks whether it divides a group.
 
     Returns
     -------
@@ -136,7 +137,7 @@ def screen_labels(cases: Sequence[Case]) -> list[Finding]:
 
 
 def screen_images(cases: Iterable[Case]) -> list[Finding]:
-    """Look for masks among the images, as far as their files are small."""
+    """Look for masks among the images whose size and format do not rule it out."""
     subjects = [describe(case) for case in cases if _is_mask(case.image)]
     return collect_findings({TWO_VALUES[0]: subjects}, (TWO_VALUES,), "image")
 
@@ -144,13 +145,13 @@ def screen_images(cases: Iterable[Case]) -> list[Finding]:
 def _is_mask(path: Path) -> bool:
     """Tell whether a small file has two grey values; not if it cannot be read."""
     try:
-        with Image.open(path) as image:
+        with named_errors(str(path)), Image.open(path) as image:
             size = path.stat().st_size
             is_small = size < _BYTES_A_PIXEL * image.width * image.height
             if not (is_small or image.format in _UNCOMPRESSED):
                 return False
             return has_two_values(np.asarray(image.convert("F")))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except OSError:  # also what is no image, which is said where the image is used
         return False
 
 

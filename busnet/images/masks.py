@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from busnet.errors import ImageFileError
 from busnet.images.files import FileLike, named_errors, open_checked
 from busnet.images.pil import deep_colours, find_pages, is_deep_colour, is_inverted
-from busnet.images.recognise import describe_unknown
+from busnet.images.recognise import describe_unknown, whole_directories
 from busnet.lesions import components
 
 __all__ = ["read_mask"]
@@ -78,7 +78,10 @@ def read_mask(path: FileLike) -> npt.NDArray[np.bool_]:
     with named_errors(name):
         try:
             with Image.open(source) as image:
-                if find_pages(image).several:
+                pages = find_pages(image, whole_directories(head, source))
+                if pages.is_torn:
+                    raise ImageFileError(f"{name}: truncated or damaged")
+                if pages.several:
                     raise _MaskError("it has several pages")
                 lossy = image.format in _LOSSY
                 return _lesion(_levels(image, source), lossy=lossy)

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import struct
 
+import encode
 import numpy as np
 import pytest
 from helpers import call, run, write_dicom
@@ -181,6 +183,15 @@ def test_masks_among_the_images_are_named_without_reading_all(tmp_path, form):
     for thorough in (False, True):
         finding = kinds(check(tmp_path, thorough=thorough))["two-values"]
         assert finding.subjects == findings[0].subjects
+
+
+def test_images_that_are_torn_are_no_masks(tmp_path):
+    """Nor does Pillow warn of them, which would be an error here."""
+    make_sound(tmp_path)
+    height, too_many = (struct.pack("<HHI", 257, 4, count) for count in (1, 1 << 20))
+    torn = encode.tiff(lesion()).replace(height, too_many)
+    (tmp_path / "benign" / "torn.tif").write_bytes(torn)
+    assert "two-values" not in {f.kind for f in screen(read_custom(tmp_path))}
 
 
 def test_the_command(tmp_path):

@@ -268,6 +268,9 @@ def test_several_pages_and_bad_files_are_refused(tmp_path):
     path = put(tmp_path, page, "m.tif", save_all=True, append_images=[page])
     with pytest.raises(ImageFileError, match="several pages"):
         read_mask(path)
+    path.write_bytes(encode.tiff(ONE, ONE)[:-9])
+    with pytest.raises(ImageFileError, match=r"m\.tif: truncated or damaged"):
+        read_mask(path)
     with pytest.raises(MissingImageError):
         read_mask(tmp_path / "none.png")
     (tmp_path / "text.png").write_text("no mask")
