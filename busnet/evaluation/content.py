@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from busnet.data import Case, ContentHashes
 from busnet.data.findings import plural
-from busnet.errors import DataError, ImageError, WeightsError
+from busnet.errors import DataError, WeightsError
 from busnet.evaluation.members import name_members, trainings
 from busnet.inference import PredictorInfo
 
@@ -107,8 +107,8 @@ def compare_content(info: PredictorInfo, cases: Iterable[Case]) -> SeenContent:
     for case in cases:
         try:
             image = case.read_image().channels(1)
-        except ImageError:
-            # The error is reported where the case is scored.
+        except Exception:
+            # It is reported where the case is scored.
             unreadable += 1
             continue
         readable.append(case)

@@ -10,9 +10,9 @@ from helpers import call
 from PIL import Image
 from random_weights import random_info, save_random
 
-from busnet.data import ContentHashes, read_custom
+from busnet.data import Case, ContentHashes, read_custom
 from busnet.data.phantom import phantom
-from busnet.errors import LeakError, WeightsError
+from busnet.errors import LeakError, MissingExtraError, WeightsError
 from busnet.evaluation.content import compare_content, has_all_hashes
 from busnet.evaluation.evaluation import evaluate
 from busnet.evaluation.selection import select_cases
@@ -174,6 +174,20 @@ def test_unreadable_images_are_not_compared(own, tmp_path):
         "was trained on",
     )
     assert compare_content(model, []).images == ()
+
+
+def test_an_image_that_needs_an_extra_does_not_stop_the_others(own, monkeypatch):
+    cases = read_custom(own)
+    read = Case.read_image
+
+    def fail(case):
+        if case.name == cases[0].name:
+            raise MissingExtraError("DICOM files need the extra")
+        return read(case)
+
+    monkeypatch.setattr(Case, "read_image", fail)
+    seen = compare_content(trained_on(cases[1:]), cases)
+    assert (len(seen.images), seen.unreadable) == (11, 1)
 
 
 def test_files_without_hashes_say_that_nothing_could_be_checked(own, busi):
