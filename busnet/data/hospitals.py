@@ -15,8 +15,9 @@ from busnet.errors import DataError
 
 __all__ = ["check_names", "name_faults", "patient_faults", "shared_patients"]
 
-#: Names that are a number, perhaps behind a word, which every hospital may have.
-_NUMBER = re.compile(r"([^\W\d_]{1,10}[\s_.-]*)?\d+")
+#: Names that are a number, perhaps behind a word or a year, which every hospital may
+#: have: 7, P7, patient 7, 2021-0034.
+_NUMBER = re.compile(r"([^\W\d_]{1,10}[\s_.-]*|(19|20)\d\d[\s_./-]+)?\d+")
 
 
 def name_faults(rows: Sequence[Row], cases: Sequence[Case]) -> list[str]:

@@ -42,5 +42,5 @@ def check_name(name: str) -> None:
     if plain in PUBLISHED and name != plain:
         raise DataError(
             f"the source {name!r} is a published data set, which is called {plain!r} "
-            f"here"
+            f"here; give a hospital that is called so another name"
         )

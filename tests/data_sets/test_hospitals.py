@@ -101,6 +101,7 @@ def test_copies_of_several_classes_are_contradicted(tmp_path):
         ("busbra", "normal", "'normal' is not one of busbra, which has benign and mal"),
         ("BUSI", "benign", "'BUSI' is a published data set, which is called 'busi'"),
         ("BUS-BRA", "benign", "'BUS-BRA' is .* called 'busbra'"),
+        ("Brest", "benign", "give a hospital that is called so another name"),
         ("", "benign", "the source is missing"),
         ("nan", "benign", "the source is missing"),
         ("hospa", "benign", r"the source 'hospa' is spelled 'HospA' in line 2"),
@@ -196,7 +197,9 @@ def test_a_patient_is_in_one_hospital(tmp_path, patient):
         read_data(two)
 
 
-@pytest.mark.parametrize("patient", ["7", "007", "patient 7", "Case_7", "P7"])
+@pytest.mark.parametrize(
+    "patient", ["7", "007", "patient 7", "Case_7", "P7", "2021-0034"]
+)
 def test_numbers_may_be_of_several_patients(tmp_path, patient):
     for data in two_ways(tmp_path, patient):
         (finding,) = (f for f in read_data(data).findings if f.severity != "note")
