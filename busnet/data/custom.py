@@ -150,7 +150,7 @@ def _list_renamed(table: Table, source: str) -> Listing:
     filled = {
         column
         for column in ("fold", "source")
-        if any(row.get(column) for row in table.rows)
+        if any(row.has(column) for row in table.rows)
     }
     for row in table.rows:
         try:

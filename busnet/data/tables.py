@@ -93,6 +93,10 @@ class Row:
         """Return a cell that is a name; a number that pandas wrote as ``7.0`` is 7."""
         return re.sub(r"^(\d+)\.0+$", r"\1", self.get(column))
 
+    def has(self, column: str) -> bool:
+        """Tell whether a cell is not blank; the error of a formula is not."""
+        return self.values.get(column, "").casefold() not in _BLANKS
+
     def integer(self, column: str) -> int | None:
         """Return a cell as an integer, None if it is blank; ``3.0`` is 3.
 
@@ -113,12 +117,16 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table: its columns in lower case and its rows that are not blank.
+    """A table.
 
     Attributes
     ----------
-    path, columns, rows
-        As they are called.
+    path
+        The file.
+    columns
+        Names of the columns, in lower case.
+    rows
+        The rows that are not blank.
     unread
         Names of further sheets of the file that are not empty.
     """

@@ -6,6 +6,7 @@ from PIL import Image
 from busnet import errors
 from busnet.batch import collect
 from busnet.data import list_sources
+from busnet.data.custom import list_custom
 from busnet.data.tables import read_table
 
 ROWS = [{"image": "a b.png", "label": "Benign"}, {"image": "ü.png", "label": ""}]
@@ -209,6 +210,17 @@ def test_failed_formulas_are_errors_where_they_are_used(tmp_path, value):
     assert [(row["image"], row.integer("fold")) for row in others] == [
         ("#1", None),
         ("#a!", 0),
+    ]
+
+
+def test_all_failed_formulas_of_a_table_are_listed(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("image,label,fold\nt.csv,benign,#N/A\nt.csv,#REF!,0\n")
+    (finding,) = list_custom(path).findings
+    assert [str(subject).split(": ")[1] for subject in finding.subjects] == [
+        "the fold is #N/A, the error of a formula; correct it, or leave the cell blank",
+        "the label is #REF!, the error of a formula; correct it, or leave the cell "
+        "blank",
     ]
 
 
