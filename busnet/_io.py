@@ -17,6 +17,7 @@ from busnet.errors import OutputError
 
 __all__ = [
     "PARTIAL",
+    "SURROGATE",
     "atomic_write",
     "check_target",
     "encodable",
@@ -32,7 +33,7 @@ __all__ = [
 PARTIAL = re.compile(r"\.busnet-[0-9a-f]{16}(\..{1,20})?")
 
 #: Bytes of a file name that are not UTF-8, as Python holds them in a string.
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @contextlib.contextmanager
@@ -80,7 +81,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 def encodable(text: str | os.PathLike[str]) -> str:
     r"""Return a text in which bytes that are not UTF-8 are written as ``\xe9``."""
-    return _SURROGATE.sub(lambda match: escaped(match[0]), os.fspath(text))
+    return SURROGATE.sub(lambda match: escaped(match[0]), os.fspath(text))
 
 
 def escaped(character: str) -> str:

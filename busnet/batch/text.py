@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 
-from busnet._io import encodable, escaped
+from busnet._io import SURROGATE, encodable, escaped
 
 __all__ = ["encodable", "printable", "safe_name"]
-
-#: Bytes of a file name that are not UTF-8, as Python holds them in a string.
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def printable(text: str | os.PathLike[str]) -> str:
@@ -20,4 +16,4 @@ def printable(text: str | os.PathLike[str]) -> str:
 
 def safe_name(name: str) -> str:
     """Return a file name in which bytes that are not UTF-8 are written as ``%E9``."""
-    return _SURROGATE.sub(lambda match: f"%{ord(match[0]) & 0xFF:02X}", name)
+    return SURROGATE.sub(lambda match: f"%{ord(match[0]) & 0xFF:02X}", name)

@@ -120,7 +120,10 @@ class Case:
     def __post_init__(self) -> None:
         """Escape what is not UTF-8, and take a number of NumPy's for the fold."""
         for field in ("name", "group", "source"):
-            object.__setattr__(self, field, encodable(getattr(self, field)))
+            value = getattr(self, field)
+            if not isinstance(value, str):
+                raise DataError(f"{self.name}: the {field} is a text, not {value!r}")
+            object.__setattr__(self, field, encodable(value))
         fold = whole_number(self.fold, f"{self.name}: the fold")
         object.__setattr__(self, "fold", fold)
 
