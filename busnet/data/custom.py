@@ -124,7 +124,8 @@ def _renamed(table: Table) -> Table:
     columns = tuple(names.get(column, column) for column in table.columns)
     if "image" not in columns:
         raise DataError(
-            f"{table.path}: column 'image' is missing; there are {', '.join(columns)}"
+            f"{table.path}: column 'image' is missing; there are "
+            f"{', '.join(table.columns)}"
         )
     if set(columns) >= _PREDICTED:
         raise DataError(

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from busnet.data import CLASSES, read_data
+from busnet.data import CLASSES, read_custom, read_data
 from busnet.errors import DataError
 
 
@@ -67,3 +67,10 @@ def test_what_cannot_be_used_is_an_error(phantom_data):
         read_data(phantom_data / "none.csv")
     with pytest.raises(DataError, match="a list of paths or of cases, not of int"):
         read_data([1, 2])
+
+
+def test_a_table_without_images_is_told_its_own_columns(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("Bild;Diagnose;Patient\na.png;benign;1\n")
+    with pytest.raises(DataError, match=r"there are bild, diagnose, patient$"):
+        read_custom(table)
