@@ -19,9 +19,9 @@ from busnet.data.custom import list_custom
 from busnet.data.findings import Finding, Listing, collect_findings
 from busnet.data.protocols import get_protocol
 from busnet.data.screening import (
-    TWO_VALUES,
     describe,
     has_two_values,
+    masks_among,
     screen_groups,
     screen_images,
     screen_labels,
@@ -217,6 +217,7 @@ class _Images:
     def __init__(self, cases: Sequence[Case]) -> None:
         self._cases = cases
         self._faults: dict[str, list[str]] = collections.defaultdict(list)
+        self._two_values: list[Case] = []
         self.readable: list[Case] = []
         self.spacings: collections.Counter[str] = collections.Counter()
 
@@ -239,7 +240,7 @@ class _Images:
             if grey.std() < _FLAT:
                 self._faults["flat"].append(describe(case))
             elif has_two_values(grey):
-                self._faults["two-values"].append(describe(case))
+                self._two_values.append(case)
             if picture.spacing is not None:
                 self.spacings[case.source] += 1
                 low, high = _PLAUSIBLE_SPACING
@@ -253,17 +254,17 @@ class _Images:
         """Return what reading the images brought to light."""
         low, high = _PLAUSIBLE_SPACING
         span = f"{low} to {high} mm"
-        return collect_findings(
+        faults = collect_findings(
             self._faults,
             (
                 ("unreadable", "error", "{} that cannot be read"),
                 ("flat", "warning", "{} of one grey value"),
-                TWO_VALUES,
                 ("small", "warning", f"{{}} with a side below {_SMALL} pixels"),
                 ("spacing", "warning", f"{{}} with a spacing that is not {span}"),
             ),
             "image",
         )
+        return [*faults, *masks_among(self._cases, self._two_values)]
 
 
 def _pair_findings(

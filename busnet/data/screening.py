@@ -20,6 +20,7 @@ from busnet.images.files import named_errors
 __all__ = [
     "describe",
     "has_two_values",
+    "masks_among",
     "screen",
     "screen_files",
     "screen_groups",
@@ -34,11 +35,15 @@ _BYTES_A_PIXEL = 0.1
 _UNCOMPRESSED = frozenset(("BMP", "DIB", "PPM", "TIFF"))
 
 
-#: The finding of an image that is a mask: kind, severity and message.
-TWO_VALUES: tuple[str, Severity, str] = (
-    "two-values",
-    "warning",
-    "{} of two grey values, as masks have",
+#: The findings of images that are masks: kind, severity and message.
+_TWO_VALUES: tuple[tuple[str, Severity, str], ...] = (
+    (
+        "mask-as-image",
+        "error",
+        "{} of two grey values that have another image's name, as its masks have; call "
+        "them NAME_mask.png, or leave them out",
+    ),
+    ("two-values", "warning", "{} of two grey values, as masks have"),
 )
 
 
@@ -136,10 +141,41 @@ def screen_labels(cases: Sequence[Case]) -> list[Finding]:
     ]
 
 
-def screen_images(cases: Iterable[Case]) -> list[Finding]:
+def screen_images(cases: Sequence[Case]) -> list[Finding]:
     """Look for masks among the images whose size and format do not rule it out."""
-    subjects = [describe(case) for case in cases if _is_mask(case.image)]
-    return collect_findings({TWO_VALUES[0]: subjects}, (TWO_VALUES,), "image")
+    return masks_among(cases, [case for case in cases if _is_mask(case.image)])
+
+
+def masks_among(cases: Iterable[Case], two_values: Sequence[Case]) -> list[Finding]:
+    """Say which images are masks, given those of ``cases`` that have two values."""
+    masks = {describe(case) for case in two_values}
+    names = {
+        (case.source, case.label, case.image.stem.casefold())
+        for case in cases
+        if describe(case) not in masks
+    }
+    subjects: dict[str, list[str]] = {"mask-as-image": [], "two-values": []}
+    for case in two_values:
+        has_name = any(
+            (case.source, case.label, stem) in names
+            for stem in _parts(case.image.stem.casefold())
+        )
+        kind = "mask-as-image" if has_name else "two-values"
+        subjects[kind].append(describe(case))
+    return collect_findings(subjects, _TWO_VALUES, "image")
+
+
+def _parts(name: str) -> list[str]:
+    """Return a name, and what it begins and ends with, divided between words."""
+    cuts = [
+        match.span()
+        for match in re.finditer(r"[ _.-]+|(?<=\))(?=\w)|(?<=\w)(?=\()", name)
+    ]
+    return [
+        name,
+        *(name[:start] for start, _ in cuts),
+        *(name[end:] for _, end in cuts),
+    ]
 
 
 def _is_mask(path: Path) -> bool:
@@ -178,6 +214,7 @@ def screen_masks(cases: Iterable[Case]) -> list[Finding]:
             ("mask-shape", "error", "{} with a mask that cannot be a lesion's"),
             ("normal-mask", "error", "{} that is normal with a lesion in the mask"),
             ("empty-mask", "warning", "{} of lesions with an empty mask"),
+            ("no-lesion", "note", "{} of unknown class with an empty mask"),
             ("full-mask", "warning", "{} with a mask that covers nearly all of it"),
         ),
         "image",
@@ -195,7 +232,7 @@ def _mask_fault(case: Case) -> tuple[str, str] | None:
         kind, details = contradiction
         return kind, details and f" ({details})"
     if case.label != "normal" and not mask.any():
-        return "empty-mask", ""
+        return "empty-mask" if case.label else "no-lesion", ""
     share = float(mask.mean())
     return ("full-mask", f" ({share:.0%})") if share > MOST_OF_IMAGE else None
 

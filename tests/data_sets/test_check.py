@@ -175,10 +175,10 @@ def test_a_table_spoiled_in_many_ways(tmp_path):
 @pytest.mark.parametrize("form", ["png", "bmp", "tif"])
 def test_masks_among_the_images_are_named_without_reading_all(tmp_path, form):
     make_sound(tmp_path)
-    save(tmp_path / "malignant" / f"outline of 2.{form}", lesion())
+    save(tmp_path / "malignant" / f"outline of it.{form}", lesion())
     findings = [f for f in screen(read_custom(tmp_path)) if f.severity == "warning"]
     assert [(f.kind, f.subjects) for f in findings] == [
-        ("two-values", (f"custom: malignant/outline of 2.{form}",))
+        ("two-values", (f"custom: malignant/outline of it.{form}",))
     ]
     for thorough in (False, True):
         finding = kinds(check(tmp_path, thorough=thorough))["two-values"]
@@ -192,6 +192,30 @@ def test_images_that_are_torn_are_no_masks(tmp_path):
     torn = encode.tiff(lesion()).replace(height, too_many)
     (tmp_path / "benign" / "torn.tif").write_bytes(torn)
     assert "two-values" not in {f.kind for f in screen(read_custom(tmp_path))}
+
+
+@pytest.mark.parametrize(
+    "name", ["2 outline.png", "2 (outline).png", "outline-2.png", "contours/2.png"]
+)
+@pytest.mark.parametrize("thorough", [False, True])
+def test_an_image_that_is_the_mask_of_another_is_an_error(tmp_path, name, thorough):
+    make_sound(tmp_path)
+    save(tmp_path / "malignant" / name, lesion())
+    finding = kinds(check(tmp_path, thorough=thorough))["mask-as-image"]
+    assert finding.severity == "error"
+    assert finding.subjects == (f"custom: malignant/{name}",)
+    with pytest.raises(
+        errors.DataError, match="1 image of two grey values that have another"
+    ):
+        screen(read_custom(tmp_path))
+
+
+def test_an_empty_mask_without_a_class_is_no_lesions(tmp_path):
+    save(tmp_path / "images" / "1.png", scene(1))
+    save(tmp_path / "masks" / "1.png", 0 * lesion())
+    findings = check(tmp_path).findings
+    (finding,) = (f for f in findings if "empty mask" in f.message)
+    assert (finding.severity, finding.kind) == ("note", "no-lesion")
 
 
 def test_the_command(tmp_path):
