@@ -12,8 +12,8 @@ from pathlib import Path
 
 from busnet.images import SUFFIXES, is_dicom
 from busnet.images.names import (
-    MASK_FOLDERS,
     OUTPUT_FOLDERS,
+    is_mask_folder,
     is_mask_name,
     is_output_folder,
     lies_in_outputs,
@@ -157,7 +157,7 @@ class FolderSearch:
     def _reason_to_skip_folder(self, entry: os.DirEntry[str], real: str) -> str | None:
         if entry.is_symlink() and lies_in_outputs(real):
             return EARLIER
-        is_masks = entry.name.strip().lower() in MASK_FOLDERS
+        is_masks = is_mask_folder(entry.name)
         return MASKS if is_masks and self._pattern is None else None
 
     def _reason_to_skip(self, path: Path) -> str | None:

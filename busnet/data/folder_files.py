@@ -10,7 +10,7 @@ from pathlib import Path
 from busnet.data.cases import CLASSES
 from busnet.errors import DataError
 from busnet.images.names import (
-    MASK_FOLDERS,
+    is_mask_folder,
     is_output,
     is_output_folder,
     lies_in_outputs,
@@ -90,7 +90,7 @@ class FolderFile:
             name = component.strip().lower()
             if name in CLASSES:
                 labels.add(name)
-            elif name not in _IMAGE_FOLDERS | MASK_FOLDERS | PARTS:
+            elif name not in _IMAGE_FOLDERS | PARTS and not is_mask_folder(name):
                 folders.append(component)
         if len(labels) > 1:
             both = " and ".join(sorted(labels))
@@ -170,10 +170,11 @@ def wrapper_of(images: Sequence[FolderFile]) -> tuple[str, ...]:
 
     A folder that merely wraps the data set is no patient.
     """
-    layout = {*CLASSES, *_IMAGE_FOLDERS, *MASK_FOLDERS, *NNUNET_TEST}
+    layout = {*CLASSES, *_IMAGE_FOLDERS, *NNUNET_TEST}
     wrappers = []
     for components in zip(*(Path(i.relative).parts[:-1] for i in images), strict=False):
-        if len(set(components)) > 1 or components[0].strip().lower() in layout:
+        name = components[0].strip().lower()
+        if len(set(components)) > 1 or name in layout or is_mask_folder(name):
             break
         wrappers.append(components[0])
     return tuple(wrappers)

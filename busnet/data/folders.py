@@ -22,7 +22,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from busnet.data.cases import CLASSES, Case
@@ -40,9 +40,11 @@ from busnet.data.group_table import GROUPS_FILE, join_groups
 from busnet.data.mask_matching import match_masks
 from busnet.errors import DataError
 from busnet.images import SUFFIXES
-from busnet.images.names import MASK_FOLDERS, image_stems, is_mask_name
+from busnet.images.names import image_stems, is_mask_folder, is_mask_name
 
 __all__ = ["list_folder"]
+
+_CLASS_WORD = re.compile(rf"(?<![a-z])({'|'.join(CLASSES)})s?(?![a-z])", re.IGNORECASE)
 
 _CHANNEL = re.compile(r"_(\d{4})$")
 
@@ -65,11 +67,11 @@ def list_folder(root: Path, source: str) -> Listing:
     wrapper = wrapper_of([i for i in images if i.label is not None] or images)
     images = [drop_wrapper(image, wrapper) for image in images]
     masks = [drop_wrapper(mask, wrapper) for mask in masks]
-    matched, orphans = match_masks(images, masks)
-    ignored["masks without an image"] += [mask.relative for mask in orphans]
+    matched = match_masks(images, masks)
+    ignored["masks without an image"] += [mask.relative for mask in matched.orphans]
     cases = []
     for image in images:
-        masks_of_image = matched[image.relative]
+        masks_of_image = matched.of_images[image.relative]
         if image.label is None and not masks_of_image:
             reason = f"images in no folder of a class ({', '.join(CLASSES)}) or mask"
             ignored[reason].append(image.relative)
@@ -78,7 +80,42 @@ def list_folder(root: Path, source: str) -> Listing:
     cases.sort(key=lambda case: (_rank(case), case.name))
     tables = _tables(root, files, wrapper, ignored)
     cases, ungrouped = join_groups(tables, cases)
-    return Listing(tuple(cases), tuple(_findings(root, cases, ignored, ungrouped)))
+    findings = [
+        *_findings(root, cases, ignored, ungrouped),
+        *_numbered_masks(matched.numbered),
+        *_class_words(images),
+    ]
+    return Listing(tuple(cases), tuple(findings))
+
+
+def _numbered_masks(masks: Sequence[FolderFile]) -> list[Finding]:
+    """Warn of masks that are an image's by all of their name but a number."""
+    if not masks:
+        return []
+    message = (
+        f"{plural(len(masks), 'mask')} with a number behind an image's name, taken for "
+        f"the image's; NAME_mask_1.png would be clear"
+    )
+    names = tuple(mask.relative for mask in masks)
+    return [Finding("numbered-mask", "warning", message, names)]
+
+
+def _class_words(images: Iterable[FolderFile]) -> list[Finding]:
+    """Warn of folders that name a class among other words, which is not read."""
+    folders = {
+        folder
+        for image in images
+        if image.label is None
+        for folder in image.folders
+        if _CLASS_WORD.search(folder)
+    }
+    if not folders:
+        return []
+    message = (
+        f"{plural(len(folders), 'folder')} that are not called {', '.join(CLASSES)} "
+        f"alone, so that the class of their images is not known"
+    )
+    return [Finding("class-word", "warning", message, tuple(sorted(folders)))]
 
 
 def _findings(
@@ -156,7 +193,7 @@ def _sort(
             ignored["test images of nnU-Net, which have no labels"].append(relative)
         elif not (root / path).is_file():
             ignored["no regular file, or a link to nothing"].append(relative)
-        elif components & MASK_FOLDERS:
+        elif any(map(is_mask_folder, components)):
             masks.append(FolderFile.read(root, relative))
         else:
             candidates.append(FolderFile.read(root, relative))

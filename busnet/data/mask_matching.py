@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from busnet.data.findings import summarise
 from busnet.data.folder_files import FolderFile
 from busnet.errors import DataError
-from busnet.images.names import image_stems, is_numbered_mask
+from busnet.images.names import image_stems, is_numbered_mask, without_number
 
-__all__ = ["match_masks"]
+__all__ = ["MatchedMasks", "match_masks"]
+
+
+@dataclasses.dataclass(frozen=True)
+class MatchedMasks:
+    """Which mask is whose.
+
+    Attributes
+    ----------
+    of_images
+        The masks of each image, by its path below the folder that was named.
+    numbered
+        Those of them that have an image's name and a number behind it.
+    orphans
+        Masks of no image.
+    """
+
+    of_images: dict[str, list[Path]]
+    numbered: list[FolderFile]
+    orphans: list[FolderFile]
 
 
 def match_masks(
     images: Sequence[FolderFile], masks: Iterable[FolderFile]
-) -> tuple[dict[str, list[Path]], list[FolderFile]]:
-    """Return the masks of each image by its path, and those that are of none.
+) -> MatchedMasks:
+    """Return the masks of each image, and those that are of none.
 
     A mask is of the image of its class and folders whose name it has. If there is none,
     it is of the only image there, if it is called ``mask`` alone; or of the only image
     of its name whose class and folders do not contradict its own. Such an image has no
-    mask by the first rule.
+    mask by the first rule. What is left is of the image whose name it has but for a
+    number behind it, as ``7_1`` has that of ``7``: if no image has such a number, and
+    the image's other masks lie beside it.
 
     Raises
     ------
@@ -54,7 +76,32 @@ def match_masks(
                 f"folder"
             )
         matched[name] += others
-    return {n: [mask.path for mask in own] for n, own in matched.items()}, orphans
+    numbered, orphans = _match_numbered(matcher, matched, orphans)
+    return MatchedMasks(
+        {n: [mask.path for mask in own] for n, own in matched.items()},
+        numbered,
+        orphans,
+    )
+
+
+def _match_numbered(
+    matcher: _Matcher,
+    matched: dict[str, list[FolderFile]],
+    masks: Iterable[FolderFile],
+) -> tuple[list[FolderFile], list[FolderFile]]:
+    """Match masks with a number behind an image's name; return them and the rest."""
+    numbered, orphans = [], []
+    for mask in masks:
+        image = matcher.without_number(mask)
+        others = [] if image is None else matched[image.relative]
+        if image is None or {other.path.parent for other in others} - {
+            mask.path.parent
+        }:
+            orphans.append(mask)
+        else:
+            matched[image.relative].append(mask)
+            numbered.append(mask)
+    return numbered, orphans
 
 
 class _Matcher:
@@ -70,6 +117,8 @@ class _Matcher:
             self._exact[place, name].append(image)
             self._named[name].append(image)
             self._inside[place].append(image)
+        bases = (without_number(name) for name in self._named)
+        self._series = {base for base in bases if base is not None}
 
     def named(self, mask: FolderFile) -> FolderFile | None:
         """Return the image of the mask's own class and folders whose name it has."""
@@ -90,6 +139,20 @@ class _Matcher:
         """Return the only image there, for a mask that is called ``mask`` alone."""
         images = self._inside.get((mask.label, mask.folders), [])
         return images[0] if len(images) == 1 and is_numbered_mask(mask.stem) else None
+
+    def without_number(self, mask: FolderFile) -> FolderFile | None:
+        """Return the image whose name the mask has but for a number behind it.
+
+        Where images have such numbers, too, the mask may be that of one that is not
+        there.
+        """
+        for stem in image_stems(mask.stem):
+            base = without_number(stem)
+            if base is not None and base.casefold() not in self._series:
+                bare = dataclasses.replace(mask, stem=base)
+                if image := self.named(bare) or self.elsewhere(bare):
+                    return image
+        return None
 
     def elsewhere(self, mask: FolderFile) -> FolderFile | None:
         """Return the only image of the mask's name that can be of its folders."""

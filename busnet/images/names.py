@@ -9,32 +9,27 @@ from pathlib import Path
 
 __all__ = [
     "JOURNAL",
-    "MASK_FOLDERS",
     "OUTPUT_FOLDERS",
     "RECORD",
     "image_stems",
+    "is_mask_folder",
     "is_mask_name",
     "is_numbered_mask",
     "is_output",
     "is_output_folder",
     "lies_in_outputs",
+    "without_number",
 ]
 
-#: Names of folders that hold masks, in lower case.
-MASK_FOLDERS = frozenset(
-    (
-        "masks",
-        "mask",
-        "labels",
-        "label",
-        "labelstr",
-        "annotations",
-        "segmentation",
-        "segmentations",
-        "ground_truth",
-        "groundtruth",
-        "gt",
-    )
+#: "Mask" in English, German, French, Spanish, Italian and Polish.
+_MASK = "mask|maske|masken|masque|m[aá]scara|maschera|maska"
+
+#: What a folder that holds masks is called: masks, Ground Truth, lesion-masks.
+_MASK_FOLDER = re.compile(
+    rf"((binary|lesion|tumou?r|seg|segmentation)[ _-])?({_MASK})s?"
+    r"([ _-](images?|imgs?|pngs?))?"
+    r"|labels?|labelstr|annotations?|segs?|segmentations?|ground[ _-]?truths?|gts?",
+    re.IGNORECASE,
 )
 
 #: Folders that a run of ``busnet predict`` makes below its output folder; the file that
@@ -43,7 +38,7 @@ OUTPUT_FOLDERS = frozenset(("masks", "overlays", "segmentations"))
 RECORD = "busnet-run.json"
 JOURNAL = ".predictions.journal"
 
-_WORDS = "mask|seg|segmentation|gt|ground[ _-]?truth"
+_WORDS = rf"{_MASK}|seg|segmentation|gt|ground[ _-]?truth"
 _NUMBER = r"[ _-]*\(?\d+\)?"
 
 #: What follows an image's name in that of its mask: a_mask, a-seg_1, a_mask (1).
@@ -51,7 +46,8 @@ _AFTER = re.compile(rf"[ _.-]({_WORDS})s?({_NUMBER})?$", re.IGNORECASE)
 
 #: The same with a word behind it, which only these words allow: a_mask_left.
 _AFTER_WITH_WORD = re.compile(
-    rf"[ _.-](masks?|segmentations?|ground[ _-]?truth)({_NUMBER})?[ _.-]+\(?\w+\)?$",
+    rf"[ _.-](({_MASK})s?|segmentations?|ground[ _-]?truth)({_NUMBER})?"
+    r"[ _.-]+\(?\w+\)?$",
     re.IGNORECASE,
 )
 
@@ -67,12 +63,20 @@ _MAY_FOLLOW = re.compile(
 _MAY_FOLLOW_WITH_MORE = re.compile(
     rf"[ _.-]({_WORDS})s?({_NUMBER})?([ _.-].*)?$", re.IGNORECASE
 )
-_MAY_PRECEDE = re.compile(r"^(mask|seg|label|gt)s?[ _.-]", re.IGNORECASE)
+_MAY_PRECEDE = re.compile(rf"^({_MASK}|seg|label|gt)s?[ _.-]", re.IGNORECASE)
 _CAPITAL = re.compile(rf"(?<=[a-z\d])(Mask|Seg|GT|Label)s?({_NUMBER})?$")
+
+#: A number behind a name that may end in one itself.
+_BEHIND = re.compile(r"([ _.-]+\(?\d{1,3}\)?|\(\d{1,3}\))$")
 
 #: A word that an image has another word for: image_1 and mask_1, a_img and a_mask.
 _WORD = re.compile(rf"(?<![^\W\d_])({_WORDS}|label)s?(?![^\W\d_])", re.IGNORECASE)
 _IMAGE_WORDS = ("image", "img", "original")
+
+
+def is_mask_folder(name: str) -> bool:
+    """Tell whether a folder is called as folders of masks are."""
+    return _MASK_FOLDER.fullmatch(name.strip()) is not None
 
 
 def is_mask_name(stem: str) -> bool:
@@ -100,6 +104,12 @@ def image_stems(stem: str) -> list[str]:
     parts = [pattern.sub("", stem) for pattern in patterns]
     parts += [_WORD.sub(word, stem) for word in _IMAGE_WORDS]
     return list(dict.fromkeys([stem, *filter(None, parts)]))
+
+
+def without_number(stem: str) -> str | None:
+    """Return a name without the number behind it, None if there is none: 7_1 is 7."""
+    bare = _BEHIND.sub("", stem)
+    return bare if bare not in ("", stem) else None
 
 
 def is_output_folder(names: Collection[str]) -> bool:

@@ -202,3 +202,13 @@ def test_busi_without_its_own_table(tmp_path):
     ]
     (tmp_path / "groups.csv").write_text("\n".join(["image,group", *rows]))
     assert len({c.key for c in read_sources({"mine": tmp_path})}) == 2
+
+
+def test_folders_that_name_a_class_among_other_words(tmp_path):
+    make(tmp_path, "0_benign/1.png", "0_benign/1_mask.png", "Malignants/2.png")
+    make(
+        tmp_path, "abnormal/3.png", "Malignants/2_mask.png", "normal/normal scan/4.png"
+    )
+    findings = {f.kind: f for f in list_sources({"x": tmp_path}).findings}
+    assert findings["class-word"].severity == "warning"
+    assert findings["class-word"].subjects == ("0_benign", "Malignants")

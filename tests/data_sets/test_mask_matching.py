@@ -63,6 +63,36 @@ def test_folders_tell_images_of_one_name_apart(tmp_path):
     assert ignored(tmp_path) == {ORPHANS: ("masks/1.png",)}
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("masks/7.png", "masks/7_1.png"),
+        ("masks/benign/p1/7.png", "masks/benign/p1/7 (2).png"),
+        ("benign/p1/7_1_mask.png", "benign/p1/7_2_mask.png"),
+    ],
+)
+def test_masks_with_a_number_behind_the_images_name(tmp_path, first, second):
+    make(tmp_path, "benign/p1/7.png", "malignant/p2/8.png", first, second)
+    names = sorted(name.rpartition("/")[2] for name in (first, second))
+    assert sorted(masks(tmp_path)["benign/p1/7.png"]) == names
+    assert masks(tmp_path)["malignant/p2/8.png"] == []
+    (finding,) = list_sources({"x": tmp_path}).findings
+    assert (finding.kind, finding.severity) == ("numbered-mask", "warning")
+    assert second in finding.subjects
+
+
+def test_a_numbered_mask_among_numbered_images_is_nobodys(tmp_path):
+    make(tmp_path, "images/7.png", "images/7_2.png", "masks/7.png", "masks/7_1.png")
+    assert masks(tmp_path) == {"images/7.png": ["7.png"]}
+    assert ignored(tmp_path)[ORPHANS] == ("masks/7_1.png",)
+
+
+def test_a_numbered_mask_of_another_folder_is_nobodys(tmp_path):
+    make(tmp_path, "images/7.png", "masks/7.png", "gt/7_1.png")
+    assert masks(tmp_path) == {"images/7.png": ["7.png"]}
+    assert ignored(tmp_path) == {ORPHANS: ("gt/7_1.png",)}
+
+
 def test_masks_of_two_raters_are_not_united(tmp_path):
     make(tmp_path, "images/1.png", "masks/rater 1/1.png", "masks/rater 2/1.png")
     with pytest.raises(errors.DataError, match=r"1\.png: it can have one of.*rater 2"):

@@ -6,6 +6,7 @@ from busnet.images.names import (
     JOURNAL,
     RECORD,
     image_stems,
+    is_mask_folder,
     is_mask_name,
     lies_in_outputs,
 )
@@ -18,10 +19,20 @@ from busnet.images.names import (
         *("a_mask (1)", "a_mask(2)", "a_mask_left", "a_mask_v2", "a_mask - Copy"),
         *("mask", "mask_1", "Mask (2)", "seg", "gt", "label", "segmentation", "gt1"),
         *("ground_truth", "a_groundtruth_2", "benign (1)_mask_1"),
+        *("Bild 1_Maske", "a_masque_2", "a_máscara", "Maske (1)"),
     ],
 )
 def test_names_of_masks(stem):
     assert is_mask_name(stem)
+
+
+def test_names_of_folders_of_masks():
+    names = ("masks", "Ground Truth", "ground-truth", "lesion_masks", "Masken", "seg")
+    names += ("mask images", "labelsTr", " GT ", "annotation", "segmentation masks")
+    assert [name for name in names if not is_mask_folder(name)] == []
+    names = ("images", "BUSI with masks", "images and masks", "masked", "segmented")
+    names += ("Dataset_BUSI_with_GT", "unmasked", "maskless", "left", "")
+    assert [name for name in names if is_mask_folder(name)] == []
 
 
 @pytest.mark.parametrize(
