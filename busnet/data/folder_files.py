@@ -10,6 +10,7 @@ from pathlib import Path
 from busnet.data.cases import CLASSES
 from busnet.errors import DataError
 from busnet.images.names import (
+    is_image_folder,
     is_mask_folder,
     is_output,
     is_output_folder,
@@ -25,11 +26,6 @@ __all__ = [
     "walk",
     "wrapper_of",
 ]
-
-#: Names of folders that hold images.
-_IMAGE_FOLDERS = frozenset(
-    ("images", "image", "imgs", "img", "imagestr", "original", "originals", "raw")
-)
 
 #: Names of folders that divide a data set: which part is meant must be said.
 PARTS = frozenset(
@@ -90,7 +86,7 @@ class FolderFile:
             name = component.strip().lower()
             if name in CLASSES:
                 labels.add(name)
-            elif name not in _IMAGE_FOLDERS | PARTS and not is_mask_folder(name):
+            elif name not in PARTS and not _is_layout(name):
                 folders.append(component)
         if len(labels) > 1:
             both = " and ".join(sorted(labels))
@@ -161,6 +157,10 @@ def _outputs(folder: str, folders: Sequence[str], names: Sequence[str]) -> set[s
     return outputs
 
 
+def _is_layout(name: str) -> bool:
+    return is_image_folder(name) or is_mask_folder(name)
+
+
 def _is_system(name: str) -> bool:
     return name.startswith(".") or name.lower() in _SYSTEM
 
@@ -170,11 +170,11 @@ def wrapper_of(images: Sequence[FolderFile]) -> tuple[str, ...]:
 
     A folder that merely wraps the data set is no patient.
     """
-    layout = {*CLASSES, *_IMAGE_FOLDERS, *NNUNET_TEST}
+    layout = {*CLASSES, *NNUNET_TEST}
     wrappers = []
     for components in zip(*(Path(i.relative).parts[:-1] for i in images), strict=False):
         name = components[0].strip().lower()
-        if len(set(components)) > 1 or name in layout or is_mask_folder(name):
+        if len(set(components)) > 1 or name in layout or _is_layout(name):
             break
         wrappers.append(components[0])
     return tuple(wrappers)

@@ -12,6 +12,7 @@ __all__ = [
     "OUTPUT_FOLDERS",
     "RECORD",
     "image_stems",
+    "is_image_folder",
     "is_mask_folder",
     "is_mask_name",
     "is_numbered_mask",
@@ -23,6 +24,12 @@ __all__ = [
 
 #: "Mask" in English, German, French, Spanish, Italian and Polish.
 _MASK = "mask|maske|masken|masque|m[aá]scara|maschera|maska"
+
+#: What a folder that holds images is called: images, Original Images, imagesTr.
+_IMAGE_FOLDER = re.compile(
+    r"((original|raw|us|ultrasound|bus)[ _-])?(images?|imgs?)|imagestr|originals?|raw",
+    re.IGNORECASE,
+)
 
 #: What a folder that holds masks is called: masks, Ground Truth, lesion-masks.
 _MASK_FOLDER = re.compile(
@@ -71,7 +78,12 @@ _BEHIND = re.compile(r"([ _.-]+\(?\d{1,3}\)?|\(\d{1,3}\))$")
 
 #: A word that an image has another word for: image_1 and mask_1, a_img and a_mask.
 _WORD = re.compile(rf"(?<![^\W\d_])({_WORDS}|label)s?(?![^\W\d_])", re.IGNORECASE)
-_IMAGE_WORDS = ("image", "img", "original")
+_IMAGE_WORDS = ("image", "img", "original", "orig", "us", "bus")
+
+
+def is_image_folder(name: str) -> bool:
+    """Tell whether a folder is called as folders of images are."""
+    return _IMAGE_FOLDER.fullmatch(name.strip()) is not None
 
 
 def is_mask_folder(name: str) -> bool:

@@ -93,6 +93,19 @@ def test_a_numbered_mask_of_another_folder_is_nobodys(tmp_path):
     assert ignored(tmp_path) == {ORPHANS: ("gt/7_1.png",)}
 
 
+def test_folders_of_images_in_several_words_are_no_patients(tmp_path):
+    make(tmp_path, "benign/Original Images/1.png", "benign/Binary Masks/1.png")
+    make(tmp_path, "malignant/Original Images/2.png", "malignant/Binary Masks/2.png")
+    assert listed(tmp_path) == {
+        f"{label}/Original Images/{i}.png": (
+            label,
+            f"{label}/Original Images/{i}.png",
+            [f"{i}.png"],
+        )
+        for i, label in ((1, "benign"), (2, "malignant"))
+    }
+
+
 def test_masks_of_two_raters_are_not_united(tmp_path):
     make(tmp_path, "images/1.png", "masks/rater 1/1.png", "masks/rater 2/1.png")
     with pytest.raises(errors.DataError, match=r"1\.png: it can have one of.*rater 2"):

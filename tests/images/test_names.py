@@ -53,7 +53,8 @@ def test_names_of_images(stem):
         *(("b_mask_left", "b"), ("b_mask_v2", "b"), ("b_seg_of_lesion_2", "b")),
         *(("mask_c", "c"), ("dMask", "d"), ("dMask (1)", "d"), ("a_b_roi", "a_b")),
         *(("mask_1", "image_1"), ("a_mask_2", "a_img_2"), ("seg", "image")),
-        ("benign (1)_mask_1", "benign (1)"),
+        *(("benign (1)_mask_1", "benign (1)"), ("a_gt", "a_orig"), ("a_seg", "a_us")),
+        ("mask_0001-l", "bus_0001-l"),
     ],
 )
 def test_the_image_of_a_mask(mask, image):
