@@ -170,7 +170,7 @@ def locked(path: Path, message: str, *, blocking: bool = False) -> Iterator[None
     try:
         yield
     finally:
-        if not is_folder:
+        if not is_folder and _is_open_file(handle, path):
             path.unlink(missing_ok=True)
         os.close(handle)
 
@@ -189,10 +189,17 @@ def _lock(path: Path, message: str, *, is_folder: bool, blocking: bool) -> int:
                 raise OutputError(message) from None
             return handle  # a file system without locks
         # Whoever held the lock before may have removed the file meanwhile.
-        with contextlib.suppress(FileNotFoundError):
-            if is_folder or os.path.samestat(os.stat(path), os.fstat(handle)):
-                return handle
+        if is_folder or _is_open_file(handle, path):
+            return handle
         os.close(handle)
+
+
+def _is_open_file(handle: int, path: Path) -> bool:
+    """Tell whether a file is still, or again, at the path where it was opened."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def file_sha256(path: Path) -> str:

@@ -126,6 +126,15 @@ def test_a_lock_is_waited_for(tmp_path):
     assert not path.exists()
 
 
+def test_the_lock_of_another_is_not_removed(tmp_path):
+    """It may be there where somebody removed the file of one's own."""
+    path = tmp_path / "x.lock"
+    with locked(path, "busy"):
+        path.rename(tmp_path / "ours")
+        path.touch()
+    assert path.exists()
+
+
 def test_a_lock_in_a_folder_that_is_not_there_is_an_error(tmp_path):
     with (
         pytest.raises(OutputError, match=r"x\.lock: cannot be written"),
