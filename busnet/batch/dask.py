@@ -12,6 +12,7 @@ import collections
 import dataclasses
 import hashlib
 import itertools
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -141,7 +142,16 @@ def outcomes(
     moved = _Absolute(sources)
     groups = _map(client, model, moved, failures, _predict, options, value_range)
     for outcome in itertools.chain.from_iterable(groups):
-        yield dataclasses.replace(outcome, source=moved.original(outcome.source))
+        yield _with_source(outcome, moved.original(outcome.source))
+
+
+def _with_source(outcome: Outcome, source: Source) -> Outcome:
+    """Return an outcome with another source, whose path names its result."""
+    moved = dataclasses.replace(outcome, source=source)
+    if outcome.result is None:
+        return moved
+    named = dataclasses.replace(outcome.result, name=os.fspath(source.path))
+    return moved.with_result(named)
 
 
 def recorded(

@@ -143,7 +143,7 @@ def test_relative_paths_are_the_callers(client, tmp_path, weights_file, monkeypa
     assert (tmp_path / "results" / "masks" / "a_mask.png").is_file()
     (outcome,) = busnet.predict_many(["a.png"], model=weights_file, client=client)
     assert outcome.error is None
-    assert str(outcome.source.path) == "a.png"
+    assert str(outcome.source.path) == outcome.result.name == "a.png"
     # Dask removes what a killed worker leaves in its folder.
     copies = client.run(
         lambda dask_worker: [*Path(dask_worker.local_directory).glob("busnet-*/*")]
