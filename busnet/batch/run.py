@@ -18,6 +18,7 @@ from busnet._io import (
     locked,
     output_errors,
     remove_partial_files,
+    write_text,
 )
 from busnet.batch.documents import ERROR, KINDS, Document, files_of
 from busnet.batch.gallery import write_gallery
@@ -261,8 +262,7 @@ class _Record:
             "settings": self.settings,
             "files": sorted(self.files),
         }
-        with atomic_write(folder / RECORD) as part:
-            part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write_text(folder / RECORD, json.dumps(document, indent=1) + "\n")
 
 
 def _is_output(name: Any) -> bool:
