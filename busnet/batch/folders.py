@@ -13,9 +13,12 @@ from pathlib import Path
 from busnet.images import SUFFIXES, is_dicom
 from busnet.images.names import (
     OUTPUT_FOLDERS,
+    can_be_initials,
+    image_stems,
     is_mask_folder,
     is_mask_name,
     is_output_folder,
+    is_wrapper,
     lies_in_outputs,
 )
 
@@ -67,6 +70,7 @@ class FolderSearch:
         self._pattern = pattern
         self._output = None if output is None else os.path.realpath(output)
         self._visited: set[tuple[int, int]] = set()
+        self._stems: dict[Path, frozenset[str]] = {}
 
     def files(self, root: Path) -> list[Path]:
         """Return the image files below a folder, by name, numbers by value."""
@@ -157,8 +161,25 @@ class FolderSearch:
     def _reason_to_skip_folder(self, entry: os.DirEntry[str], real: str) -> str | None:
         if entry.is_symlink() and lies_in_outputs(real):
             return EARLIER
-        is_masks = is_mask_folder(entry.name)
-        return MASKS if is_masks and self._pattern is None else None
+        if self._pattern is not None or not is_mask_folder(entry.name):
+            return None
+        return None if is_wrapper(_names(real)) else MASKS
+
+    def _is_mask(self, path: Path) -> bool:
+        """Tell by its name whether a file is a mask.
+
+        ``a_gt.png`` may be called after a person, unless ``a.png`` is there.
+        """
+        if not is_mask_name(path.stem):
+            return False
+        if not can_be_initials(path.stem):
+            return True
+        if path.parent not in self._stems:
+            files = map(Path, _names(path.parent))
+            self._stems[path.parent] = frozenset(
+                file.stem for file in files if file.suffix.lower() in SUFFIXES
+            )
+        return not self._stems[path.parent].isdisjoint(image_stems(path.stem)[1:])
 
     def _reason_to_skip(self, path: Path) -> str | None:
         try:
@@ -170,11 +191,19 @@ class FolderSearch:
         if self._pattern is not None:
             return None if fnmatch.fnmatch(path.name, self._pattern) else OTHER_NAME
         if path.suffix.lower() in SUFFIXES:
-            return MASK if is_mask_name(path.stem) else None
+            return MASK if self._is_mask(path) else None
         # DICOM exports often have no ending, or a UID for a name.
         if path.name != "DICOMDIR" and is_dicom(path):
             return None
         return OTHER_ENDING
+
+
+def _names(folder: str | Path) -> list[str]:
+    """Return the names in a folder, none if it cannot be read."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

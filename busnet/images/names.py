@@ -11,6 +11,7 @@ __all__ = [
     "JOURNAL",
     "OUTPUT_FOLDERS",
     "RECORD",
+    "can_be_initials",
     "image_stems",
     "is_image_folder",
     "is_mask_folder",
@@ -18,6 +19,7 @@ __all__ = [
     "is_numbered_mask",
     "is_output",
     "is_output_folder",
+    "is_wrapper",
     "lies_in_outputs",
     "without_number",
 ]
@@ -85,6 +87,12 @@ def is_image_folder(name: str) -> bool:
     """Tell whether a folder is called as folders of images are."""
     return _IMAGE_FOLDER.fullmatch(name.strip()) is not None
 
+#: A word of masks that can be a person's initials, too: scan_GT_1.
+_INITIALS = re.compile(rf"[ _.-]gt({_NUMBER})?$", re.IGNORECASE)
+
+#: Names of folders of images that lie beside folders of masks.
+_BESIDE_MASKS = frozenset(("images", "image", "imgs", "img"))
+
 
 def is_mask_folder(name: str) -> bool:
     """Tell whether a folder is called as folders of masks are."""
@@ -101,6 +109,20 @@ def is_mask_name(stem: str) -> bool:
 def is_numbered_mask(stem: str) -> bool:
     """Tell whether a name says mask, perhaps a number, and nothing of an image."""
     return _ALONE.fullmatch(stem) is not None
+
+
+def can_be_initials(stem: str) -> bool:
+    """Tell whether what says mask in a name can be a person's initials instead."""
+    return _INITIALS.search(stem) is not None
+
+
+def is_wrapper(names: Collection[str]) -> bool:
+    """Tell by the names in a folder whether it holds images and masks, each apart.
+
+    Then it holds no masks itself, even if it is called ``segmentation``.
+    """
+    has_images = any(name.strip().lower() in _BESIDE_MASKS for name in names)
+    return has_images and any(map(is_mask_folder, names))
 
 
 def image_stems(stem: str) -> list[str]:

@@ -279,6 +279,16 @@ def test_folders_of_masks_are_no_input(tmp_path):
     assert "masks/a" in names(collect([tmp_path], "*.png"))
 
 
+def test_images_that_are_called_as_masks_are(tmp_path):
+    """A person's initials can be GT, and a task can be called segmentation."""
+    touch(tmp_path, "scan_GT_1.png", "scan_AB_1.png", "a.jpg", "a_gt.png")
+    touch(tmp_path, "segmentation/images/b.png", "segmentation/masks/b.png")
+    selection = collect([tmp_path])
+    expected = ["a", "scan_AB_1", "scan_GT_1", "segmentation/images/b"]
+    assert names(selection) == expected
+    assert selection.skipped == {"folders of masks": 1, "masks by their name": 1}
+
+
 def test_dicom_is_known_by_its_mark(tmp_path):
     for name in ("IM0001", "1.2.840.55", "scan.ima", "README"):
         mark = b"" if name == "README" else b"\0" * 128 + b"DICM"
