@@ -9,6 +9,7 @@ from pathlib import Path
 
 from busnet.data.cases import CLASSES
 from busnet.errors import DataError
+from busnet.images import SUFFIXES
 from busnet.images.names import (
     is_image_folder,
     is_mask_folder,
@@ -93,7 +94,9 @@ class FolderFile:
             raise DataError(f"{root / path}: its folders name the classes {both}")
         label = labels.pop() if labels else None
         posix = path.as_posix()
-        return cls(root / path, posix, posix, label, tuple(folders), path.stem)
+        # DICOM often has a UID for a name, whose last number is no ending.
+        stem = path.stem if path.suffix.lower() in SUFFIXES else path.name
+        return cls(root / path, posix, posix, label, tuple(folders), stem)
 
 
 def walk(root: Path, ignored: Mapping[str, list[str]]) -> Iterator[str]:

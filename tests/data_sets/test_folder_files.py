@@ -1,7 +1,9 @@
 """Which files of a folder are data, and which folders are patients."""
 
+import numpy as np
 import pytest
-from folders import ignored, listed, make
+from folders import SHAPE, ignored, listed, make
+from helpers import write_dicom
 
 from busnet import errors
 from busnet.data import list_sources, read_custom
@@ -85,3 +87,23 @@ def test_patients_below_a_class_stay_patients(tmp_path):
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path):
     with pytest.raises(errors.DataError, match="no such file"):
         read_custom(tmp_path / "none")
+
+
+def test_dicom_without_an_ending_is_an_image(tmp_path):
+    """A UID ends in a number, which is no ending."""
+    make(tmp_path, "benign/1.2.840.7_mask.png", "benign/1.2.840.8_mask.png")
+    for name in ("1.2.840.7", "1.2.840.8", "IM_9", "DICOMDIR"):
+        pixels = np.zeros(SHAPE, np.uint8)
+        write_dicom(tmp_path / "benign" / name, pixels, "MONOCHROME2")
+    (tmp_path / "benign" / "README").write_text("no image")
+    assert {name: masks for name, (_, _, masks) in listed(tmp_path).items()} == {
+        "benign/1.2.840.7": ["1.2.840.7_mask.png"],
+        "benign/1.2.840.8": ["1.2.840.8_mask.png"],
+        "benign/IM_9": [],
+    }
+    assert ignored(tmp_path) == {
+        "2 files not used (no image by the name's ending (none))": (
+            "benign/DICOMDIR",
+            "benign/README",
+        )
+    }
