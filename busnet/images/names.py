@@ -82,16 +82,16 @@ _BEHIND = re.compile(r"([ _.-]+\(?\d{1,3}\)?|\(\d{1,3}\))$")
 _WORD = re.compile(rf"(?<![^\W\d_])({_WORDS}|label)s?(?![^\W\d_])", re.IGNORECASE)
 _IMAGE_WORDS = ("image", "img", "original", "orig", "us", "bus")
 
-
-def is_image_folder(name: str) -> bool:
-    """Tell whether a folder is called as folders of images are."""
-    return _IMAGE_FOLDER.fullmatch(name.strip()) is not None
-
 #: A word of masks that can be a person's initials, too: scan_GT_1.
 _INITIALS = re.compile(rf"[ _.-]gt({_NUMBER})?$", re.IGNORECASE)
 
 #: Names of folders of images that lie beside folders of masks.
 _BESIDE_MASKS = frozenset(("images", "image", "imgs", "img"))
+
+
+def is_image_folder(name: str) -> bool:
+    """Tell whether a folder is called as folders of images are."""
+    return _IMAGE_FOLDER.fullmatch(name.strip()) is not None
 
 
 def is_mask_folder(name: str) -> bool:
