@@ -12,7 +12,8 @@ class Quiet:
     """Ignores warnings while any thread is inside.
 
     ``warnings.catch_warnings`` restores what it found: of two threads that overlap, the
-    one that leaves last would keep the other's filter for good.
+    one that leaves last would keep the other's filter for good. So all objects of this
+    class share one, which the last thread leaves.
 
     Parameters
     ----------
@@ -20,22 +21,23 @@ class Quiet:
         Beginning of the names of modules whose warnings are ignored; all by default.
     """
 
+    _lock = threading.Lock()
+    _inside = 0
+    _catcher = warnings.catch_warnings()
+
     def __init__(self, module: str = "") -> None:
         self._module = module
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._catcher = warnings.catch_warnings()
 
     def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._catcher = warnings.catch_warnings()
-                self._catcher.__enter__()
-                warnings.filterwarnings("ignore", module=self._module)
-            self._inside += 1
+        with Quiet._lock:
+            if Quiet._inside == 0:
+                Quiet._catcher = warnings.catch_warnings()
+                Quiet._catcher.__enter__()
+            warnings.filterwarnings("ignore", module=self._module)
+            Quiet._inside += 1
 
     def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._catcher.__exit__(None, None, None)
+        with Quiet._lock:
+            Quiet._inside -= 1
+            if Quiet._inside == 0:
+                Quiet._catcher.__exit__(None, None, None)
