@@ -85,9 +85,6 @@ _IMAGE_WORDS = ("image", "img", "original", "orig", "us", "bus")
 #: A word of masks that can be a person's initials, too: scan_GT_1.
 _INITIALS = re.compile(rf"[ _.-]gt({_NUMBER})?$", re.IGNORECASE)
 
-#: Names of folders of images that lie beside folders of masks.
-_BESIDE_MASKS = frozenset(("images", "image", "imgs", "img"))
-
 
 def is_image_folder(name: str) -> bool:
     """Tell whether a folder is called as folders of images are."""
@@ -121,8 +118,7 @@ def is_wrapper(names: Collection[str]) -> bool:
 
     Then it holds no masks itself, even if it is called ``segmentation``.
     """
-    has_images = any(name.strip().lower() in _BESIDE_MASKS for name in names)
-    return has_images and any(map(is_mask_folder, names))
+    return any(map(is_image_folder, names)) and any(map(is_mask_folder, names))
 
 
 def image_stems(stem: str) -> list[str]:
