@@ -87,9 +87,10 @@ def shared_patients(
 ) -> list[Finding]:
     """Look for patients, or groups of another kind, that several hospitals have.
 
-    A number, such as ``7`` or ``P7``, may be another patient in each hospital, which is
-    a warning; any other name is an error, and within one table that is for
-    :func:`patient_faults` to say. Published data sets have numbers of their own.
+    A number, such as ``7`` or ``P7``, may be another patient in each hospital, and a
+    folder may be none (``left``), which is a warning; any other name in two tables is
+    an error, and within one table that is for :func:`patient_faults` to say. Published
+    data sets have numbers of their own.
 
     Parameters
     ----------
@@ -99,38 +100,40 @@ def shared_patients(
         The folder or table of each source.
     """
     names = {(case.source, case.name) for case in cases}
+    folders = {path for path in origins.values() if path.is_dir()}
     places: dict[str, dict[str, None]] = collections.defaultdict(dict)
     for case in cases:
         # A group that has the name of an image is one without a patient.
         if case.source not in PUBLISHED and (case.source, case.group) not in names:
             places[case.group][case.source] = None
-    numbers, others = [], []
+    vague, clear = [], []
     for group, sources in places.items():
         if len(sources) > 1:
             subject = f"{group!r} in {' and '.join(sources)}"
+            paths = {origins[source] for source in sources}
             if _NUMBER.fullmatch(group):
-                numbers.append(subject)
-            elif len({origins[source] for source in sources}) > 1:
-                others.append(subject)
+                vague.append(subject)
+            elif len(paths) > 1:
+                (clear if len(paths - folders) > 1 else vague).append(subject)
     findings = []
-    if others:
+    if clear:
         findings.append(
             Finding(
                 "shared-group",
                 "error",
-                f"{plural(len(others), 'group')} in several sources; give two patients "
+                f"{plural(len(clear), 'group')} in several sources; give two patients "
                 f"two names, and one patient one source",
-                tuple(others),
+                tuple(clear),
             )
         )
-    if numbers:
+    if vague:
         findings.append(
             Finding(
-                "shared-number",
+                "shared-name",
                 "warning",
-                f"{plural(len(numbers), 'number')} of groups in several sources, which "
+                f"{plural(len(vague), 'name')} of groups in several sources, which "
                 f"count as different patients",
-                tuple(numbers),
+                tuple(vague),
             )
         )
     return findings
