@@ -37,7 +37,7 @@ READERS: dict[str, Callable[[Path], list[Case]]] = {
     CUSTOM_SOURCE: read_custom,
 }
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[^\W_][\w .-]*")
 
 
 def recognise(path: str | os.PathLike[str]) -> str:

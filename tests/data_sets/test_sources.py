@@ -349,3 +349,11 @@ def test_spacing_that_is_none(tmp_path, cell):
         errors.DataError, match=r"t\.csv, line 2: the spacing.* \(1, 2\)"
     ):
         read_custom(table)
+
+
+def test_names_of_hospitals_in_any_language(tmp_path):
+    """A table's column may have them, too."""
+    names = ("São Paulo", "Klinik Süd 2", "北京")
+    sources = parse_sources([f"{name}={tmp_path}/{name}" for name in names])
+    assert sources == {name: tmp_path / name for name in names}
+    assert parse_sources(["a/b=c"]) == {"custom": Path("a/b=c")}
