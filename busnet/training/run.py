@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from busnet._io import locked, output_errors
 from busnet.data import (
+    LESION_CLASSES,
+    Case,
     Fold,
     Listing,
     default_protocol,
@@ -18,7 +20,7 @@ from busnet.data import (
     split,
 )
 from busnet.data.numbers import check_fold
-from busnet.errors import OutputError, UnknownNetworkError, WeightsError
+from busnet.errors import DataError, OutputError, UnknownNetworkError, WeightsError
 from busnet.model_info import ModelInfo
 from busnet.networks import Network
 from busnet.training.export import export, hash_training
@@ -108,7 +110,8 @@ def run(
     Raises
     ------
     DataError, LeakError
-        If a source, the protocol, the fold, the split or the checkpoint cannot be used.
+        If a source, the protocol, the fold, the split or the checkpoint cannot be used,
+        or no image can train one of the network's heads.
     OutputError
         If a file cannot be written or would be replaced, or another training is using
         the checkpoint.
@@ -120,6 +123,7 @@ def run(
     for finding in (*job.data.findings, *screen([*parts.train, *parts.validation])):
         if finding.severity == "warning":
             warn(str(finding))
+    _check_heads(job.network, parts.train, warn)
     trainer = Trainer(
         job.network,
         parts,
@@ -153,6 +157,33 @@ def run(
         )
         checkpoint.unlink(missing_ok=True)
     return info
+
+
+def _check_heads(
+    network: Network, cases: Sequence[Case], warn: Callable[[str], None]
+) -> None:
+    """Refuse a head that would stay as random as it starts, and warn of a class.
+
+    Raises
+    ------
+    DataError
+        If no lesion has what the head learns.
+    """
+    lesions = [case for case in cases if case.label != "normal"]
+    present = {case.label for case in lesions} - {None}
+    if "class" in network.heads and not present:
+        raise DataError(
+            "no training image of a lesion has a class, so that the class head would "
+            "learn nothing; train the masks alone (--heads mask)"
+        )
+    if "mask" in network.heads and not any(case.masks for case in lesions):
+        raise DataError(
+            "no training image of a lesion has a mask, so that the mask head would "
+            "learn nothing; train the classes alone (--heads class)"
+        )
+    if "class" in network.heads:
+        for label in sorted({*LESION_CLASSES} - present):
+            warn(f"no training image is {label}, so that its probability is not learnt")
 
 
 def _reserved(checkpoint: Path) -> contextlib.AbstractContextManager[None]:

@@ -1,5 +1,6 @@
 """``busnet.train``: the same as the command, from paths, cases and data frames."""
 
+import dataclasses
 import os
 import shutil
 
@@ -97,3 +98,28 @@ def test_what_cannot_be_is_an_error(phantoms, tmp_path, options, error, fact):
     with pytest.raises(error, match=fact):
         busnet.train(phantoms, work=tmp_path, progress=False, **options)
     assert not list(tmp_path.iterdir())
+
+
+def _without(phantom_data, **changes):
+    cases = read_data(phantom_data).cases
+    return [
+        dataclasses.replace(case, **changes) if case.label != "normal" else case
+        for case in cases
+    ]
+
+
+def test_a_head_that_would_learn_nothing_is_refused(phantom_data, tmp_path):
+    options = {"recipe": SMALL, "work": tmp_path, "progress": False}
+    with pytest.raises(busnet.DataError, match=r"mask head.*--heads class"):
+        busnet.train(_without(phantom_data, masks=()), **options)
+    with pytest.raises(busnet.DataError, match=r"class head.*--heads mask"):
+        busnet.train(_without(phantom_data, label=None), **options)
+    assert list(tmp_path.iterdir()) == []
+    model = busnet.train(_without(phantom_data, masks=()), heads=("class",), **options)
+    assert model.info.network.heads == ("class",)
+
+
+def test_a_class_that_no_image_has_is_said(phantom_data, tmp_path, capsys):
+    cases = [c for c in read_data(phantom_data).cases if c.label != "malignant"]
+    busnet.train(cases, recipe=SMALL, work=tmp_path)
+    assert "no training image is malignant" in capsys.readouterr().err
