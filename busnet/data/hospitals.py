@@ -106,7 +106,8 @@ def shared_patients(
         # A group that has the name of an image is one without a patient.
         if case.source not in PUBLISHED and (case.source, case.group) not in names:
             places[case.group][case.source] = None
-    vague, clear = [], []
+    vague: list[str] = []
+    clear: list[str] = []
     for group, sources in places.items():
         if len(sources) > 1:
             subject = f"{group!r} in {' and '.join(sources)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -64,6 +64,8 @@ def read_data(data: DataLike) -> Listing:
         listing = merge_listings([(IN_MEMORY, list_table(table))])
         raise_errors(listing.findings)
         return listing
+    if not isinstance(data, Iterable):
+        raise DataError(f"data is paths or cases, not a {type(data).__name__}")
     items = list(data)
     cases = [item for item in items if isinstance(item, Case)]
     paths = [os.fspath(i) for i in items if isinstance(i, str | os.PathLike)]

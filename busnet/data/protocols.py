@@ -194,8 +194,9 @@ class Protocol:
             kind = "sources" if self.leaves_out_source else "folds"
             if not known:
                 raise DataError(f"{self.name}: the cases are in no folds")
+            what = f"the text {fold!r}" if str(fold) in map(str, known) else fold
             raise DataError(
-                f"{self.name} has the {kind} {', '.join(map(str, known))}, not {fold}"
+                f"{self.name} has the {kind} {', '.join(map(str, known))}, not {what}"
             )
         return [case for case in used if self._place(case) == fold]
 

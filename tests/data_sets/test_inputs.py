@@ -74,3 +74,10 @@ def test_a_table_without_images_is_told_its_own_columns(tmp_path):
     table.write_text("Bild;Diagnose;Patient\na.png;benign;1\n")
     with pytest.raises(DataError, match=r"there are bild, diagnose, patient$"):
         read_custom(table)
+
+
+@pytest.mark.parametrize("data", [None, 3])
+def test_data_that_is_neither_paths_nor_cases(data):
+    kind = type(data).__name__
+    with pytest.raises(DataError, match=f"^data is paths or cases, not a {kind}$"):
+        read_data(data)

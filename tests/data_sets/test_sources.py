@@ -195,6 +195,8 @@ def test_folds_of_a_table(tmp_path):
     assert [case.fold for case in cases] == [0, 1]
     with pytest.raises(errors.DataError, match="folds 0, 1, not 7"):
         split(cases, "custom", 7)
+    with pytest.raises(errors.DataError, match="folds 0, 1, not the text '0'"):
+        split(cases, "custom", "0")
     unfolded = read_custom(make_table(tmp_path, "image,label\n0.png,normal\n"))
     with pytest.raises(errors.DataError, match="in no folds"):
         split(unfolded, "custom", 0)
