@@ -133,7 +133,7 @@ def _directories(head: bytes, file: BinaryIO) -> set[int]:
     while True:
         try:
             start = _number(file, place, order + link)
-            if start == 0 or start in starts:
+            if start == 0 or start > size or start in starts:
                 return starts
             place = start + struct.calcsize(count)
             place += entry * _number(file, start, order + count)
