@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from busnet.images import SUFFIXES, is_dicom
+from busnet.images import SUFFIXES, is_dicom_image
 from busnet.images.names import (
     OUTPUT_FOLDERS,
     can_be_initials,
@@ -192,10 +192,7 @@ class FolderSearch:
             return None if fnmatch.fnmatch(path.name, self._pattern) else OTHER_NAME
         if path.suffix.lower() in SUFFIXES:
             return MASK if self._is_mask(path) else None
-        # DICOM exports often have no ending, or a UID for a name.
-        if path.name != "DICOMDIR" and is_dicom(path):
-            return None
-        return OTHER_ENDING
+        return None if is_dicom_image(path) else OTHER_ENDING
 
 
 def _names(folder: str | Path) -> list[str]:

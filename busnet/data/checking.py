@@ -20,7 +20,6 @@ from busnet.data.findings import Finding, Listing, collect_findings
 from busnet.data.protocols import get_protocol
 from busnet.data.screening import (
     describe,
-    has_two_values,
     masks_among,
     screen_groups,
     screen_images,
@@ -29,6 +28,7 @@ from busnet.data.screening import (
 )
 from busnet.data.sources import list_source, merge_listings, parse_sources
 from busnet.errors import BusnetError, DataError
+from busnet.images.pil import has_two_values
 
 __all__ = ["CheckReport", "SourceCounts", "check"]
 

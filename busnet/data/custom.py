@@ -12,7 +12,6 @@ from busnet.data.busi import GROUPS_FILE
 from busnet.data.cases import CLASSES, CUSTOM_SOURCE, Case
 from busnet.data.findings import Finding, Listing, plural, raise_errors
 from busnet.data.folders import list_folder
-from busnet.data.group_table import group_name
 from busnet.data.hospitals import name_faults, patient_faults
 from busnet.data.source_names import LABELS, check_name
 from busnet.data.tables import Row, Table, read_table
@@ -240,7 +239,7 @@ def _case(folder: Path, row: Row, source: str, filled: Collection[str]) -> Case:
         image=image,
         masks=masks,
         label=label or None,
-        group=group_name(row) or name,
+        group=row.identifier("group") or name,
         fold=_fold(row) if "fold" in filled else -1,
         source=source,
         spacing=_spacing(row),

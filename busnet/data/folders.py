@@ -39,7 +39,7 @@ from busnet.data.folder_files import (
 from busnet.data.group_table import GROUPS_FILE, join_groups
 from busnet.data.mask_matching import match_masks
 from busnet.errors import DataError
-from busnet.images import SUFFIXES, is_dicom
+from busnet.images import SUFFIXES, is_dicom_image
 from busnet.images.names import image_stems, is_mask_folder, is_mask_name
 
 __all__ = ["list_folder"]
@@ -185,7 +185,7 @@ def _sort(
         components = {c.strip().lower() for c in path.parts[:-1]}
         if path.name == GROUPS_FILE:
             continue
-        if path.suffix.lower() not in SUFFIXES and not _is_bare_dicom(root / path):
+        if path.suffix.lower() not in SUFFIXES and not is_dicom_image(root / path):
             ignored[f"no image by the name's ending {path.suffix or '(none)'}"].append(
                 relative
             )
@@ -206,11 +206,6 @@ def _sort(
         is_mask = named_after or is_mask_name(file.stem)
         (masks if is_mask else images).append(file)
     return images, masks
-
-
-def _is_bare_dicom(path: Path) -> bool:
-    """Tell whether a file is DICOM by its first bytes, whatever its name ends in."""
-    return path.name != "DICOMDIR" and path.is_file() and is_dicom(path)
 
 
 def _tables(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from busnet.data import duplicates
 from busnet.data.cases import Case
-from busnet.data.tables import Row, read_table
+from busnet.data.tables import read_table
 from busnet.errors import DataError
 
-__all__ = ["GROUPS_FILE", "group_name", "join_groups"]
+__all__ = ["GROUPS_FILE", "join_groups"]
 
 #: Table of groups that a folder may hold.
 GROUPS_FILE = "groups.csv"
@@ -64,24 +64,20 @@ def join_groups(
     ], ungrouped if read else ()
 
 
-def group_name(row: Row) -> str:
-    """Return the group of a row, "" without one; pandas' ``7.0`` is 7."""
-    return row.identifier("group")
-
-
 def _read(table: Path) -> dict[Path, str]:
     """Return the group of each image of a table that has one."""
-    rows: dict[Path, Row] = {}
+    groups: dict[Path, str] = {}
+    lines: dict[Path, int] = {}
     for row in read_table(table, required=("image", "group")).rows:
-        name, group = row.get("image"), group_name(row)
+        name, group = row.get("image"), row.identifier("group")
         if not name or not group:
             continue
         path = (table.parent / name.replace("\\", "/")).resolve()
-        first = rows.setdefault(path, row)
-        if group_name(first) != group:
+        first = groups.setdefault(path, group)
+        line = lines.setdefault(path, row.line)
+        if first != group:
             raise DataError(
-                f"{table}: lines {first.line} and {row.line} put {name} in the groups "
-                f"{group_name(first)!r} and {group!r}; leave one, or give both groups "
-                f"one name"
+                f"{table}: lines {line} and {row.line} put {name} in the groups "
+                f"{first!r} and {group!r}; leave one, or give both groups one name"
             )
-    return {path: group_name(row) for path, row in rows.items()}
+    return groups

@@ -20,6 +20,14 @@ __all__ = ["check_names", "name_faults", "patient_faults", "shared_patients"]
 _NUMBER = re.compile(r"([^\W\d_]{1,10}[\s_.-]*|(19|20)\d\d[\s_./-]+)?\d+")
 
 
+#: What helps against two spellings of a hospital, and against a patient in two.
+_ONE_SPELLING = (
+    "give one hospital one name, and two hospitals names that differ in more than "
+    "case, spaces and hyphens"
+)
+_ONE_SOURCE = "give two patients two names, and one patient one source"
+
+
 def name_faults(rows: Sequence[Row], cases: Sequence[Case]) -> list[str]:
     """Name the rows of a table whose source is another spelling of an earlier one."""
     first: dict[str, tuple[str, int]] = {}
@@ -30,8 +38,7 @@ def name_faults(rows: Sequence[Row], cases: Sequence[Case]) -> list[str]:
             faults.setdefault(
                 case.source,
                 f"{row.where}: the source {case.source!r} is spelled {name!r} in line "
-                f"{line}; give one hospital one name, and two hospitals names that "
-                f"differ in more than case, spaces and hyphens",
+                f"{line}; {_ONE_SPELLING}",
             )
     return [*faults.values()]
 
@@ -57,8 +64,7 @@ def check_names(origins: Mapping[str, Path]) -> None:
         if first != name and path != origins[first]:
             raise DataError(
                 f"{origins[first]} holds the source {first!r} and {path} the source "
-                f"{name!r}; give one hospital one name, and two hospitals names that "
-                f"differ in more than case, spaces and hyphens"
+                f"{name!r}; {_ONE_SPELLING}"
             )
 
 
@@ -76,8 +82,7 @@ def patient_faults(rows: Sequence[Row], cases: Sequence[Case]) -> list[str]:
         if first != case.source:
             faults.append(
                 f"{row.where}: the group {case.group!r} is in the sources {first!r} "
-                f"and {case.source!r}; give two patients two names, and one patient "
-                f"one source"
+                f"and {case.source!r}; {_ONE_SOURCE}"
             )
     return faults
 
@@ -122,8 +127,7 @@ def shared_patients(
             Finding(
                 "shared-group",
                 "error",
-                f"{plural(len(clear), 'group')} in several sources; give two patients "
-                f"two names, and one patient one source",
+                f"{plural(len(clear), 'group')} in several sources; {_ONE_SOURCE}",
                 tuple(clear),
             )
         )

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from busnet.data.cases import CLASSES, Case
@@ -16,10 +15,10 @@ from busnet.data.findings import Finding, Severity, collect_findings, raise_erro
 from busnet.data.masks import MOST_OF_IMAGE, mask_contradiction
 from busnet.errors import BusnetError
 from busnet.images.files import named_errors
+from busnet.images.pil import has_two_values
 
 __all__ = [
     "describe",
-    "has_two_values",
     "masks_among",
     "screen",
     "screen_files",
@@ -189,12 +188,6 @@ def _is_mask(path: Path) -> bool:
             return has_two_values(np.asarray(image.convert("F")))
     except OSError:  # also what is no image, which is said where the image is used
         return False
-
-
-def has_two_values(grey: npt.NDArray[np.float32]) -> bool:
-    """Tell whether a grey image (H, W) has two values alone, as masks have."""
-    low, high = grey.min(), grey.max()
-    return bool(low < high and ((grey == low) | (grey == high)).all())
 
 
 def screen_masks(cases: Iterable[Case]) -> list[Finding]:

@@ -12,7 +12,7 @@ from busnet.images.letterbox import Letterbox
 from busnet.images.masks import read_mask
 from busnet.images.picture import Picture, Region
 from busnet.images.preprocessing import Placement, Preprocessing, Resize
-from busnet.images.recognise import is_dicom
+from busnet.images.recognise import is_dicom, is_dicom_image
 from busnet.images.resampling import Interpolation
 from busnet.images.types import ImageArray, ImageLike, ImageSequence, OneImage
 
@@ -32,6 +32,7 @@ __all__ = [
     "Region",
     "Resize",
     "is_dicom",
+    "is_dicom_image",
     "is_single",
     "read",
     "read_frames",

@@ -16,7 +16,14 @@ from busnet.errors import ImageFileError, ImageTypeError, ImageValueError
 from busnet.images.arrays import ValueRange, scale
 from busnet.images.picture import Picture
 
-__all__ = ["deep_colours", "find_pages", "from_pil", "is_deep_colour", "is_inverted"]
+__all__ = [
+    "deep_colours",
+    "find_pages",
+    "from_pil",
+    "has_two_values",
+    "is_deep_colour",
+    "is_inverted",
+]
 
 #: Pillow modes that become RGB, and those that carry transparency.
 _COLOUR_MODES = {"RGB", "CMYK", "YCbCr", "LAB", "HSV", "P", "RGBX"}
@@ -96,15 +103,18 @@ def from_pil(
         )
     except (ImageTypeError, ImageValueError) as error:
         raise ImageFileError(f"{name}: mode {mode}: {error}") from None
-    if _has_two_values(pixels):
+    if has_two_values(pixels):
         notes += ("it has two values alone, as masks have",)
     if _is_turned(image):
         notes += ("its EXIF orientation is not applied: the pixels are as stored",)
     return Picture(pixels, notes=notes)
 
 
-def _has_two_values(pixels: npt.NDArray[np.float32]) -> bool:
-    """Tell whether there are two values in an image; most show a third at once."""
+def has_two_values(pixels: npt.NDArray[np.float32]) -> bool:
+    """Tell whether an image has two values alone, as masks have.
+
+    Most images show a third one at once.
+    """
     if len(np.unique(pixels.reshape(-1)[::499])) > 2:
         return False
     low, high = pixels.min(), pixels.max()

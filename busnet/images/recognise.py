@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+from pathlib import Path
 from typing import BinaryIO
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "describe_unknown",
     "has_mark",
     "is_dicom",
+    "is_dicom_image",
     "may_be_bare",
     "whole_directories",
 ]
@@ -58,6 +60,14 @@ def is_dicom(path: str | os.PathLike[str]) -> bool:
     except OSError:
         return False
     return has_mark(head) or _is_bare(head)
+
+
+def is_dicom_image(path: Path) -> bool:
+    """Tell whether a file in a folder is DICOM, and no index of the others.
+
+    Exports often have no ending, or a UID for a name. Devices and pipes are not opened.
+    """
+    return path.name != "DICOMDIR" and path.is_file() and is_dicom(path)
 
 
 def _is_bare(head: bytes) -> bool:

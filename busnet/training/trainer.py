@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from busnet.data import CLASSES, Case, Split
-from busnet.data.digests import digest
+from busnet.data.digests import digest_files
 from busnet.errors import DataError
 from busnet.networks import STAGES, Network
 from busnet.training import checkpoint as checkpoints
@@ -67,7 +67,7 @@ def _describe(cases: Sequence[Case]) -> dict[str, object]:
         "names": [[case.source, case.name] for case in cases],
         "classes": [case.label for case in cases],
         "groups": [case.group for case in cases],
-        "files": digest(dataclasses.replace(c, label=None, group="") for c in cases),
+        "files": digest_files(cases),
     }
 
 
