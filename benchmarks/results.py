@@ -12,8 +12,11 @@ Each file there is the JSON of one `busnet evaluate` on one held-out fold or sou
 of one `busnet robustness` (robustness-MODEL-foldK.json). A file's name has the row,
 what was held out, and the seed: ROW-foldK-seedS.json by the protocol busi-group5,
 ROW-PROTOCOL-foldK-seedS.json by another one, and ROW-without-SOURCE-seedS.json by the
-protocol hospitals. ROW is the network and what distinguishes its training. The table
-ablations.csv has a line for each training that differs by a part of the recipe.
+protocol hospitals. ROW is the network and what distinguishes its training. Rows with
+"-three-sources" (--variant three-sources) were trained like the shipped models, whose
+evaluations are in shipped/. The table ablations.csv has a line for each training that
+differs by a part of the recipe, precisions.csv one for each way in which a model was
+computed.
 
 Folds of the same row are pooled: every image is counted once, with the model whose
 training had no image of its group. Models that were trained on a GPU have rows that end
@@ -32,21 +35,29 @@ from typing import Any
 from results_tables import (
     ON_GPU,
     Parts,
+    Table,
     ablations,
     hospitals,
+    precisions,
     repeats,
     robustness_table,
     sections,
     spread,
+    three_sources,
 )
 
 from busnet._io import atomic_write
 from busnet.evaluation.documents import read_evaluation
+from busnet.evaluation.evaluation import Evaluation
 from busnet.networks import NETWORKS, Network
 from busnet.weights import read_info
 
 HERE = Path(__file__).resolve().parent
 PROTOCOL = "busi-group5"
+
+#: Part of the name of a row that was trained like the shipped models.
+THREE_SOURCES = "-three-sources"
+
 NAME = re.compile(
     r"(?P<row>.+)-(fold(?P<fold>\d+)|without-(?P<source>.+))-seed(?P<seed>\d+)\.json"
 )
@@ -133,11 +144,25 @@ def compact_json(document: dict[str, Any]) -> str:
     return f"{{\n {inner}\n}}\n"
 
 
-def folds_of(
-    protocol: str, table: dict[tuple[str, int], Parts], *, spreads: bool
-) -> list[str]:
+def like_the_shipped(table: Table) -> dict[str, Evaluation]:
+    """Return the evaluations on BUSI's fold 0 of trainings on three sources."""
+    rows = {
+        f"{e.network}, shipped": e
+        for e in map(read_evaluation, sorted((HERE / "shipped").glob("*.json")))
+    }
+    for (row, _), folds in sorted(table.items()):
+        if THREE_SOURCES in row:
+            rows[row.replace(THREE_SOURCES, "")] = folds[0]
+    return rows
+
+
+def folds_of(protocol: str, table: Table, *, spreads: bool) -> list[str]:
     """Return lines on the evaluations by one protocol with folds."""
-    first = {row: folds for (row, seed), folds in table.items() if seed == 0}
+    first = {
+        row: folds
+        for (row, seed), folds in table.items()
+        if seed == 0 and THREE_SOURCES not in row
+    }
     gpu = {row: folds for row, folds in first.items() if row.endswith(ON_GPU)}
     cpu = {row: folds for row, folds in first.items() if row not in gpu}
     devices = {
@@ -185,7 +210,9 @@ def main() -> None:
     tables = read_all(folder)
     blocks = {
         "hospitals": hospitals(tables.pop("hospitals")),
+        "precisions": precisions(folder / "precisions.csv"),
         "ablations": ablations(folder / "ablations.csv"),
+        "three sources": three_sources(like_the_shipped(tables[PROTOCOL])),
         "folds": [
             line
             for protocol, table in tables.items()

@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from statistics import mean
 
 from busnet.evaluation.comparison import pool_folds, pool_hospitals
 from busnet.evaluation.evaluation import Evaluation
@@ -14,6 +15,7 @@ from busnet.evaluation.intervals import Interval
 from busnet.experiments.tables import (
     compare_rows,
     comparison_table,
+    figure_table,
     line,
     section,
     spread_table,
@@ -27,6 +29,9 @@ HOSPITAL_FIGURES = (
     "Dice",
     "calibration error",
 )
+
+#: Figures of models on one fold.
+FOLD_FIGURES = ("accuracy", "macro F1", "malignant AUC", *HOSPITAL_FIGURES[1:])
 
 #: Columns of the ablations' table that are no figures.
 ABLATION_KEYS = frozenset(("recipe", "left_out", "seed", "images"))
@@ -135,32 +140,69 @@ def repeats(first: dict[str, Parts]) -> list[str]:
 
 
 def hospitals(table: Table) -> list[str]:
-    """Return lines on models that left one source out of their training."""
+    """Return lines on models that left one source out of their training.
+
+    The averages over several sources come first, then what makes them up.
+    """
     rows = {
         row if seed == 0 else f"{row}, seed {seed}": parts
         for (row, seed), parts in sorted(table.items())
     }
-    sources = sorted({source for parts in rows.values() for source in parts}, key=str)
-    titles = ["left out", "network", *HOSPITAL_FIGURES]
-    lines = [line(titles), line(["---"] * len(titles))]
-    for source in sources:
+    groups = sorted({tuple(sorted(parts)) for parts in rows.values()}, key=len)
+    lines = []
+    for names in reversed([names for names in groups if len(names) > 1]):
+        averages = averages_of(rows, names)
+        lines += [
+            "",
+            f"Averages over {', '.join(map(str, names))}:",
+            "",
+            *_heading("network"),
+            *(line([r, *_hospital_figures(e)]) for r, e in averages.items()),
+            *_differences_between_hospitals(averages, names),
+        ]
+    lines += ["", "Each source:", "", *_heading("left out", "network")]
+    for source in sorted({s for parts in rows.values() for s in parts}, key=str):
         for row, parts in rows.items():
             if source in parts:
-                images = len(parts[source].scores)
-                figures = _hospital_figures(parts[source])
-                lines.append(line([f"{source}, {images} images", row, *figures]))
-    averages = {
-        names: averages_of(rows, names)
-        for names in sorted({tuple(sorted(parts)) for parts in rows.values()}, key=len)
-        if len(names) > 1
-    }
-    for names, by_row in averages.items():
-        for row, average in by_row.items():
-            name = f"average of {len(names)}"
-            lines.append(line([name, row, *_hospital_figures(average)]))
-    for names, by_row in averages.items():
-        lines += _differences_between_hospitals(by_row, names)
+                title = f"{source}, {len(parts[source].scores)} images"
+                lines.append(line([title, row, *_hospital_figures(parts[source])]))
     return lines
+
+
+def _heading(*titles: str) -> list[str]:
+    """Return the first two lines of a table of hospitals."""
+    names = [*titles, *HOSPITAL_FIGURES]
+    return [line(names), line(["---"] * len(names))]
+
+
+def three_sources(rows: Mapping[str, Evaluation]) -> list[str]:
+    """Return lines on models that were trained like the shipped ones."""
+    reference = f"{REFERENCE}, shipped"
+    return [
+        *figure_table(rows, FOLD_FIGURES),
+        "",
+        f"Differences from `{reference}`, paired on the same images; bold where the",
+        "interval excludes zero:",
+        "",
+        *comparison_table(
+            {
+                row: c.differences
+                for row, c in compare_rows(rows, reference).differences.items()
+            },
+            FOLD_FIGURES,
+        ),
+    ]
+
+
+def precisions(path: Path) -> list[str]:
+    """Return lines on models that were computed in several ways."""
+    with path.open(encoding="utf-8", newline="") as file:
+        titles, *rows = csv.reader(file)
+    return [
+        line([title.replace("_", " ") for title in titles]),
+        line(["---"] * len(titles)),
+        *map(line, rows),
+    ]
 
 
 def averages_of(
@@ -198,34 +240,56 @@ def _differences_between_hospitals(
 def ablations(path: Path) -> list[str]:
     """Return lines on trainings that differ by one part of the recipe each.
 
-    A cell has a figure of each source, in the order of the heading.
+    First the averages over the sources, of the sources that have the figure, then a
+    table whose cells have a figure of each source, in the order of the heading.
     """
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     sources = list(dict.fromkeys(row["left_out"] for row in rows))
     figures = [name for name in rows[0] if name not in ABLATION_KEYS]
-    titles = [name.replace("_", " ") for name in figures]
     trainings: dict[tuple[str, str], dict[str, dict[str, str]]] = defaultdict(dict)
     for row in rows:
         trainings[row["recipe"], row["seed"]][row["left_out"]] = row
-    lines = [
-        f"Left out: {' / '.join(sources)}.",
-        "",
-        line(["recipe", "seed", *titles]),
-        line(["---"] * (len(titles) + 2)),
+    heading = [
+        line(["recipe", "seed", *(name.replace("_", " ") for name in figures)]),
+        line(["---"] * (len(figures) + 2)),
     ]
-    for (recipe, seed), by_source in trainings.items():
-        cells = [
-            " / ".join(_cell(by_source.get(source), figure) for source in sources)
-            for figure in figures
-        ]
-        lines.append(line([recipe, seed, *cells]))
-    return lines
+    means, cells = [], []
+    for key, by_source in trainings.items():
+        parts = [by_source[source] for source in sources]
+        means.append(line([*key, *(_mean(parts, figure) for figure in figures)]))
+        cells.append(
+            line(
+                [
+                    *key,
+                    *(
+                        " / ".join(_cell(p, figure) for p in parts)
+                        for figure in figures
+                    ),
+                ]
+            )
+        )
+    return [
+        f"Averages over {', '.join(sources)}:",
+        "",
+        *heading,
+        *means,
+        "",
+        f"Each source: {' / '.join(sources)}.",
+        "",
+        *heading,
+        *cells,
+    ]
 
 
-def _cell(row: Mapping[str, str] | None, figure: str) -> str:
+def _mean(rows: Iterable[Mapping[str, str]], figure: str) -> str:
+    """Return the mean of a figure over the rows that have it, in three decimals."""
+    return f"{mean(float(row[figure]) for row in rows if row[figure]):.3f}"
+
+
+def _cell(row: Mapping[str, str], figure: str) -> str:
     """Return a figure of a table in three decimals, "-" where there is none."""
-    return f"{float(row[figure]):.3f}" if row and row[figure] else "-"
+    return f"{float(row[figure]):.3f}" if row[figure] else "-"
 
 
 def _hospital_figures(evaluation: Evaluation) -> list[Interval | str]:
