@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,52 @@ import torch
 from busnet._io import output_errors
 from busnet.errors import DataError
 
-__all__ = ["load", "save"]
+__all__ = ["SavingInterval", "load", "save"]
+
+#: Seconds between two checkpoints, unless saving one takes too long for that.
+DEFAULT_SECONDS = 60.0
+
+#: Largest share of a training's time that saving may take.
+SAVING_SHARE = 0.02
 
 #: What can be done about a file that is no checkpoint.
 REMEDY = "delete it, and the training starts again"
+
+
+class SavingInterval:
+    """The time from one checkpoint to the next; at the end of an epoch half of it.
+
+    The first interval is over at the end of an epoch in any case.
+
+    Parameters
+    ----------
+    seconds
+        The time. By default a minute, or longer where saving would otherwise take more
+        than 2 % of the training's time.
+    """
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._is_fixed = seconds is not None
+        self._seconds = DEFAULT_SECONDS if seconds is None else seconds
+        self._begin = time.monotonic()
+        self._is_first = True
+
+    def is_over(self, *, epoch_ends: bool) -> bool:
+        """Tell whether it is time for a checkpoint."""
+        if epoch_ends and self._is_first:
+            return True
+        seconds = self._seconds / (2 if epoch_ends else 1)
+        return time.monotonic() - self._begin >= seconds
+
+    @contextlib.contextmanager
+    def saving(self) -> Iterator[None]:
+        """Measure how long the body saves, and begin the next interval."""
+        begin = time.monotonic()
+        yield
+        self._begin, self._is_first = time.monotonic(), False
+        if not self._is_fixed:
+            cost = self._begin - begin
+            self._seconds = max(DEFAULT_SECONDS, cost / SAVING_SHARE)
 
 
 def save(path: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> None:

@@ -172,21 +172,31 @@ class Trainer:
         self,
         report: Callable[[Progress], None] = lambda progress: None,
         *,
-        checkpoint_seconds: float = 300.0,
+        checkpoint_seconds: float | None = None,
         validate: bool = True,
     ) -> TorchGraph:
         """Train to the end and return the module with the averaged weights.
 
-        The state goes to the checkpoint every ``checkpoint_seconds``, at the end of the
-        first epoch, and of others after a tenth of that. ``validate`` measures the
-        validation cases at the end of each epoch.
+        Parameters
+        ----------
+        report
+            Called after each step.
+        checkpoint_seconds
+            Time between checkpoints, see
+            :class:`busnet.training.checkpoint.SavingInterval`.
+        validate
+            Whether the validation cases are measured at the end of each epoch.
         """
         if self.checkpoint is not None:
             _ = self.identity  # that of the files as they are now
-        if not self._resume():
+        if self._resume():
+            self._log(
+                f"{self.checkpoint}: resumed after step {self._done} of {self.steps}"
+            )
+        else:
             self._begin()
-        start = time.monotonic()
-        saved, loss = start - checkpoint_seconds / 10, math.nan
+        interval = checkpoints.SavingInterval(checkpoint_seconds)
+        start, loss = time.monotonic(), math.nan
         parts: _Parts | None = None
         for epoch in self._schedule.epochs():
             if epoch.first + epoch.steps <= self._done:
@@ -205,10 +215,9 @@ class Trainer:
                 measured = None
                 if last and validate:
                     measured = self._validate(parts.validation)
-                patience = checkpoint_seconds / (10 if last else 1)
-                if time.monotonic() - saved > patience or position == self.steps:
-                    self._save()
-                    saved = time.monotonic()
+                if position == self.steps or interval.is_over(epoch_ends=last):
+                    with interval.saving():
+                        self._save()
                 report(
                     Progress(
                         epoch.index,

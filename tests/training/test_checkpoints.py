@@ -176,3 +176,52 @@ def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(errors.OutputError, match="cannot be written"):
         checkpoint.save(tmp_path / "file" / "state.ckpt", {}, {})
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Replace the clock by one that stands still: seconds in a list of one."""
+    now = [1000.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_checkpoint_a_minute_and_at_the_first_epochs_end(clock):
+    interval = checkpoint.SavingInterval()
+    assert not interval.is_over(epoch_ends=False)
+    assert interval.is_over(epoch_ends=True)
+    clock[0] += 59
+    assert not interval.is_over(epoch_ends=False)
+    clock[0] += 1
+    assert interval.is_over(epoch_ends=False)
+    with interval.saving():
+        clock[0] += 0.5
+    clock[0] += 29
+    assert not interval.is_over(epoch_ends=True)
+    clock[0] += 1
+    assert interval.is_over(epoch_ends=True)
+    assert not interval.is_over(epoch_ends=False)
+
+
+def test_saving_takes_no_more_than_a_fiftieth_of_the_time(clock):
+    interval = checkpoint.SavingInterval()
+    with interval.saving():
+        clock[0] += 4
+    clock[0] += 199
+    assert not interval.is_over(epoch_ends=False)
+    clock[0] += 1
+    assert interval.is_over(epoch_ends=False)
+    fixed = checkpoint.SavingInterval(0)
+    with fixed.saving():
+        clock[0] += 4
+    assert fixed.is_over(epoch_ends=False)
+
+
+def test_a_resumed_training_says_after_which_step(parts, stopped, tmp_path):
+    path = shutil.copy(stopped, tmp_path / "state.ckpt")
+    lines = []
+    trainer = Trainer(
+        ROW, parts, SHORT, checkpoint=path, bfloat16=False, log=lines.append
+    )
+    trainer.run()
+    assert lines[0] == f"{path}: resumed after step 1 of 2"
