@@ -64,7 +64,7 @@ NAME = re.compile(
 
 
 def read_all(folder: Path) -> dict[str, dict[tuple[str, int], Parts]]:
-    """Read the evaluations by protocol; refuse one that leaks or is misnamed."""
+    """Return the evaluations by protocol; refuse one that leaks or is misnamed."""
     tables: dict[str, dict[tuple[str, int], Parts]] = defaultdict(dict)
     for path in sorted(folder.glob("*.json")):
         match = NAME.fullmatch(path.name)
@@ -150,14 +150,18 @@ def like_the_shipped(table: Table) -> dict[str, Evaluation]:
         f"{e.network}, shipped": e
         for e in map(read_evaluation, sorted((HERE / "shipped").glob("*.json")))
     }
-    for (row, _), folds in sorted(table.items()):
+    for (row, seed), folds in sorted(table.items()):
         if THREE_SOURCES in row:
-            rows[row.replace(THREE_SOURCES, "")] = folds[0]
+            name = row.replace(THREE_SOURCES, "")
+            rows[name if seed == 0 else f"{name}, seed {seed}"] = folds[0]
     return rows
 
 
-def folds_of(protocol: str, table: Table, *, spreads: bool) -> list[str]:
-    """Return lines on the evaluations by one protocol with folds."""
+def folds_of(protocol: str, table: Table) -> list[str]:
+    """Return lines on the evaluations by one protocol with folds.
+
+    Trainings on three sources are left out; they have a table of their own.
+    """
     first = {
         row: folds
         for (row, seed), folds in table.items()
@@ -174,10 +178,9 @@ def folds_of(protocol: str, table: Table, *, spreads: bool) -> list[str]:
         text += sections(gpu, title)
     text += repeats(first)
     text += sections(cpu, f"{protocol}, trained on a CPU" if gpu else protocol)
-    if spreads:
-        for row, folds in first.items():
-            for fold in folds:
-                text += spread(table, row, fold)
+    for row, folds in first.items():
+        for fold in folds:
+            text += spread(table, row, fold)
     return text
 
 
@@ -216,7 +219,7 @@ def main() -> None:
         "folds": [
             line
             for protocol, table in tables.items()
-            for line in folds_of(protocol, table, spreads=protocol == PROTOCOL)
+            for line in folds_of(protocol, table)
         ],
         "robustness": [
             line

@@ -33,7 +33,7 @@ HOSPITAL_FIGURES = (
 #: Figures of models on one fold.
 FOLD_FIGURES = ("accuracy", "macro F1", "malignant AUC", *HOSPITAL_FIGURES[1:])
 
-#: Columns of the ablations' table that are no figures.
+#: Columns of the table of ablations that are not figures.
 ABLATION_KEYS = frozenset(("recipe", "left_out", "seed", "images"))
 
 #: The network that the others are compared with.
@@ -258,17 +258,7 @@ def ablations(path: Path) -> list[str]:
     for key, by_source in trainings.items():
         parts = [by_source[source] for source in sources]
         means.append(line([*key, *(_mean(parts, figure) for figure in figures)]))
-        cells.append(
-            line(
-                [
-                    *key,
-                    *(
-                        " / ".join(_cell(p, figure) for p in parts)
-                        for figure in figures
-                    ),
-                ]
-            )
-        )
+        cells.append(line([*key, *(_cells(parts, figure) for figure in figures)]))
     return [
         f"Averages over {', '.join(sources)}:",
         "",
@@ -287,9 +277,10 @@ def _mean(rows: Iterable[Mapping[str, str]], figure: str) -> str:
     return f"{mean(float(row[figure]) for row in rows if row[figure]):.3f}"
 
 
-def _cell(row: Mapping[str, str], figure: str) -> str:
-    """Return a figure of a table in three decimals, "-" where there is none."""
-    return f"{float(row[figure]):.3f}" if row[figure] else "-"
+def _cells(rows: Iterable[Mapping[str, str]], figure: str) -> str:
+    """Return a figure of each row in three decimals, "-" where there is none."""
+    values = (row[figure] for row in rows)
+    return " / ".join(f"{float(value):.3f}" if value else "-" for value in values)
 
 
 def _hospital_figures(evaluation: Evaluation) -> list[Interval | str]:
