@@ -126,6 +126,7 @@ class Model(Predictor):
         stage: str = "layer4",
         pool: bool = True,
         value_range: tuple[float, float] | None = None,
+        crop: bool = True,
     ) -> FloatArray:
         """Compute activations of a stage: features for a classifier of one's own.
 
@@ -140,6 +141,9 @@ class Model(Predictor):
             ``"layer1"`` to ``"layer4"``; later stages are deeper and coarser.
         pool
             Whether to average over the network's square, as its own class head does.
+        crop
+            Whether only the tissue region of a DICOM frame is looked at, where the file
+            names one; a frame with several is refused.
 
         Returns
         -------
@@ -155,7 +159,9 @@ class Model(Predictor):
             If there is no such stage.
         """
         pictures = read(images, value_range=value_range)
-        stacked = features.stage_features(self.session, pictures, stage, pool=pool)
+        stacked = features.stage_features(
+            self.session, pictures, stage, pool=pool, crop=crop
+        )
         return np.asarray(stacked[0]) if is_single(images) else stacked
 
     def activation_map(
@@ -164,6 +170,7 @@ class Model(Predictor):
         label: str | None = None,
         *,
         value_range: tuple[float, float] | None = None,
+        crop: bool = True,
     ) -> FloatArray:
         """Compute how much each place adds to a class's logit (Zhou et al., CVPR 2016).
 
@@ -180,6 +187,8 @@ class Model(Predictor):
             Name of the class; by default the most probable one.
         value_range
             See :meth:`predict`.
+        crop
+            As :meth:`features` takes it.
 
         Returns
         -------
@@ -187,8 +196,8 @@ class Model(Predictor):
             float32 (H, W) of the image's own size, in logits: over the network's square
             its mean and a constant, the class's bias, add up to the logit. Of a head
             that pools over the lesion the constant holds, too, what the lesion's area
-            and largest probability contribute. Pixels that a centre crop cuts off are
-            NaN.
+            and largest probability contribute. Pixels that a centre crop cuts off, or
+            that lie outside the tissue region, are NaN.
 
         Raises
         ------
@@ -203,7 +212,7 @@ class Model(Predictor):
             raise ImageValueError("an activation map is of one image, not of several")
         self._check_heads(("class",))
         (picture,) = read(image, value_range=value_range)
-        return features.activation_map(self.session, picture, label)
+        return features.activation_map(self.session, picture, label, crop=crop)
 
     def to_torch(self) -> TorchGraph:
         """Return the network as a trainable PyTorch module (extra ``train``).

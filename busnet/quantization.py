@@ -52,7 +52,8 @@ def quantize(
         Shipped name or path of the model.
     images
         Some 300 of the kind that the model is for, never those that it is tested on;
-        paths, arrays or others that :meth:`Model.predict` takes.
+        paths, arrays or others that :meth:`Model.predict` takes. Of a DICOM frame the
+        largest tissue region is taken, where the file names them.
     path
         The file to write: the model's own arrays as they are, and the calibration.
     data
@@ -74,7 +75,10 @@ def quantize(
     size, channels = session.info.image_size, session.info.network.channels
     heads = session.info.network.heads
     several = [images] if isinstance(images, (str, os.PathLike)) else images
-    pictures = itertools.chain.from_iterable(map(read, several))
+    pictures = (
+        picture.part(picture.views()[0])
+        for picture in itertools.chain.from_iterable(map(read, several))
+    )
     calibration = Calibration()
     for group in groups(pictures, BATCH_SIZE[session.precision]):
         with session.buffers.zeros((len(group), size, size, channels)) as batch:

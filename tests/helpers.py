@@ -150,3 +150,16 @@ def write_dicom(path, pixels, photometric, syntax=None, data=None, **tags):
     dataset.PixelData = pixels.tobytes() if data is None else data
     dataset.save_as(path, enforce_file_format=True)
     return path
+
+
+def tissue_region(top, left, bottom, right):
+    """Return an item of SequenceOfUltrasoundRegions with pixels of .1 mm."""
+    from pydicom.dataset import Dataset
+
+    item = Dataset()
+    item.RegionSpatialFormat = item.RegionDataType = 1
+    item.RegionLocationMinX0, item.RegionLocationMinY0 = left, top
+    item.RegionLocationMaxX1, item.RegionLocationMaxY1 = right - 1, bottom - 1
+    item.PhysicalUnitsXDirection = item.PhysicalUnitsYDirection = 3
+    item.PhysicalDeltaX = item.PhysicalDeltaY = 0.01
+    return item

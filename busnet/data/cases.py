@@ -13,7 +13,7 @@ from busnet._io import encodable
 from busnet.data.masks import CONTRADICTIONS, mask_contradiction
 from busnet.data.numbers import whole_number
 from busnet.errors import DataError
-from busnet.images import Picture, read_image, read_mask
+from busnet.images import Picture, Region, read_image, read_mask
 
 __all__ = [
     "BENIGN_INDEX",
@@ -196,3 +196,31 @@ class Case:
             kind, details = contradiction
             raise DataError(f"{self.image}: {CONTRADICTIONS[kind].format(details)}")
         return picture, mask
+
+    def read_tissue(self) -> tuple[Picture, npt.NDArray[np.bool_] | None]:
+        """Read image and mask as :meth:`read` does, of the tissue region alone.
+
+        A DICOM file may name such regions, which predictions look at. Of several it is
+        the one with the most pixels of the mask, or the largest.
+
+        Raises
+        ------
+        ImageError, DataError
+            As :meth:`read` does; and if all of the mask lies outside the regions.
+        """
+        picture, mask = self.read()
+        if not picture.regions:
+            return picture, mask
+        if mask is None:
+            return picture.part(picture.regions[0]), None
+
+        def inside(region: Region) -> npt.NDArray[np.bool_]:
+            top, left, bottom, right = region.box
+            return mask[top:bottom, left:right]
+
+        region = max(picture.regions, key=lambda r: np.count_nonzero(inside(r)))
+        if mask.any() and not inside(region).any():
+            raise DataError(
+                f"{self.image}: the mask lies outside the tissue regions of the file"
+            )
+        return picture.part(region), inside(region)

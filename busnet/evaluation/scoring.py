@@ -90,7 +90,8 @@ def score_cases(
     def pictures() -> Iterator[Picture]:
         for index, case in enumerate(cases):
             try:
-                picture, mask = case.read()
+                # A change may move what the file's tissue regions refer to.
+                picture, mask = case.read_tissue() if change else case.read()
             except Exception as error:
                 # Whatever a file raises concerns its case alone.
                 if on_failure is None:

@@ -199,7 +199,7 @@ def _read(
     case: Case, size: int, channels: int
 ) -> tuple[npt.NDArray[np.uint8], Flags, Floats]:
     """Return image (C, S, S), mask (S, S) and frame (4,) of a case."""
-    picture, outline = case.read()
+    picture, outline = case.read_tissue()
     box = Letterbox(*picture.shape, size)
     square = box.apply(picture.channels(channels)).reshape(size, size, channels)
     mask = np.zeros((size, size), np.bool_)
