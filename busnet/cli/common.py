@@ -14,8 +14,10 @@ from rich.markup import escape
 from busnet._io import check_target
 from busnet.batch.text import printable
 from busnet.engine.threads import set_threads
-from busnet.errors import OutputError
+from busnet.errors import ImageValueError, OutputError
 from busnet.experiments.progress import messages
+from busnet.images.arrays import check_value_range
+from busnet.images.picture import is_spacing
 from busnet.lesions import Spacing
 from busnet.results import NOTICE
 
@@ -37,7 +39,7 @@ def parse_spacing(text: str | None) -> Spacing | None:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         values = []
-    if len(values) not in (1, 2) or not all(0 < value < 1000 for value in values):
+    if len(values) not in (1, 2) or not is_spacing((values[0], values[-1])):
         raise typer.BadParameter(
             f"{text!r} is not one number of mm or two, ROW,COLUMN, above 0",
             param_hint="--spacing",
@@ -46,9 +48,10 @@ def parse_spacing(text: str | None) -> Spacing | None:
 
 
 def _checked_range(limits: tuple[float, float] | None) -> tuple[float, float] | None:
-    if limits is not None and not limits[0] < limits[1]:
-        raise typer.BadParameter("is two numbers, the lower first")
-    return limits
+    try:
+        return check_value_range(limits)
+    except ImageValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def parse_shares(text: str) -> dict[str, float]:

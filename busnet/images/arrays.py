@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet.errors import ImageTypeError, ImageValueError
-from busnet.images.picture import FloatArray, Picture
+from busnet.images.picture import FloatArray, Picture, two_numbers
 
 __all__ = [
     "ACCEPTED",
@@ -32,6 +32,9 @@ ACCEPTED = (
 #: An image that uses less than this share of its range gets a note.
 DARK = 0.1
 
+#: How far apart black and white may be, so that values can be divided by it.
+MIN_SPAN, MAX_SPAN = 1e-30, 1e30
+
 #: How far floating-point values may lie outside 0..1, for rounding errors.
 TOLERANCE = 1e-5
 
@@ -42,18 +45,21 @@ def check_value_range(value_range: Any) -> ValueRange | None:
     Raises
     ------
     ImageValueError
-        If it is not two finite numbers, the lower first.
+        If it is not two finite numbers, the lower first, or the distance between them
+        is so large or so small that floating point cannot divide by it.
     """
     if value_range is None:
         return None
-    try:
-        black, white = (float(value) for value in value_range)
-    except (TypeError, ValueError):
-        black = white = float("nan")
+    black, white = two_numbers(value_range) or (np.nan, np.nan)
     if not (np.isfinite(black) and np.isfinite(white) and black < white):
         raise ImageValueError(
             f"value_range must be two finite numbers, the lower first, "
             f"not {value_range!r}"
+        )
+    if not MIN_SPAN <= white - black <= MAX_SPAN:
+        raise ImageValueError(
+            f"value_range {value_range!r}: black and white are {white - black:g} "
+            f"apart; {MIN_SPAN:g} to {MAX_SPAN:g} are possible"
         )
     return black, white
 
@@ -108,13 +114,15 @@ def from_array(
             f"three grey ones; give np.moveaxis(image, 0, -1) for one in colour, "
             f"list(images) for three"
         )
-    if (array.ndim == 3 and shape[-1] != 1) or (array.ndim == 4 and colour):
+    if (array.ndim == 3 and shape[-1] > 2) or (array.ndim == 4 and colour):
         if shape[0] == 0:
             raise ImageValueError(f"the array of shape {shape} holds no image")
         return [_picture(image, value_range) for image in array]
     hint = ""
     if array.ndim == 4 and shape[1] in (3, 4):
         hint = "; np.moveaxis(images, 1, -1) puts the channels last"
+    elif array.ndim in (3, 4) and shape[-1] == 2:
+        hint = "; of grey with opacity give the grey alone, image[..., 0]"
     elif array.ndim in (3, 4) and 1 in (shape[-1], shape[1]):
         axis = -1 if shape[-1] == 1 else 1
         hint = f"; np.squeeze(images, {axis}) drops the axis of one channel"
@@ -234,7 +242,8 @@ def _to_unit(
     factor = 1.0 / (white - black)
     # Differences, and large numbers, need more digits than float32 has.
     if black != 0 or max(abs(low), abs(high), white) > 2**20:
-        unit = (array.astype(np.float64) - black) * factor
+        with np.errstate(over="ignore"):  # far outside, where values are clipped
+            unit = (array.astype(np.float64) - black) * factor
         clipped: FloatArray = np.clip(unit, 0, 1).astype(np.float32)
         return clipped
     pixels: FloatArray = np.multiply(array, np.float32(factor), dtype=np.float32)

@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TypeAlias
+from collections.abc import Collection
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LUMA", "FloatArray", "Picture", "Region"]
+__all__ = [
+    "LUMA",
+    "SIDES",
+    "FloatArray",
+    "Picture",
+    "Region",
+    "is_spacing",
+    "two_numbers",
+]
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
 #: Weights of red, green and blue in grey (ITU-R BT.601, as Pillow's mode "L").
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+#: Between which lengths, in millimetres, the side of a pixel can be.
+SIDES = 1e-6, 1e3
+
+
+def is_spacing(sides: Collection[float]) -> bool:
+    """Tell whether numbers are two sides of a pixel in millimetres."""
+    return len(sides) == 2 and all(SIDES[0] <= side < SIDES[1] for side in sides)
+
+
+def two_numbers(value: Any) -> tuple[float, float] | None:
+    """Return the numbers of a pair, or None if it is none.
+
+    A set has no order, and the characters of a text are no numbers.
+    """
+    if isinstance(value, (str, bytes, set, frozenset, dict)):
+        return None
+    try:
+        first, second = (float(number) for number in value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return first, second
 
 
 @dataclasses.dataclass(frozen=True)

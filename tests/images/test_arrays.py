@@ -76,6 +76,9 @@ def test_value_range():
     far = np.array([[2**31, 2**31 + 1, 2**31 + 2]], np.int64)
     pixels = only(far, value_range=(2**31, 2**31 + 2)).pixels
     np.testing.assert_allclose(pixels, [[0, 0.5, 1]])
+    tiny = np.array([[0, 1e-24, 2e-24, 1e300]])
+    pixels = only(tiny, value_range=(0, 2e-24)).pixels
+    np.testing.assert_allclose(pixels, [[0, 0.5, 1, 1]])
     near = np.array([[1000.0, 1000.0005, 1000.001]])
     pixels = only(near, value_range=(1000, 1000.001)).pixels
     np.testing.assert_allclose(pixels, [[0, 0.5, 1]], atol=1e-4)
@@ -83,7 +86,11 @@ def test_value_range():
 
 @pytest.mark.parametrize(
     "value_range",
-    [(1, 0), (0, 0), (0, np.nan), (0, np.inf), (255,), 255, "ab", (0, "x"), (0, 1, 2)],
+    [
+        *((1, 0), (0, 0), (0, np.nan), (0, np.inf), (255,), 255, "ab", (0, "x")),
+        *((0, 1, 2), "01", {0, 255}, {0: 1, 255: 2}, (0, 10**400)),
+        *((0, 1e-320), (-1e308, 1e308)),  # which floating point cannot divide by
+    ],
 )
 def test_bad_value_ranges_are_refused(value_range):
     with pytest.raises(errors.ImageValueError, match="value_range"):
@@ -232,7 +239,16 @@ def test_one_and_several_are_told_apart():
             errors.ImageValueError,
             r"moveaxis\(image, 0, -1\).*list",
         ),
-        (np.zeros((1, 5, 5, 2), np.uint8), errors.ImageValueError, r"\(1, 5, 5, 2\)"),
+        (
+            np.zeros((5, 5, 2), np.uint8),  # not five images of 5 x 2
+            errors.ImageValueError,
+            r"\(5, 5, 2\).*opacity",
+        ),
+        (
+            np.zeros((1, 5, 5, 2), np.uint8),
+            errors.ImageValueError,
+            r"\(1, 5, 5, 2\).*opacity",
+        ),
         (np.zeros((0, 5), np.uint8), errors.ImageValueError, r"\(0, 5\)"),
         (np.zeros((0, 5, 5), np.uint8), errors.ImageValueError, r"\(0, 5, 5\)"),
         (np.full((2, 2), np.nan), errors.ImageValueError, "4 pixels are NaN"),
