@@ -9,6 +9,7 @@ from typing import TypeAlias, TypedDict
 
 from busnet.errors import ImageValueError, ModelError
 from busnet.images import Picture, Region
+from busnet.images.picture import SIDES, is_spacing, two_numbers
 from busnet.lesions import Spacing
 
 __all__ = [
@@ -68,7 +69,7 @@ class Options:
     Raises
     ------
     ImageValueError
-        If the spacing is not two positive numbers.
+        If the spacing is not two numbers that the sides of a pixel can have.
     ModelError
         If the prior's numbers are negative, not finite, or do not add up to 1.
     """
@@ -90,16 +91,13 @@ class Options:
 
 
 def _checked_spacing(spacing: Spacing) -> Spacing:
-    try:
-        row, column = (float(value) for value in spacing)
-    except (TypeError, ValueError):
-        row = column = math.nan
-    if not (0 < row < math.inf and 0 < column < math.inf):
+    sides = two_numbers(spacing)
+    if sides is None or not is_spacing(sides):
         raise ImageValueError(
-            f"spacing is two positive numbers, millimetres a row and a column, "
-            f"not {spacing!r}"
+            f"spacing is two numbers, millimetres a row and a column, from "
+            f"{SIDES[0]:g} to {SIDES[1]:g}, not {spacing!r}"
         )
-    return row, column
+    return sides
 
 
 def _checked_prior(prior: Prior) -> dict[str, float]:

@@ -163,8 +163,9 @@ def test_predict_many(folder):
     assert isinstance(outcomes[2].error, busnet.ImageFileError)
     for outcome in outcomes[:2]:
         assert outcome.prediction.spacing == (1, 1)
-    with pytest.raises(busnet.ImageValueError, match="spacing"):
-        busnet.predict_many([folder], model="resnet18", spacing=(0, 1))
+    for bad in ((0, 1), (1e-300, 1e-300), (0.1, 1e200), "12", {0.1, 0.2}, 0.1):
+        with pytest.raises(busnet.ImageValueError, match="spacing is two numbers"):
+            busnet.predict_many([folder], model="resnet18", spacing=bad)
     with pytest.raises(busnet.MissingImageError):
         busnet.predict_many([folder / "none"], model="resnet18")
 

@@ -78,7 +78,11 @@ def test_spacing_is_that_of_all_tissue_regions(tmp_path):
 
 @pytest.mark.parametrize(
     ("value", "fact"),
-    [(0.3, "has one value"), ([0.3, 0], "is"), ([0.1, 0.2, 0.3], "is"), (None, "")],
+    [
+        *((0.3, "has one value"), ([0.3, 0], "is"), ([0.1, 0.2, 0.3], "is")),
+        *(([1e-200, 1e-200], "is"), ([1e300, 0.1], "is"), ([-0.1, 0.1], "is")),
+        (None, ""),
+    ],
 )
 def test_pixel_spacing_that_is_no_pair(tmp_path, value, fact):
     path = write_dicom(tmp_path / "p.dcm", GREY, "MONOCHROME2", PixelSpacing=value)
@@ -120,18 +124,27 @@ def test_spacing_of_functional_groups(tmp_path):
 
 
 def test_regions_lie_in_the_frame(tmp_path):
-    def regions(*items):
+    def read(*items):
         path = write_dicom(
             tmp_path / "r.dcm",
             GREY,
             "MONOCHROME2",
             SequenceOfUltrasoundRegions=list(items),
         )
-        return [r.box for r in read_image(path).regions]
+        return read_image(path)
+
+    def regions(*items):
+        return [r.box for r in read(*items).regions]
 
     fine = (0.01, 0.01)
     assert regions(region(fine, (5, 2, 500, 30))) == [(2, 5, 31, 64)]
     assert regions(region(fine, (70, 0, 80, 10)), region(fine, (9, 9, 3, 3))) == []
+    unset = read(region(fine, (0, 0, 0, 0)), region(fine, (70, 0, 80, 10)))
+    assert unset.regions == ()
+    assert unset.notes == (
+        "region 1 of the file is not used: 1 x 1 pixels of it lie in the frame",
+        "region 2 of the file is not used: 11 x 0 pixels of it lie in the frame",
+    )
     assert regions(region(fine, (0, 0, 9, 9)), region(fine, (20, 0, 63, 47))) == [
         (0, 20, 48, 64),
         (0, 0, 10, 10),
@@ -203,6 +216,8 @@ def test_of_two_regions_the_one_with_the_lesion_counts(tmp_path, model):
         ("PhysicalDeltaY", np.nan, "PhysicalDeltaY is not a finite number"),
         ("PhysicalDeltaX", [0.1, 0.2], "PhysicalDeltaX has 2 values"),
         ("PhysicalDeltaX", 0.0, "PhysicalDeltaX is 0"),
+        ("PhysicalDeltaX", 1e-200, "PhysicalDeltaX is 1e-200"),
+        ("PhysicalDeltaY", -1e300, r"PhysicalDeltaY is -1e+300"),
     ],
 )
 def test_regions_without_a_scale(tmp_path, name, value, fact):

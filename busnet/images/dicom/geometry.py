@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from busnet.errors import ImageFileError
 from busnet.images.dicom.attributes import group, number, numbers
-from busnet.images.picture import Region
+from busnet.images.picture import SIDES, Region, is_spacing
 
 __all__ = ["common_spacing", "pixel_spacing", "regions_of"]
 
@@ -21,6 +21,9 @@ _TISSUE = {
     "PhysicalUnitsXDirection": 3,
     "PhysicalUnitsYDirection": 3,
 }
+
+#: The smallest height and width of a region; fields that were not set give one of 1.
+_MIN_SIDE = 2
 
 #: How far, as a share, the scales of regions may differ and count as the same.
 _SAME = 1e-3
@@ -54,7 +57,13 @@ def regions_of(dataset: Dataset) -> tuple[tuple[Region, ...], tuple[str, ...]]:
         except ImageFileError as error:
             notes.append(f"region {place} of the file is not used: {error}")
             continue
-        if box[0] >= box[2] or box[1] >= box[3]:
+        height, width = box[2] - box[0], box[3] - box[1]
+        if min(height, width) < _MIN_SIDE:
+            size = f"{max(height, 0)} x {max(width, 0)}"
+            notes.append(
+                f"region {place} of the file is not used: {size} pixels of it lie in "
+                f"the frame"
+            )
             continue
         try:
             spacing = _length(item, "PhysicalDeltaY"), _length(item, "PhysicalDeltaX")
@@ -87,10 +96,10 @@ def _box(item: Dataset, frame: tuple[int, int]) -> tuple[int, int, int, int]:
 
 def _length(item: Dataset, keyword: str) -> float:
     """Return a pixel's side in millimetres."""
-    value = abs(_only(item, keyword))
-    if value == 0:
-        raise ImageFileError(f"{keyword} is 0")
-    return 10 * value
+    value = _only(item, keyword)
+    if not SIDES[0] <= 10 * abs(value) < SIDES[1]:
+        raise ImageFileError(f"{keyword} is {value:g}")
+    return 10 * abs(value)
 
 
 def _only(item: Dataset, keyword: str) -> float:
@@ -121,7 +130,7 @@ def pixel_spacing(
         return None, ("PixelSpacing is not a pair of numbers: sizes are in pixels",)
     if not values:
         return None, ()
-    if len(values) != 2 or min(values) <= 0:
+    if not is_spacing(values):
         problem = "has one value" if len(values) == 1 else f"is {values}"
         return None, (f"PixelSpacing {problem}: sizes are in pixels",)
     return (values[0], values[1]), ()
