@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from busnet.errors import ImageValueError, ModelError, requires_extra
+from busnet.errors import ImageTypeError, ImageValueError, ModelError, requires_extra
 from busnet.images import Picture
+from busnet.images.arrays import as_array
 from busnet.inference.predictor import Predictor
 from busnet.model import Model, load
 
@@ -90,8 +91,8 @@ class BusnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ----------
         X
             A sequence of images in any form that :meth:`busnet.Model.predict` takes,
-            an array (N, H, W) or (N, H, W, 3), or a two-dimensional array whose rows
-            are the pixels of an image each.
+            an array (N, H, W) or (N, H, W, 3) of any N, or a two-dimensional array
+            whose rows are the pixels of an image each.
         y
             N labels.
         sample_weight
@@ -159,8 +160,13 @@ class BusnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _features(self, X: Any) -> npt.NDArray[np.float32]:  # noqa: N803
         if _holds_images(X):
-            images = X if isinstance(X, np.ndarray) and X.ndim > 2 else list(X)
-            return self.model_.features(images, stage=self.stage)
+            features = self.model_.features(list(X), stage=self.stage)
+            if len(features) != len(X):
+                raise ImageValueError(
+                    f"X has {len(X)} items, but {len(features)} images: an item is one "
+                    f"image, not a batch"
+                )
+            return features
         if not hasattr(self, "range_"):
             raise ImageValueError("it was fitted on images, but X is two-dimensional")
         height, width = self.image_shape or (1, X.shape[1])
@@ -196,12 +202,21 @@ def _checked_weights(weights: npt.ArrayLike, count: int) -> npt.NDArray[np.float
 
 
 def _holds_images(X: Any) -> bool:  # noqa: N803
-    """Tell images from rows of numbers."""
+    """Tell images from rows of numbers.
+
+    Raises
+    ------
+    ImageTypeError
+        If it is one image.
+    """
+    if isinstance(X, (str, os.PathLike, Image.Image, Picture)) or hasattr(X, "read"):
+        raise ImageTypeError("X is several images; put a single one in a list")
     if isinstance(X, np.ndarray) and X.dtype.kind not in "OUS":
         return X.ndim > 2
     if not isinstance(X, (Sequence, np.ndarray)) or not len(X):
         return False
     first = X[0]
-    if isinstance(first, np.ndarray):
-        return first.ndim > 1
-    return isinstance(first, (str, os.PathLike, Image.Image, Picture))
+    if (array := as_array(first)) is not None:
+        return array.ndim > 1
+    kinds = (str, os.PathLike, Image.Image, Picture)
+    return isinstance(first, kinds) or hasattr(first, "read")

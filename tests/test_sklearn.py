@@ -1,6 +1,7 @@
 """The classifier in scikit-learn's tools."""
 
 import importlib
+import io
 import pickle
 import sys
 
@@ -68,6 +69,7 @@ def test_images_in_every_form(images, tmp_path, small):
         paths,
         np.array([str(p) for p in paths]),
         [Image.fromarray(image) for image in stack],
+        [io.BytesIO(path.read_bytes()) for path in paths],
     ]
     fitted = BusnetClassifier(small).fit(stack, labels)
     expected = fitted.predict_proba(stack)
@@ -149,6 +151,18 @@ def test_wrong_weights_are_refused(images, small, weights, fact):
         BusnetClassifier(small).fit(stack, labels, sample_weight=weights)
 
 
+def test_an_array_of_any_number_of_images(images, small):
+    stack, labels = images
+    fitted = BusnetClassifier(small).fit(stack, labels)
+    expected = fitted.predict_proba(stack)
+    for count in (1, 2, 3, 4):  # of which 3 could be the channels of one elsewhere
+        got = fitted.predict_proba(stack[:count])
+        np.testing.assert_allclose(got, expected[:count], atol=1e-4)
+    narrow = fitted.predict_proba(stack[:, :, :3])  # 24 images, and no colours
+    alone = fitted.predict_proba([stack[5][:, :3]])
+    np.testing.assert_allclose(narrow[5:6], alone, atol=1e-4)
+
+
 def test_wrong_input(images, small):
     stack, labels = images
     with pytest.raises(ValueError, match="24 images have 3 labels"):
@@ -157,6 +171,12 @@ def test_wrong_input(images, small):
         BusnetClassifier(small).fit(stack, ["a"] * 24)
     with pytest.raises(busnet.ModelError, match="layer9"):
         BusnetClassifier(small, stage="layer9").fit(stack, labels)
+    fitted = BusnetClassifier(small).fit(stack, labels)
+    for one in ("image.png", Image.fromarray(stack[0]), io.BytesIO(b"x")):
+        with pytest.raises(busnet.ImageTypeError, match="single one in a list"):
+            fitted.predict(one)
+    with pytest.raises(busnet.ImageValueError, match="2 items, but 5 images"):
+        fitted.predict([stack[:4], stack[4]])
 
 
 def test_an_ensemble_has_no_features_to_fit(images, small):
