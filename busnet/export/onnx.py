@@ -7,6 +7,7 @@ was exported for and any N, and gives the network's outputs by name: ``class``, 
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +17,8 @@ import numpy.typing as npt
 
 from busnet import weights
 from busnet._io import atomic_write
-from busnet.errors import requires_extra
+from busnet.errors import ModelError, requires_extra
+from busnet.models import find_model
 from busnet.networks import LESION_EPSILON, Counter, Network, build
 
 with requires_extra("onnx"):
@@ -54,11 +56,9 @@ class OnnxGraph:
     def _parameter(self, name: str) -> str:
         return self._constant(name, self._arrays[name])
 
-    def _node(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
-        name = f"{operator.lower()}{len(self.nodes)}"
-        self.nodes.append(
-            helper.make_node(operator, inputs, [name], name, **attributes)
-        )
+    def _node(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
+        name = f"{kind.lower()}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
         return name
 
     def input(
@@ -243,7 +243,7 @@ def export(
     Parameters
     ----------
     source
-        A weights file of busnet's.
+        Name or path of a model.
     target
         The ONNX file.
     size
@@ -251,14 +251,19 @@ def export(
 
     Raises
     ------
-    WeightsError
-        If the source is not a weights file of busnet's.
+    MissingWeightsError, WeightsError
+        If there is no such model, or the file is not a weights file of busnet's.
+    ModelError
+        If the size is not two numbers of pixels.
+    OutputError
+        If the target cannot be written.
     """
-    info = weights.read_info(source)
-    height, width = size if size is not None else (info.image_size, info.image_size)
+    path = find_model(source)
+    info = weights.read_info(path)
+    height, width = _checked_size((info.image_size,) * 2 if size is None else size)
     model = to_onnx(
         info.network,
-        weights.read_arrays(source),
+        weights.read_arrays(path),
         height,
         width,
         classes=len(info.classes),
@@ -267,3 +272,23 @@ def export(
     )
     with atomic_write(target) as part:
         onnx.save(model, str(part))
+
+
+def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return height and width of images.
+
+    Raises
+    ------
+    ModelError
+        If they are not two numbers from 1 upwards.
+    """
+    try:
+        height, width = (operator.index(side) for side in size)
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise ModelError(
+            f"size is the height and the width of images, two whole numbers above 0, "
+            f"not {size!r}"
+        )
+    return height, width

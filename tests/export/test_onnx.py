@@ -63,3 +63,24 @@ def test_onnx_runtime_computes_the_same(tmp_path, name, changes, size):
         e = expected[head]
         assert np.abs(array.reshape(e.shape) - e).max() <= 1e-3
         assert np.linalg.norm(array.reshape(e.shape) - e) <= 1e-4 * np.linalg.norm(e)
+
+
+def test_a_model_is_found_by_its_name(tmp_path):
+    from busnet.export.onnx import export
+
+    export("resnet18", tmp_path / "x.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "x.onnx")
+    info = busnet.load("resnet18").info
+    assert session.get_inputs()[0].shape[1:] == [1, info.image_size, info.image_size]
+    with pytest.raises(busnet.MissingWeightsError, match="resnet19"):
+        export("resnet19", tmp_path / "y.onnx")
+
+
+@pytest.mark.parametrize("size", [224, (0, 0), (-5, 64), (64,), (64.0, 64), "64"])
+def test_sizes_that_are_none_are_refused(tmp_path, size):
+    from busnet.export.onnx import export
+
+    path = save_random(tmp_path / "w.safetensors", get_network("resnet18"))
+    with pytest.raises(busnet.ModelError, match=r"size is the height.*not "):
+        export(path, tmp_path / "w.onnx", size=size)
+    assert not (tmp_path / "w.onnx").exists()
