@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet.engine.session import Session
-from busnet.errors import ImageValueError, ModelError, requires_extra
+from busnet.errors import ImageTypeError, ImageValueError, ModelError, requires_extra
 from busnet.images import ImageLike, is_single, read
+from busnet.images.arrays import as_array
 from busnet.inference import features
 from busnet.inference.ensemble import Ensemble, ModelSequence
 from busnet.inference.predictor import Predictor
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["Model", "load", "load_temporary"]
 
 FloatArray = npt.NDArray[np.float32]
+
+#: What a prepared batch may lie between: 0..1, with what resizing overshoots.
+_LOWEST, _HIGHEST = -1.0, 2.0
 
 
 class Model(Predictor):
@@ -97,7 +101,7 @@ class Model(Predictor):
         ----------
         batch
             float32 (N, H, W, C) in 0..1, or (N, H, W) for one channel; C-contiguous;
-            any height and width that the network admits.
+            any height and width that the network admits. Resizing may overshoot 0..1.
         outputs
             Of ``"class"``, ``"mask"`` and the stages ``"layer1"`` to ``"layer4"`` those
             to compute; by default the heads that the model has.
@@ -110,14 +114,16 @@ class Model(Predictor):
 
         Raises
         ------
+        ImageTypeError
+            If the batch is no array of float32.
         ImageValueError
-            If the batch's shape is not one of a batch, or a number in it is infinite or
-            NaN.
+            If the batch's shape is not one of a batch, a number in it is infinite, NaN
+            or masked, or its numbers have another range, such as 0..255.
         ValueError, TypeError
             If the network does not admit the size, or there is no such output.
         """
         names = self.info.network.heads if outputs is None else outputs
-        return self.session.run(batch, names)
+        return self.session.run(_checked_batch(batch), names)
 
     def features(
         self,
@@ -298,6 +304,21 @@ def load_temporary(write: Callable[[Path], object], *, precision: str = "f32") -
         raise
     weakref.finalize(session, _remove, folder, os.getpid())
     return Model(session, is_temporary=True)
+
+
+def _checked_batch(batch: FloatArray) -> FloatArray:
+    """Return a batch as an array, with numbers that can be those of images."""
+    array = as_array(batch)
+    if array is None or array.dtype != np.float32:
+        kind = type(batch).__name__ if array is None else array.dtype
+        raise ImageTypeError(f"the batch is an array of float32, not {kind}")
+    low, high = (array.min(), array.max()) if array.size else (0, 1)
+    finite = np.isfinite(low) and np.isfinite(high)  # else the engine names the place
+    if finite and (low < _LOWEST or high > _HIGHEST):
+        raise ImageValueError(
+            f"the batch is in {low:g}..{high:g}; numbers in 0..1 are expected"
+        )
+    return np.asarray(array, np.float32)
 
 
 def _remove(folder: str, process: int) -> None:

@@ -218,6 +218,28 @@ def test_run_takes_any_size(model):
         model.run(random_images((1, 64, 128))[:, :, ::2])
 
 
+def test_run_refuses_what_is_no_prepared_batch(model):
+    batch = random_images((2, 64, 64))
+    expected = model.run(batch)["class"]
+    overshoot = batch.copy()
+    overshoot[0, 0, :2] = -0.1, 1.1  # as bicubic resizing does
+    np.testing.assert_allclose(model.run(overshoot)["class"][1], expected[1], atol=1e-5)
+    with pytest.raises(
+        busnet.ImageValueError, match=r"batch is in .*\.\.255; .*0\.\.1"
+    ):
+        model.run(batch / batch.max() * np.float32(255))
+    with pytest.raises(busnet.ImageValueError, match="pixels are masked"):
+        model.run(np.ma.masked_greater(batch, 0.5))
+    unmasked = model.run(np.ma.array(batch))["class"]
+    np.testing.assert_array_equal(unmasked, expected)
+    for other, kind in ((batch.tolist(), "list"), (batch.astype(">f4"), ">f4")):
+        with pytest.raises(busnet.ImageTypeError, match=f"float32, not {kind}"):
+            model.run(other)
+    batch[1, 2, 3] = np.inf
+    with pytest.raises(busnet.ImageValueError, match=r"batch\[1, 2, 3\] is inf"):
+        model.run(batch)
+
+
 def test_temperature_softens(tmp_path):
     row = get_network("resnet18", channels=1)
     image, _ = phantom()
