@@ -148,7 +148,7 @@ def collect(
         If a manifest cannot be read.
     """
     search = FolderSearch(pattern, output)
-    arguments = [Path(path) for path in paths]
+    arguments = [_named_path(path) for path in paths]
     expansions = [_expand(path, search) for path in arguments]
     if arguments and all(matches is None for matches in expansions):
         missing = ", ".join(map(printable, arguments))
@@ -166,6 +166,13 @@ def collect(
         dict(search.skipped),
         tuple(search.unreadable),
     )
+
+
+def _named_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path; one that is empty would be the working directory."""
+    if not os.fspath(path):
+        raise MissingImageError("a path is empty, which is no file's and no folder's")
+    return Path(path)
 
 
 def _with_names(matches: Sequence[_Match]) -> tuple[Source, ...]:

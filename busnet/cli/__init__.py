@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from busnet.cli import (
@@ -17,7 +18,7 @@ from busnet.cli import (
     robustness,
     train,
 )
-from busnet.cli.common import app, fail
+from busnet.cli.common import USAGE, app, fail
 from busnet.errors import BusnetError
 
 __all__ = [
@@ -45,12 +46,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments
         By default those that the process was started with.
     """
+    _refuse_empty(sys.argv[1:] if arguments is None else arguments)
     try:
         app(arguments)
     except BusnetError as error:
         fail(str(error))
     except (OSError, MemoryError) as error:
         fail(_describe(error))
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Refuse arguments that are empty, as variables of the shell are that are not set.
+
+    A path would be the working directory.
+    """
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        option, equals, value = argument.partition("=")
+        if argument == "":
+            after = f" after {before}" if before else ""
+            fail(f"an argument{after} is empty: is a variable not set?", USAGE)
+        if option.startswith("--") and equals and not value:
+            fail(f"{option} is empty: is a variable not set?", USAGE)
 
 
 def _describe(error: OSError | MemoryError) -> str:

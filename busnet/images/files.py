@@ -174,6 +174,8 @@ def _checked(path: Any, name: str) -> str | BinaryIO:
     """Return a path that can be opened, or a copy of an open file."""
     if not isinstance(path, (str, os.PathLike)):
         return _copy(path, name)
+    if not name:
+        raise MissingImageError("a path is empty, which is no file's")
     try:
         status = os.stat(path)
     except FileNotFoundError:

@@ -301,6 +301,13 @@ def test_numbers_sort_by_value(tmp_path):
     assert names(collect([tmp_path])) == ["a", "b (2)", "B (3)", "b (10)"]
 
 
+def test_an_empty_path_is_not_the_working_directory(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    for paths in ([""], [folder, ""]):
+        with pytest.raises(MissingImageError, match="a path is empty"):
+            collect(paths)
+
+
 def test_odd_arguments_are_clear_errors(tmp_path):
     for odd in ("\0", "x" * 5000, "*" * 300, ""):
         with pytest.raises(MissingImageError):

@@ -1,5 +1,6 @@
 """Commands that tell about the engine, and help."""
 
+import pytest
 from helpers import call
 
 from busnet.networks import NETWORKS
@@ -32,3 +33,22 @@ def test_benchmark(weights_file):
 def test_help_carries_the_notice():
     text = " ".join(call("--help").stdout.split())
     assert "research use only" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fact"),
+    [
+        (["predict", ""], "an argument after predict is empty"),
+        (["predict", "a.png", "--out", ""], "an argument after --out is empty"),
+        (["predict", "a.png", "--out="], "--out is empty"),
+        (["check", ""], "an argument after check is empty"),
+        (["evaluate", "--data", "", "--protocol", "own"], "after --data is empty"),
+    ],
+)
+def test_arguments_of_variables_that_are_not_set(
+    tmp_path, monkeypatch, arguments, fact
+):
+    monkeypatch.chdir(tmp_path)
+    done = call(*arguments, check=2)
+    assert fact in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -314,7 +314,7 @@ def test_the_command_says_what_it_assumed(source, tmp_path):
     ("options", "status", "match"),
     [
         (["--classes", "a,b"], 1, "fc.weight is (3, 512), for 2 classes (a, b)"),
-        (["--classes", ""], 1, "no class is named"),
+        (["--classes", ""], 2, "after --classes is empty"),
         (["--classes", "a,b,c", "--resize", "big"], 2, "letterbox, N or HxW"),
         (["--classes", "a,b,c", "--mean", "x"], 2, "not numbers"),
         (["--classes", "a,b,c", "--variant", "v3"], 2, "v3"),

@@ -403,6 +403,8 @@ def test_what_is_no_file_is_named(tmp_path):
         read_image(tmp_path / "pipe")
     with pytest.raises(errors.ImageFileError, match="null"):
         read_image("a\0b.png")
+    with pytest.raises(errors.MissingImageError, match="a path is empty"):
+        read_image("")
 
 
 @pytest.mark.parametrize("white", [100, 255, 4095, 65535])
