@@ -43,7 +43,13 @@ _OTHER_BYTE = {
 _SUBFILE_TYPE, _THUMBNAIL, _MASK = 254, 1, 4
 
 #: Tags of TIFF and Exif. Pillow's modules of their names take long to import.
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION, _SAMPLE_FORMAT = 258, 262, 274, 339
+
+#: TIFF's SampleFormat of signed integers.
+_SIGNED = 2
+
+#: By what Pillow multiplies grey samples of 2 and 4 bits.
+_STEPS = {"2": 85, "4": 17}
 
 #: TIFF's PhotometricInterpretation of which low values are bright.
 _WHITE_IS_ZERO = 0
@@ -82,6 +88,8 @@ def from_pil(
             f"of {limit} (PIL.Image.MAX_IMAGE_PIXELS)"
         )
     mode, deep = image.mode, is_deep_colour(image)
+    inverted = is_inverted(image)
+    step, was_inverted = _packing(image)  # before it is loaded
     try:
         array = deep_colours(image, reopen) if deep and reopen else None
         if array is None:
@@ -96,11 +104,11 @@ def from_pil(
                     f"be used; save it as PNG or TIFF"
                 )
             array, white = _samples(image)
+            if value_range is not None and (step > 1 or was_inverted):
+                array, inverted = _stored(array, step, was_inverted), was_inverted
         else:
             white = None
-        pixels, notes = scale(
-            array, value_range, white=white, inverted=is_inverted(image)
-        )
+        pixels, notes = scale(array, value_range, white=white, inverted=inverted)
     except (ImageTypeError, ImageValueError) as error:
         raise ImageFileError(f"{name}: mode {mode}: {error}") from None
     if has_two_values(pixels):
@@ -137,9 +145,47 @@ def _samples(image: Image.Image) -> tuple[npt.NDArray[Any], float | None]:
     array = np.asarray(image)
     if mode == "I" and image.format in ("PNG", "PPM"):
         return array, 65535.0  # so Pillow opens 16 bits: of PNG, older versions do
-    if mode == "I;16" and _tiff_tag(image, _BITS_PER_SAMPLE) == (12,):
+    bits, form = (_tiff_tag(image, tag) for tag in (_BITS_PER_SAMPLE, _SAMPLE_FORMAT))
+    if mode == "I;16" and bits == (12,):
         return array, 4095.0
+    if mode == "I" and bits == (32,) and form != (_SIGNED,):
+        array = array.view(np.uint32)
+    elif mode == "L" and bits == (8,) and form == (_SIGNED,):
+        array = array.view(np.int8)
     return array, None
+
+
+def _packing(image: Image.Image) -> tuple[int, bool]:
+    """Return what Pillow does to the grey samples of an image that is not loaded.
+
+    Returns
+    -------
+    int
+        By what it multiplies them: those of 2 and 4 bits become 0 to 255.
+    bool
+        Whether it inverts them, in a TIFF whose zero is white.
+    """
+    for tile in _tiles(image):
+        raw = tile[3][0] if isinstance(tile[3], tuple) and tile[3] else tile[3]
+        kind, _, form = str(raw).partition(";")
+        if kind == "L":
+            return _STEPS.get(form[:1], 1), "I" in form
+    return 1, False
+
+
+def _stored(array: npt.NDArray[Any], step: int, was_inverted: bool) -> npt.NDArray[Any]:
+    """Return grey samples as the file has them, of what :func:`_packing` says.
+
+    Raises
+    ------
+    ImageValueError
+        If they have become colours.
+    """
+    if array.ndim > 2:
+        raise ImageValueError(
+            "its grey has a transparent value: value_range cannot be used"
+        )
+    return (255 - array if was_inverted else array) // step
 
 
 def is_deep_colour(image: Image.Image) -> bool:
