@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from busnet.errors import (
@@ -17,13 +18,14 @@ from busnet.errors import (
 )
 from busnet.images.arrays import (
     ACCEPTED,
+    TOLERANCE,
     ValueRange,
     as_array,
     check_value_range,
     from_array,
 )
 from busnet.images.files import read_image
-from busnet.images.picture import Picture
+from busnet.images.picture import Picture, is_spacing, two_numbers
 from busnet.images.pil import from_pil
 from busnet.images.types import ImageLike
 
@@ -90,14 +92,57 @@ def _converted(images: Any, value_range: ValueRange | None) -> list[Picture]:
             raise ImageValueError(
                 "a Picture is already scaled: value_range goes to read_frames()"
             )
-        return [images]
+        return [_checked(images)]
     if isinstance(images, Image.Image):
         return [_from_open(images, value_range)]
     array = as_array(images)
     if array is not None:
         return from_array(array, value_range)
     hint = "; io.BytesIO makes a file of bytes" if isinstance(images, bytes) else ""
+    if isinstance(images, Iterator):
+        hint = "; list() makes a list of an iterator"
     raise ImageTypeError(f"got {type(images).__name__}; accepted is {ACCEPTED}{hint}")
+
+
+def _checked(picture: Picture) -> Picture:
+    """Check a picture that the caller may have made.
+
+    Raises
+    ------
+    ImageTypeError, ImageValueError
+        If it is not as :class:`Picture` says.
+    """
+    pixels: object = picture.pixels
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.float32:
+        kind = getattr(pixels, "dtype", type(pixels).__name__)
+        raise ImageTypeError(
+            f"the pixels of a Picture are float32 in 0..1, not {kind}; an array itself "
+            f"is scaled by its type"
+        )
+    if pixels.size == 0 or pixels.shape[2:] not in ((), (3,)) or pixels.ndim < 2:
+        raise ImageValueError(
+            f"the pixels of a Picture are (H, W) or (H, W, 3), not {pixels.shape}"
+        )
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
+        raise ImageValueError(
+            f"the pixels of a Picture are in 0..1, but these are in {low:g}..{high:g}"
+        )
+    height, width = picture.shape
+    for region in picture.views():
+        top, left, bottom, right = region.box
+        if not (0 <= top < bottom <= height and 0 <= left < right <= width):
+            raise ImageValueError(
+                f"the region {region.box} of a Picture of {height} x {width} does not "
+                f"lie in it"
+            )
+    for spacing in (picture.spacing, *(r.spacing for r in picture.regions)):
+        if spacing is not None and not is_spacing(two_numbers(spacing) or ()):
+            raise ImageValueError(
+                f"the spacing of a Picture is two numbers, millimetres a row and a "
+                f"column, not {spacing!r}"
+            )
+    return picture
 
 
 def _from_open(image: Image.Image, value_range: ValueRange | None) -> Picture:

@@ -8,7 +8,7 @@ from PIL import Image
 
 import busnet
 from busnet import errors
-from busnet.images import Picture, is_single, read
+from busnet.images import Picture, Region, is_single, read
 
 GREY = np.rint(np.broadcast_to(np.linspace(0, 255, 30), (20, 30))).astype(np.uint8)
 UNIT = GREY / np.float32(255)
@@ -102,6 +102,32 @@ def test_a_picture_is_scaled_once():
     assert only(picture) is picture
     with pytest.raises(errors.ImageValueError, match="already scaled"):
         list(read(picture, value_range=(0, 9)))
+
+
+@pytest.mark.parametrize(
+    ("picture", "fact"),
+    [
+        (Picture(GREY), "float32 in 0..1, not uint8"),
+        (Picture(UNIT.astype(float)), "not float64"),
+        (Picture(UNIT.tolist()), "not list"),
+        (Picture(UNIT * 255), r"in 0\.\.1, but these are in 0\.\.255"),
+        (Picture(UNIT * np.float32(np.nan)), "nan"),
+        (Picture(UNIT[0]), r"\(H, W\)"),
+        (Picture(UNIT[:0]), r"\(0, "),
+        (Picture(np.dstack([UNIT] * 4)), r", 4\)"),
+        (Picture(UNIT, spacing=(0, 0)), r"spacing .* not \(0, 0\)"),
+        (Picture(UNIT, regions=(Region((0, 0, 9, 999)),)), r"region \(0, 0, 9, 999\)"),
+        (Picture(UNIT, regions=(Region((-9, 0, 5, 5)),)), r"region \(-9, 0, 5, 5\)"),
+        (Picture(UNIT, regions=(Region((5, 5, 5, 9)),)), r"region \(5, 5, 5, 9\)"),
+        (
+            Picture(UNIT, regions=(Region((0, 0, 9, 9), (1, -1)),)),
+            r"spacing .* not \(1, -1\)",
+        ),
+    ],
+)
+def test_pictures_that_were_made_are_checked(picture, fact):
+    with pytest.raises(errors.ImageError, match=fact):
+        only(picture)
 
 
 def test_a_hardly_used_range_is_noted():
@@ -261,6 +287,7 @@ def test_one_and_several_are_told_apart():
         (None, errors.ImageTypeError, "NoneType"),
         (7, errors.ImageTypeError, "int"),
         (b"bytes", errors.ImageTypeError, r"bytes.*BytesIO"),
+        (iter([GREY]), errors.ImageTypeError, r"iterator.*list\(\)"),
     ],
 )
 def test_bad_arrays_are_refused(image, error, fact):
