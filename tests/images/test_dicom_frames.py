@@ -324,3 +324,13 @@ def test_messages_are_of_one_line(tmp_path):
         read_image(path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("value", [("LO", "abc"), ("US", [1, 2]), ("FD", 0.5)])
+def test_functional_groups_that_are_no_sequence_are_named(tmp_path, value):
+    path = write_dicom(tmp_path / "groups.dcm", CLIP, "MONOCHROME2")
+    dataset = pydicom.dcmread(path)
+    dataset.add_new("PerFrameFunctionalGroupsSequence", *value)
+    dataset.save_as(path)
+    with pytest.raises(ImageFileError, match=r"groups\.dcm"):
+        list(read_frames(path))

@@ -66,7 +66,7 @@ def frames(
             notes = check_object(dataset)
             stored = StoredFrames(dataset, torn)
             notes += stored.notes
-        decoded, display = iter(stored), _Displays(dataset, value_range)
+            decoded, display = iter(stored), _Displays(dataset, value_range)
         for index in range(stored.count):
             clip = stored.declared > 1
             with named_errors(f"{name}: frame {index + 1}" if clip else name):
