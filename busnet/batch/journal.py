@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from busnet._io import atomic_write
+from busnet._io import atomic_write, encodable
 from busnet.batch.documents import Document, files_of
 from busnet.batch.sources import Source
 from busnet.images.names import JOURNAL
@@ -77,7 +77,10 @@ class Journal:
             return []
 
     def find(self, source: Source) -> list[Document]:
-        """Return the documents of a file that is done and has not changed, or none."""
+        """Return the documents of a file that is done and has not changed, or none.
+
+        They call it as it is called now, which may be from another folder.
+        """
         entry = self._done.get(_key(source))
         if entry is None or entry["name"] != source.name or not entry["stamp"]:
             return []
@@ -85,7 +88,7 @@ class Journal:
         outputs = [self._folder / file for d in documents for file in files_of(d)]
         if entry["stamp"] != _stamp(source) or not all(map(os.path.exists, outputs)):
             return []
-        return documents
+        return [{**d, "file": encodable(source.path)} for d in documents]
 
     def begin(self, source: Source) -> None:
         """Note a file, and the state that it is in, before it is read."""

@@ -6,6 +6,7 @@ import pytest
 
 from busnet.batch import Source
 from busnet.batch.journal import Journal
+from busnet.batch.text import encodable
 
 
 @pytest.fixture
@@ -27,6 +28,11 @@ SETTINGS = {"model": "x"}
 DOCUMENTS = [{"file": "a.png", "label": "benign", "mask": "masks/a_mask.png"}]
 
 
+def documents(source):
+    """Return the documents as the table has them."""
+    return [{**DOCUMENTS[0], "file": encodable(source.path)}]
+
+
 def note(out, source, settings=SETTINGS):
     """Let a run that is stopped note that a file is done."""
     journal = Journal(out, settings)
@@ -44,11 +50,12 @@ def find(out, source, settings=SETTINGS):
 
 def test_what_is_done_is_found_again(out, source, monkeypatch):
     note(out, source)
-    assert find(out, source) == DOCUMENTS
-    # From another folder, by another path, too.
+    assert find(out, source) == documents(source)
+    # From another folder, by another path, too, which the table then has.
     monkeypatch.chdir(source.path.parent)
     relative = Source(type(source.path)("a.png"), "a")
-    assert find(out, relative) == DOCUMENTS
+    assert find(out, relative) == documents(relative)
+    assert find(out, relative)[0]["file"] == "a.png"
 
 
 def test_a_changed_file_is_done_again(out, source):
@@ -94,7 +101,7 @@ def test_a_torn_line_ends_the_journal(out, source, torn):
     note(out, source)
     with (out / Journal.NAME).open("a", encoding="latin-1") as file:
         file.write(torn)
-    assert find(out, source) == DOCUMENTS
+    assert find(out, source) == documents(source)
 
 
 def test_names_of_any_kind(out, tmp_path):
@@ -103,4 +110,4 @@ def test_names_of_any_kind(out, tmp_path):
         path.touch()
         source = Source(path, "a")
         note(out, source)
-        assert find(out, source) == DOCUMENTS
+        assert find(out, source) == documents(source)
