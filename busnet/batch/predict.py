@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from busnet.batch import Outcome, collect, predict_files
+from busnet.errors import ImageTypeError
 from busnet.images.arrays import check_value_range
 from busnet.inference import Options
 from busnet.inference.ensemble import ModelLike
@@ -15,7 +16,10 @@ from busnet.lesions import Spacing
 from busnet.model import load
 from busnet.models import DEFAULT
 
-__all__ = ["predict_many"]
+__all__ = ["MAX_JOBS", "predict_many"]
+
+#: Maximum number of threads that read files.
+MAX_JOBS = 64
 
 
 def predict_many(
@@ -47,12 +51,16 @@ def predict_many(
     spacing, value_range, crop, prior
         See :meth:`Model.predict`.
     jobs
-        Threads that read files while the network computes, without a client.
+        Threads that read files while the network computes, without a client; 1 to 64.
 
     Raises
     ------
     MissingImageError
         If none of the paths exists.
+    ImageTypeError
+        If one is no path.
+    ValueError
+        If the number of threads is out of range.
     DataError
         If a manifest cannot be read.
     ModelError
@@ -63,7 +71,13 @@ def predict_many(
     """
     options = Options(spacing=spacing, crop=crop, prior=prior)
     value_range = check_value_range(value_range)
+    if jobs not in range(1, MAX_JOBS + 1):
+        raise ValueError(f"jobs is a number of threads in 1..{MAX_JOBS}, not {jobs!r}")
     several = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    if isinstance(several, bytes) or not isinstance(several, Iterable):
+        raise ImageTypeError(
+            f"paths of images are expected, not {type(several).__name__}"
+        )
     selection = collect(several)
     loaded = model if isinstance(model, Predictor) else load(model)
     if client is None:

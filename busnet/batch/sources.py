@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from busnet.batch.folders import FolderSearch, natural_order
 from busnet.batch.names import folder_labels, output_names
 from busnet.batch.text import printable
-from busnet.errors import DataError, MissingImageError
+from busnet.errors import DataError, ImageTypeError, MissingImageError
 from busnet.images.names import lies_in_outputs
 
 __all__ = ["Selection", "Source", "collect"]
@@ -170,6 +170,11 @@ def collect(
 
 def _named_path(path: str | os.PathLike[str]) -> Path:
     """Return a path; one that is empty would be the working directory."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise ImageTypeError(
+            f"paths of images are expected, not {type(path).__name__}; predict() takes "
+            f"arrays and images in memory"
+        )
     if not os.fspath(path):
         raise MissingImageError("a path is empty, which is no file's and no folder's")
     return Path(path)

@@ -13,6 +13,7 @@ import typer
 
 from busnet import batch
 from busnet.batch.outputs import Outputs
+from busnet.batch.predict import MAX_JOBS
 from busnet.batch.run import Recorded, Settings, Work, predict_into, settings_of
 from busnet.batch.table import Table
 from busnet.cli.common import (
@@ -85,7 +86,9 @@ def predict(
     ] = True,
     jobs: Annotated[
         int,
-        typer.Option(min=1, max=64, help="Threads that read, and that write, files."),
+        typer.Option(
+            min=1, max=MAX_JOBS, help="Threads that read, and that write, files."
+        ),
     ] = 2,
     scheduler: Annotated[
         str | None,

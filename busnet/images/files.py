@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from busnet.errors import (
     ImageError,
     ImageFileError,
+    ImageTypeError,
     MissingImageError,
     NotAnUltrasoundImageError,
 )
@@ -156,6 +157,8 @@ def open_checked(path: FileLike) -> tuple[str | BinaryIO, str, bytes]:
 
     Raises
     ------
+    ImageTypeError
+        If it is neither a path nor an open file.
     ImageFileError
         If it does not exist, is no regular file, is empty, is what macOS writes beside
         files, or is a TIFF that ends before or in its first directory.
@@ -173,6 +176,11 @@ def open_checked(path: FileLike) -> tuple[str | BinaryIO, str, bytes]:
 def _checked(path: Any, name: str) -> str | BinaryIO:
     """Return a path that can be opened, or a copy of an open file."""
     if not isinstance(path, (str, os.PathLike)):
+        if not hasattr(path, "read"):
+            raise ImageTypeError(
+                f"a path or a file that is open for reading bytes is read, not "
+                f"{type(path).__name__}"
+            )
         return _copy(path, name)
     if not name:
         raise MissingImageError("a path is empty, which is no file's")
@@ -192,7 +200,8 @@ def _checked(path: Any, name: str) -> str | BinaryIO:
 def _copy(file: Any, name: str) -> BinaryIO:
     """Return what an open file holds from its start; leave the file where it stands."""
     try:
-        place = file.tell() if file.seekable() else None
+        seekable = getattr(file, "seekable", None)  # which not all that reads has
+        place = file.tell() if seekable is not None and seekable() else None
         if place is not None:
             file.seek(0)
         content = file.read()

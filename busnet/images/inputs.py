@@ -164,6 +164,8 @@ def is_single(images: ImageLike) -> bool:
     """Tell whether ``images`` is one image (and not a batch or a list)."""
     if isinstance(images, (list, tuple)):
         return False
+    if isinstance(images, (str, os.PathLike)):  # texts of NumPy have a shape, too
+        return True
     shape = getattr(images, "shape", None)
     if shape is None or isinstance(images, Picture):
         return True

@@ -168,6 +168,12 @@ def test_predict_many(folder):
             busnet.predict_many([folder], model="resnet18", spacing=bad)
     with pytest.raises(busnet.MissingImageError):
         busnet.predict_many([folder / "none"], model="resnet18")
+    for other, kind in (([b"a"], "bytes"), (b"a", "bytes"), (None, "NoneType")):
+        with pytest.raises(busnet.ImageTypeError, match=f"not {kind}"):
+            busnet.predict_many(other, model="resnet18")
+    for jobs in (0, -1, 65, "2"):
+        with pytest.raises(ValueError, match=f"jobs .* not {jobs!r}"):
+            busnet.predict_many([folder], model="resnet18", jobs=jobs)
 
 
 def test_one_path_is_a_list_of_one(folder, model):

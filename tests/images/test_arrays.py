@@ -233,6 +233,7 @@ def test_pil_images_of_several_frames_say_which_is_read(tmp_path):
 
 def test_one_and_several_are_told_apart():
     assert is_single("a.png")
+    assert is_single(np.array(["a.png", "b.png"])[0])  # a text with a shape
     assert is_single(np.zeros((5, 6)))
     assert is_single(np.zeros((5, 6, 3)))
     assert is_single(Image.new("L", (3, 3)))

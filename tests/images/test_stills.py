@@ -405,6 +405,9 @@ def test_what_is_no_file_is_named(tmp_path):
         read_image("a\0b.png")
     with pytest.raises(errors.MissingImageError, match="a path is empty"):
         read_image("")
+    for other, kind in ((None, "NoneType"), (GREY, "ndarray"), (7, "int")):
+        with pytest.raises(errors.ImageTypeError, match=f"open .* not {kind}"):
+            read_image(other)
 
 
 @pytest.mark.parametrize("white", [100, 255, 4095, 65535])
