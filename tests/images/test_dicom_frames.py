@@ -334,3 +334,13 @@ def test_functional_groups_that_are_no_sequence_are_named(tmp_path, value):
     dataset.save_as(path)
     with pytest.raises(ImageFileError, match=r"groups\.dcm"):
         list(read_frames(path))
+
+
+def test_an_error_says_how_many_frames_it_costs(tmp_path):
+    for broken, behind in ((0, "; 3 frames behind"), (2, "; 1 frame behind"), (3, "")):
+        streams = [jpeg(frame) for frame in CLIP]
+        streams[broken] = jpeg(GREY[:-8])  # of another size than the others
+        pictures, error = collect(encapsulated(tmp_path, streams))
+        assert len(pictures) == broken
+        assert f"clip.dcm: frame {broken + 1}: its stream has 40 x 64" in str(error)
+        assert str(error).endswith(f"{behind} it not read" if behind else "48 x 64")

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pydicom
 from pydicom.dataset import Dataset
 
-from busnet.errors import ImageFileError
+from busnet.errors import BusnetError, ImageFileError
 from busnet.images.arrays import ValueRange
 from busnet.images.dicom.colour import Palette, to_rgb
 from busnet.images.dicom.encapsulated import read_torn
@@ -69,7 +69,9 @@ def frames(
             decoded, display = iter(stored), _Displays(dataset, value_range)
         for index in range(stored.count):
             clip = stored.declared > 1
-            with named_errors(f"{name}: frame {index + 1}" if clip else name):
+            rest = stored.count - index - 1
+            label = f"{name}: frame {index + 1}" if clip else name
+            with _counted(rest), named_errors(label):
                 picture = _picture(dataset, index, next(decoded), display)
             yield Picture(
                 picture.pixels,
@@ -85,6 +87,18 @@ def frames(
                 if stored.count
                 else f"{name}: truncated within its first frame"
             )
+
+
+@contextlib.contextmanager
+def _counted(rest: int) -> Iterator[None]:
+    """Add to an error how many frames are not read because of it."""
+    try:
+        yield
+    except BusnetError as error:
+        if rest == 0:
+            raise
+        frames = "frame" if rest == 1 else "frames"
+        raise type(error)(f"{error}; {rest} {frames} behind it not read") from None
 
 
 def _picture(
