@@ -18,6 +18,7 @@ from busnet.images import Interpolation, Resize
 from busnet.model import Model, load, load_temporary
 from busnet.model_info import CONVERTED, ModelInfo
 from busnet.networks import Network, Variant
+from busnet.results import BENIGN, MALIGNANT, NORMAL
 from busnet.state_dicts import HEAD, StateDict, check_arrays, recognise
 from busnet.version import __version__
 
@@ -25,6 +26,9 @@ __all__ = ["UNKNOWN_DATA", "convert", "from_torch"]
 
 #: What the provenance of a converted model says of its training data.
 UNKNOWN_DATA = "unknown (converted)"
+
+#: Names of classes that have a meaning; others are names alone.
+_KNOWN = (NORMAL, BENIGN, MALIGNANT)
 
 #: Share of the resized image's shorter side that the crop has by default: 224 of 256.
 CROP_SHARE = 0.875
@@ -60,7 +64,8 @@ def from_torch(
         wrote, which is read without executing code.
     classes
         Names of the classes in the order of the network's outputs. torchvision's
-        ``ImageFolder`` sorts them.
+        ``ImageFolder`` sorts them. ``"normal"``, ``"benign"`` and ``"malignant"`` are
+        known by these spellings, and others of them are refused.
     network
         Name of the network that it must be; by default the arrays say.
     image_size
@@ -272,7 +277,8 @@ def _check_classes(state: StateDict, classes: Sequence[str]) -> None:
     Raises
     ------
     WeightsError
-        If there are none, one is empty or there twice, or their number is another.
+        If there are none, one is empty, there twice or an odd spelling of a class that
+        busnet knows, or their number is another.
     """
     weight = state.arrays.get(f"{HEAD}.weight")
     outputs = (
@@ -297,6 +303,11 @@ def _check_classes(state: StateDict, classes: Sequence[str]) -> None:
         if count > 1:
             raise WeightsError(
                 f"{state.name}: the class {name!r} is named {count} times"
+            )
+        if (known := name.casefold()) in _KNOWN and name != known:
+            raise WeightsError(
+                f"{state.name}: the class {name!r} is called {known!r} here; by any "
+                f"other spelling its results would not be known for what they are"
             )
     if weight is not None and weight.ndim == 2 and len(weight) != len(classes):
         raise WeightsError(

@@ -150,6 +150,8 @@ def test_faults_of_arrays_are_named(tmp_path, arrays, damage, match):
         (None, r"list of names, not None"),
         (["a", " b", "c"], r"the class ' b' has spaces around its name"),
         (["a", "b\n", "c"], r"the class 'b\\n' has"),
+        (["Benign", "b", "c"], r"the class 'Benign' is called 'benign' here"),
+        (["benign", "MALIGNANT", "c"], r"'MALIGNANT' is called 'malignant' here"),
     ],
 )
 def test_classes_must_be_those_of_the_head(source, tmp_path, classes, match):
