@@ -254,11 +254,22 @@ def _pages(
                 still = not pages.several or image.format == "TIFF"
                 again = functools.partial(_reopen, source, number) if still else None
                 picture = from_pil(image, name, value_range, reopen=again)
-            yield dataclasses.replace(
-                picture, name=name, frame=frame, notes=(*pages.notes, *picture.notes)
-            )
+            notes = (*pages.notes, *_truncation_note(), *picture.notes)
+            yield dataclasses.replace(picture, name=name, frame=frame, notes=notes)
         if pages.is_torn:
             raise ImageFileError(f"{name}: truncated or damaged after frame {place}")
+
+
+def _truncation_note() -> tuple[str, ...]:
+    """Note that Pillow was told to read truncated files without an error."""
+    from PIL import ImageFile
+
+    if not ImageFile.LOAD_TRUNCATED_IMAGES:
+        return ()
+    return (
+        "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set: a truncated file is no error, and "
+        "what it lacks is black or grey",
+    )
 
 
 def _reopen(source: str | BinaryIO, number: int) -> Image.Image:

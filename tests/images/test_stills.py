@@ -469,3 +469,16 @@ def test_what_may_be_a_mask_is_noted(tmp_path):
     for values in (three, np.full((60, 80), 9, np.uint8), phantom(60, 80)[0]):
         Image.fromarray(values).save(tmp_path / "x.png")
         assert not any("masks" in n for n in read_image(tmp_path / "x.png").notes)
+
+
+def test_truncated_images_that_pillow_may_load_are_noted(tmp_path, monkeypatch):
+    from PIL import ImageFile
+
+    whole = save(tmp_path, Image.fromarray(gradient(300, 400)))
+    torn = put(tmp_path, whole.read_bytes()[: whole.stat().st_size // 2], "torn.png")
+    with pytest.raises(errors.ImageFileError, match="truncated"):
+        read_image(torn)
+    assert read_image(whole).notes == ()
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    (note,) = read_image(torn).notes
+    assert "LOAD_TRUNCATED_IMAGES is set" in note
