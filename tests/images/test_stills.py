@@ -12,7 +12,7 @@ from PIL import Image
 
 from busnet import errors
 from busnet.data.phantom import phantom
-from busnet.images import read, read_frames, read_image, read_mask
+from busnet.images import read, read_frames, read_image
 
 GREY = np.rint(np.broadcast_to(np.linspace(0, 255, 47), (31, 47))).astype(np.uint8)
 UNIT = GREY / np.float32(255)
@@ -317,23 +317,6 @@ def test_further_images_that_are_no_frames_are_noted(tmp_path):
     assert "holds 2 images" in picture.notes[0]
 
 
-def test_of_a_torn_clip_the_whole_frames_are_read(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (3, 40, 40), np.uint8)
-    data = encode.tiff(*noise)
-    # The directories of all pages stay: only the last page's pixels end too early.
-    place = struct.pack("<I", data.index(noise[2].tobytes()))
-    assert data.count(place) == 1
-    cut = put(tmp_path, data.replace(place, struct.pack("<I", len(data) - 99)))
-    first, *others = map(Image.fromarray, noise)
-    gif = save(tmp_path, first, "whole.gif", save_all=True, append_images=others)
-    torn = put(tmp_path, gif.read_bytes()[: gif.stat().st_size * 3 // 4], "torn.gif")
-    for path in (cut, torn):
-        pictures = []
-        with pytest.raises(errors.ImageFileError, match=rf"{path.name}: frame 3"):
-            pictures.extend(read_frames(path))
-        assert [picture.frame for picture in pictures] == [1, 2]
-
-
 def test_floats_that_are_hardly_bright_are_noted(tmp_path):
     dark = (UNIT / 255).astype(np.float32)
     path = put(tmp_path, encode.tiff(dark), "f.tif")
@@ -347,39 +330,6 @@ def test_floats_that_are_hardly_bright_are_noted(tmp_path):
     for value in (0.0, 0.1, 1.0):
         (picture,) = read(np.full((20, 30), value))
         assert picture.notes == ()
-
-
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.95])
-def test_of_a_torn_tiff_the_whole_pages_are_read(tmp_path, share, recwarn):
-    noise = np.random.default_rng(0).integers(0, 256, (5, 40, 50), np.uint8)
-    first, *others = map(Image.fromarray, noise)
-    whole = save(tmp_path, first, "whole.tif", save_all=True, append_images=others)
-    data = whole.read_bytes()
-    count = sum(page.tobytes() in data[: int(share * len(data))] for page in noise)
-    assert 0 < count < 5
-    torn = put(tmp_path, data[: int(share * len(data))], "torn.tif")
-    pictures = []
-    fact = rf"torn\.tif: (truncated or damaged after frame {count}|frame {count + 1}: )"
-    with pytest.raises(errors.ImageFileError, match=fact):
-        pictures.extend(read_frames(torn))
-    assert [picture.frame for picture in pictures] == list(range(1, count + 1))
-    for picture, page in zip(pictures, noise, strict=False):
-        np.testing.assert_allclose(picture.pixels, page / 255, atol=1e-6)
-    assert not recwarn.list
-
-
-def test_a_tiff_that_ends_before_its_directory(tmp_path, recwarn):
-    """Many writers put the directory behind the pixels."""
-    for order in "<>":
-        data = encode.tiff(GREY, order=order)
-        for size in (9, len(data) // 2, len(data) - 40):
-            torn = put(tmp_path, data[:size], "torn.tif")
-            for reader in (read_image, read_mask):
-                with pytest.raises(
-                    errors.ImageFileError, match=r"torn\.tif: truncated"
-                ):
-                    reader(torn)
-    assert not recwarn.list
 
 
 def test_files_of_macos_are_told_from_images(tmp_path):
@@ -469,16 +419,3 @@ def test_what_may_be_a_mask_is_noted(tmp_path):
     for values in (three, np.full((60, 80), 9, np.uint8), phantom(60, 80)[0]):
         Image.fromarray(values).save(tmp_path / "x.png")
         assert not any("masks" in n for n in read_image(tmp_path / "x.png").notes)
-
-
-def test_truncated_images_that_pillow_may_load_are_noted(tmp_path, monkeypatch):
-    from PIL import ImageFile
-
-    whole = save(tmp_path, Image.fromarray(gradient(300, 400)))
-    torn = put(tmp_path, whole.read_bytes()[: whole.stat().st_size // 2], "torn.png")
-    with pytest.raises(errors.ImageFileError, match="truncated"):
-        read_image(torn)
-    assert read_image(whole).notes == ()
-    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    (note,) = read_image(torn).notes
-    assert "LOAD_TRUNCATED_IMAGES is set" in note
