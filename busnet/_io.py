@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from busnet.errors import OutputError
@@ -19,6 +19,7 @@ __all__ = [
     "PARTIAL",
     "SURROGATE",
     "atomic_write",
+    "check_outputs",
     "check_target",
     "encodable",
     "escaped",
@@ -114,6 +115,45 @@ def check_target(path: str | os.PathLike[str]) -> None:
         raise _output_error(target, errno.ENOTDIR, f"{parent} is a file, not a folder")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise _output_error(target, errno.EACCES, f"the folder {parent} is read-only")
+
+
+def check_outputs(
+    outputs: Mapping[str, str | os.PathLike[str] | None],
+    inputs: Iterable[str | os.PathLike[str]] = (),
+) -> None:
+    """Refuse outputs that would replace one another, or a file that is read.
+
+    Parameters
+    ----------
+    outputs
+        Files that will be written, by what a message calls them, such as ``"--json"``;
+        None is no output.
+    inputs
+        Files that are read. Folders may be among them, and outputs in these.
+
+    Raises
+    ------
+    OutputError
+        If two outputs are one file, or an output is one of the inputs.
+    """
+    named = {name: Path(path) for name, path in outputs.items() if path is not None}
+    users: dict[str, str] = {}
+    for name, path in named.items():
+        first = users.setdefault(os.path.realpath(path), name)
+        if first != name:
+            raise OutputError(
+                f"{path}: it is named for both {first} and {name}, of which only one "
+                f"would be left"
+            )
+    existing = {name: path for name, path in named.items() if path.is_file()}
+    if not existing:
+        return
+    for file in map(Path, inputs):
+        for name, path in existing.items():
+            if file.is_file() and os.path.samefile(file, path):
+                raise OutputError(
+                    f"{path}: {name} would replace a file that is read; name another"
+                )
 
 
 def _is_long(target: Path, parent: Path) -> bool:

@@ -23,6 +23,7 @@ from busnet.cli.common import (
     PathsArgument,
     app,
     check_output,
+    check_outputs,
     fail,
     list_failures,
     say,
@@ -58,6 +59,8 @@ def audit(
     with status 1.
     """
     selection = batch.collect(paths, pattern)
+    files_read = [source.path for source in selection.sources]
+    check_outputs({"--groups": table}, [*paths, *files_read])
     if summary := selection.summary():
         say(summary)
     if not selection.sources:

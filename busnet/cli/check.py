@@ -12,7 +12,7 @@ from rich.table import Table
 
 from busnet._io import write_text
 from busnet.cli.cases import COLOURS, printable
-from busnet.cli.common import FAILED, JsonOption, app
+from busnet.cli.common import FAILED, JsonOption, app, check_outputs
 from busnet.data import CheckReport, parse_sources
 from busnet.data import check as check_data
 from busnet.experiments.progress import messages, track
@@ -46,9 +46,9 @@ def check(
     classes, groups and near-duplicates in several folds, what is not used, and counts.
     The exit status is 1 where something is wrong.
     """
-    report = check_data(
-        parse_sources(data), protocol=protocol, thorough=not quick, track=track
-    )
+    sources = parse_sources(data)
+    check_outputs({"--json": json_file}, sources.values())
+    report = check_data(sources, protocol=protocol, thorough=not quick, track=track)
     if json_file is not None:
         write_text(json_file, report.to_json())
         messages.print(f"written: {printable(str(json_file))}", soft_wrap=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
 
-from busnet._io import check_target
+from busnet import _io
 from busnet.batch.text import printable
 from busnet.engine.threads import set_threads
 from busnet.errors import ImageValueError, OutputError
@@ -73,10 +73,20 @@ def check_output(path: Path | None) -> Path | None:
     """Refuse an output at which no file can be written, before work is done for it."""
     if path is not None:
         try:
-            check_target(path)
+            _io.check_target(path)
         except OutputError as error:
             fail(str(error), USAGE)
     return path
+
+
+def check_outputs(
+    outputs: Mapping[str, Path | None], inputs: Iterable[str | Path] = ()
+) -> None:
+    """Leave where two outputs are one file, or one is a file that is read."""
+    try:
+        _io.check_outputs(outputs, inputs)
+    except OutputError as error:
+        fail(str(error), USAGE)
 
 
 PathsArgument = Annotated[

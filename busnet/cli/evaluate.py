@@ -18,6 +18,7 @@ from busnet.cli.common import (
     ThreadsOption,
     app,
     check_output,
+    check_outputs,
     use,
 )
 from busnet.cli.evaluation import (
@@ -36,6 +37,7 @@ from busnet.cli.evaluation import (
     write_text,
 )
 from busnet.cli.models import ModelOption, split_models
+from busnet.data import parse_sources
 from busnet.errors import requires_extra
 from busnet.experiments import compare as comparing
 from busnet.experiments import evaluate as experiment
@@ -89,11 +91,16 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled images (needs the extra busnet[evaluate])."""
     name, part = choose_fold(protocol, fold, leave_out)
+    names = split_models(model)
+    read = [*parse_sources(data).values(), *names]
+    check_outputs(
+        _outputs(report, json_file, csv_file, figures_file),
+        read if against is None else [*read, against],
+    )
     with requires_extra("evaluate"):
         from busnet.evaluation.documents import read_evaluation
     other = None if against is None else read_evaluation(against)
     use(threads)
-    names = split_models(model)
     result = experiment.evaluate(
         names if len(names) > 1 else names[0],
         data,
@@ -123,6 +130,7 @@ def compare(
     bootstrap: BootstrapOption = 1000,
 ) -> None:
     """Compare two evaluations, paired: figures of the second minus the first."""
+    check_outputs({"--json": json_file}, (first, second))
     with requires_extra("evaluate"):
         from busnet.evaluation.documents import comparison_to_json
     comparison = comparing.compare(first, second, bootstrap=bootstrap)
@@ -148,6 +156,7 @@ def pool(
     bootstrap: BootstrapOption = 1000,
 ) -> None:
     """Average evaluations over the hospitals that were left out, each alike."""
+    check_outputs(_outputs(report, json_file, csv_file, figures_file), evaluations)
     with requires_extra("evaluate"):
         from busnet.evaluation.comparison import pool_hospitals
         from busnet.evaluation.documents import read_evaluation
@@ -158,6 +167,21 @@ def pool(
     print_notice()
     _write_evaluation(result, json_file, csv_file, figures_file)
     _write_report(result, report)
+
+
+def _outputs(
+    report: Path | None,
+    json_file: Path | None,
+    csv_file: Path | None,
+    figures_file: Path | None,
+) -> dict[str, Path | None]:
+    """Return the files to write by the options that name them."""
+    return {
+        "--report": report,
+        "--json": json_file,
+        "--csv": csv_file,
+        "--figures": figures_file,
+    }
 
 
 def _print_evaluation(evaluation: Evaluation) -> None:

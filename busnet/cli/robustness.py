@@ -16,6 +16,7 @@ from busnet.cli.common import (
     PriorOption,
     ThreadsOption,
     app,
+    check_outputs,
     use,
 )
 from busnet.cli.evaluation import (
@@ -31,7 +32,8 @@ from busnet.cli.evaluation import (
     report_failures,
     write_text,
 )
-from busnet.cli.models import ModelOption, load_models
+from busnet.cli.models import ModelOption, load_models, split_models
+from busnet.data import parse_sources
 from busnet.errors import requires_extra
 from busnet.experiments.progress import track
 from busnet.models import DEFAULT
@@ -60,6 +62,9 @@ def robustness(
     normal images that were called normal no longer are.
     """
     name, part = choose_fold(protocol, fold, leave_out)
+    check_outputs(
+        {"--json": json_file}, [*parse_sources(data).values(), *split_models(model)]
+    )
     with requires_extra("evaluate"):
         from busnet.evaluation.leakage import is_leaky
         from busnet.evaluation.perturbations import PERTURBATIONS

@@ -9,15 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from busnet._io import check_target
+from busnet._io import check_outputs, check_target
 from busnet.data import DataLike, Fold, read_data
 from busnet.data.numbers import check_fold, whole_number
 from busnet.data.protocols import HOSPITALS
 from busnet.engine.threads import get_threads
-from busnet.errors import ModelError, UnknownNetworkError, requires_extra
+from busnet.errors import (
+    ModelError,
+    OutputError,
+    UnknownNetworkError,
+    requires_extra,
+)
 from busnet.experiments.folder import file_name, name_part
 from busnet.experiments.progress import Reporter
 from busnet.model import Model, load
+from busnet.models import SUFFIX
 from busnet.networks import Network, get_network
 
 if TYPE_CHECKING:
@@ -124,8 +130,9 @@ def train(
         If the data, the protocol, the fold, the device or the checkpoint cannot be
         used, or a group would be divided.
     OutputError
-        If ``out`` or the checkpoint cannot be written, the file in ``work`` is of
-        another training, or another training is using the checkpoint.
+        If ``out`` does not end in ``.safetensors``, is what the weights start from, or
+        it or the checkpoint cannot be written; if the file in ``work`` is of another
+        training, or another training is using the checkpoint.
     """
     with requires_extra("train"):
         import torch
@@ -151,6 +158,7 @@ def train(
         tag += f"-{recipe}"
     target = Path(out) if out is not None else Path(work) / f"{tag}.safetensors"
     checkpoint = Path(work) / f"{tag}.ckpt"
+    _check_out(target, start)
     for path in (target, checkpoint):
         check_target(path)
     reporter = Reporter(progress)
@@ -183,6 +191,20 @@ def train(
         )
     reporter.log(f"weights in {target}")
     return load(target)
+
+
+def _check_out(target: Path, start: str | os.PathLike[str] | None) -> None:
+    """Refuse a weights file that would not be found, or that the training reads.
+
+    Raises
+    ------
+    OutputError
+        If its name does not end in ``.safetensors``, or it is the start.
+    """
+    if target.suffix != SUFFIX:
+        raise OutputError(f"{target}: a model's file ends in {SUFFIX}")
+    if start is not None:
+        check_outputs({"out": target}, [start])
 
 
 def choose_network(

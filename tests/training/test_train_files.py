@@ -147,6 +147,25 @@ def test_a_damaged_file_is_not_replaced(cases, tmp_path):
     assert path.read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("own.csv", "own.csv: a model's file ends in .safetensors"),
+        ("model", "model: a model's file ends in .safetensors"),
+        ("start.safetensors", "out would replace a file that is read"),
+    ],
+)
+def test_the_weights_file_is_no_other_file(cases, tmp_path, out, message):
+    # A table of the data, say, or the model that the weights start from.
+    start = tmp_path / "start.safetensors"
+    save_random(start, get_network("resnet18"))
+    path = tmp_path / out
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(OutputError, match=message):
+        busnet.train(cases, work=tmp_path, out=path, start=start, **OPTIONS)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
 def test_two_trainings_do_not_share_a_checkpoint(cases, tmp_path):
     checkpoint = tmp_path / "resnet18-class-custom-all-seed0.ckpt"
     with (
