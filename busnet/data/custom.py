@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
-from busnet.data.busi import GROUPS_FILE
 from busnet.data.cases import CLASSES, CUSTOM_SOURCE, Case
-from busnet.data.findings import Finding, Listing, plural, raise_errors
+from busnet.data.findings import Listing, raise_errors
 from busnet.data.folders import list_folder
 from busnet.data.hospitals import name_faults, patient_faults
 from busnet.data.source_names import LABELS, check_name
+from busnet.data.table_findings import (
+    check_parts,
+    group_findings,
+    table_findings,
+)
 from busnet.data.tables import Row, Table, read_table
 from busnet.errors import DataError
 
@@ -27,6 +31,7 @@ _ALIASES = {
     "group": ("group", "patient", "patient_id", "patientid", "subject", "subject_id"),
     "source": ("source", "hospital"),
     "spacing": ("spacing", "spacing_mm"),
+    "birads": ("birads", "bi_rads"),
 }
 
 #: Columns that become attributes of the case.
@@ -109,7 +114,8 @@ def _renamed(table: Table) -> Table:
     Raises
     ------
     DataError
-        If two columns mean the same, or a column that must be there is missing.
+        If two columns mean the same, a column that must be there is missing, or one
+        divides the images into training and test.
     """
     names = {}
     for name, aliases in _ALIASES.items():
@@ -141,7 +147,10 @@ def _renamed(table: Table) -> Table:
         )
         for row in table.rows
     )
-    return dataclasses.replace(table, columns=columns, rows=rows)
+    renamed = dataclasses.replace(table, columns=columns, rows=rows)
+    if "fold" not in columns:
+        check_parts(renamed)
+    return renamed
 
 
 def _list_renamed(table: Table, source: str) -> Listing:
@@ -159,57 +168,13 @@ def _list_renamed(table: Table, source: str) -> Listing:
         except DataError as error:
             faults.append(str(error))
     faults += [*name_faults(rows, cases), *patient_faults(rows, cases)]
-    findings = _scenes_without_group(table, rows, cases)
-    if faults:
-        findings.append(
-            Finding(
-                "table",
-                "error",
-                f"{table.path}: {plural(len(faults), 'row')} cannot be used",
-                tuple(faults),
-            )
-        )
-    known = {*_ALIASES, *_ATTRIBUTES, "fold"}
-    unknown = [column for column in table.columns if column not in known]
-    if unknown:
-        findings.append(
-            Finding(
-                "ignored",
-                "note",
-                f"{table.path}: {plural(len(unknown), 'column')} not used",
-                tuple(unknown),
-            )
-        )
-    if table.unread:
-        findings.append(
-            Finding(
-                "ignored",
-                "warning",
-                f"{table.path}: {plural(len(table.unread), 'sheet')} not used",
-                table.unread,
-            )
-        )
+    findings = [
+        *group_findings(table, rows, cases),
+        *table_findings(table, faults, known={*_ALIASES, *_ATTRIBUTES, "fold"}),
+    ]
     if not cases and not faults:
         raise DataError(f"{table.path}: there are no images")
     return Listing(tuple(cases), tuple(findings))
-
-
-def _scenes_without_group(
-    table: Table, rows: Sequence[Row], cases: Sequence[Case]
-) -> list[Finding]:
-    """Warn of images of BUSI, which holds copies, that are each a group of its own."""
-    alone = [
-        case.name
-        for row, case in zip(rows, cases, strict=True)
-        if case.source == "busi" and not row.get("group")
-    ]
-    if not alone:
-        return []
-    message = (
-        f"{table.path}: {plural(len(alone), 'image')} of busi without a group, and it "
-        f"holds copies of scenes, whose groups are in {GROUPS_FILE}"
-    )
-    return [Finding("no-group", "warning", message, tuple(alone))]
 
 
 def _case(folder: Path, row: Row, source: str, filled: Collection[str]) -> Case:
@@ -243,7 +208,9 @@ def _case(folder: Path, row: Row, source: str, filled: Collection[str]) -> Case:
         fold=_fold(row) if "fold" in filled else -1,
         source=source,
         spacing=_spacing(row),
-        attributes={name: row[name] for name in _ATTRIBUTES if row.get(name)},
+        attributes={
+            name: row.identifier(name) for name in _ATTRIBUTES if row.get(name)
+        },
     )
 
 

@@ -6,8 +6,12 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from busnet.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    from openpyxl.worksheet.worksheet import Worksheet
 
 __all__ = ["Sheet", "choose_sheet", "read_sheets"]
 
@@ -22,11 +26,15 @@ class Sheet:
         What its tab says.
     lines
         The number of each row, from 1, and its cells as text, numbers as short as they
-        can be.
+        can be. Cells that are merged with one above have its value. A formula whose
+        value the file does not hold stands as such, as ``=A1``.
+    hidden
+        The numbers of the rows that are hidden, by a filter, say, and not blank.
     """
 
     name: str
     lines: Sequence[tuple[int, Sequence[str]]]
+    hidden: Sequence[int] = ()
 
     @property
     def header(self) -> Sequence[str]:
@@ -54,20 +62,12 @@ def read_sheets(path: Path) -> list[Sheet]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and forms, which do not matter
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            try:
-                sheets = [
-                    Sheet(
-                        sheet.title,
-                        [
-                            (line, [_cell_text(cell) for cell in cells])
-                            for line, cells in enumerate(sheet.values, 1)
-                        ],
-                    )
-                    for sheet in book.worksheets
-                ]
-            finally:
-                book.close()
+            # Formulas are in one reading of the file, their values in the other.
+            formulas = openpyxl.load_workbook(path)
+            values = openpyxl.load_workbook(path, data_only=True)
+        sheets = [
+            _read_sheet(sheet, values[sheet.title]) for sheet in formulas.worksheets
+        ]
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except Exception as error:  # whatever a spoiled archive or its XML raises
@@ -100,6 +100,38 @@ def choose_sheet(
         f"{path}: the sheets {names} {which} that are needed; leave one such sheet, or "
         f"save it as .csv"
     )
+
+
+def _read_sheet(formulas: Worksheet, values: Worksheet) -> Sheet:
+    """Return a sheet, given its formulas and their values."""
+    rows = []
+    for cells, computed in zip(formulas.iter_rows(), values.iter_rows(), strict=True):
+        rows.append([cell.value for cell in computed])
+        for i, cell in enumerate(cells):
+            # A computed text that is empty has no value, either, but another type.
+            is_blank = rows[-1][i] is None and computed[i].data_type == "n"
+            if cell.data_type == "f" and is_blank:
+                rows[-1][i] = _formula_text(cell.value)
+    for area in formulas.merged_cells.ranges:
+        column = area.min_col - 1
+        for row in range(area.min_row, area.max_row):
+            rows[row][column] = rows[area.min_row - 1][column]
+    lines = [
+        (line, [_cell_text(cell) for cell in cells])
+        for line, cells in enumerate(rows, 1)
+    ]
+    hidden = [
+        line
+        for line, cells in lines
+        if formulas.row_dimensions[line].hidden and any(map(str.strip, cells))
+    ]
+    return Sheet(formulas.title, lines, hidden)
+
+
+def _formula_text(value: object) -> str:
+    """Return a formula, also one of several cells, as it stands in the file."""
+    text = str(getattr(value, "text", value))
+    return text if text.startswith("=") else f"={text}"
 
 
 def _cell_text(cell: object) -> str:

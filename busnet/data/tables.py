@@ -32,13 +32,21 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
-#: How programs write a cell without a value.
-_BLANKS = frozenset(("", "nan", "<na>", "none", "null", "n/a"))
+#: How programs write a cell without a value: R writes NA, pandas nan.
+_BLANKS = frozenset(("", "na", "nan", "<na>", "none", "null", "n/a"))
 
 #: How spreadsheets write a cell whose formula failed, in several languages.
 _FORMULA_ERROR = re.compile(
     r"#[¡¿]?[A-ZÀ-Þ][A-ZÀ-Þ0-9/_]{1,14}[!?]|#N/[AD]|#NV|#GETTING_DATA|Err:\d{3}"
 )
+
+#: A formula whose value is not in the file, as scripts write it, and one that keeps a
+#: text from being read as a number: ``="007"``.
+_FORMULA = re.compile(r"=\S.*", re.DOTALL)
+_QUOTED = re.compile(r'^="([^"]*)"$')
+
+#: How spreadsheets and pandas write a long number that they rounded.
+_ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
 
 _SHEETS = frozenset((".xlsx", ".xlsm"))
 _OTHER_SHEETS = frozenset((".xls", ".xlsb", ".ods", ".numbers"))
@@ -73,6 +81,11 @@ class Row:
                 f"{self.where}: the {column} is {value}, the error of a formula; "
                 f"correct it, or leave the cell blank"
             )
+        if _FORMULA.fullmatch(value):
+            raise DataError(
+                f"{self.where}: the {column} is the formula {value!r}, whose value the "
+                f"file does not hold; save it by a spreadsheet program, or as values"
+            )
         return value
 
     def get(self, column: str) -> str:
@@ -83,15 +96,28 @@ class Row:
         Raises
         ------
         DataError
-            If a formula failed there, as ``#N/A`` says. It would be a value that many
-            rows share.
+            If a formula failed there, as ``#N/A`` says, or its value is not in the
+            file. It would be a value that many rows share.
         """
         value = self[column] if column in self.values else ""
         return "" if value.casefold() in _BLANKS else value
 
     def identifier(self, column: str) -> str:
-        """Return a cell that is a name; a number that pandas wrote as ``7.0`` is 7."""
-        return re.sub(r"^(\d+)\.0+$", r"\1", self.get(column))
+        """Return a cell that is a name; a number that pandas wrote as ``7.0`` is 7.
+
+        Raises
+        ------
+        DataError
+            If it is a number that a spreadsheet rounded, as ``2.02E+11`` shows: several
+            patients would have it.
+        """
+        value = self.get(column)
+        if _ROUNDED.fullmatch(value):
+            raise DataError(
+                f"{self.where}: the {column} {value!r} is a number that a spreadsheet "
+                f"rounded; write numbers of patients as text"
+            )
+        return re.sub(r"^(\d+)\.0+$", r"\1", value)
 
     def has(self, column: str) -> bool:
         """Tell whether a cell is not blank; the error of a formula is not."""
@@ -129,12 +155,15 @@ class Table:
         The rows that are not blank.
     unread
         Names of further sheets of the file that are not empty.
+    hidden
+        Numbers of the rows that are hidden in the sheet; they are among ``rows``.
     """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     unread: tuple[str, ...] = ()
+    hidden: tuple[int, ...] = ()
 
 
 def read_table(
@@ -209,7 +238,9 @@ def _read_sheet(path: Path, required: Sequence[str], sought: Sequence[str]) -> T
     chosen = choose_sheet(path, sheets, fits)
     table = _table(path, chosen.lines, required)
     unread = tuple(sheet.name for sheet in sheets if sheet is not chosen)
-    return dataclasses.replace(table, unread=unread)
+    used = {row.line for row in table.rows}
+    hidden = tuple(line for line in chosen.hidden if line in used)
+    return dataclasses.replace(table, unread=unread, hidden=hidden)
 
 
 def _table(
@@ -218,7 +249,7 @@ def _table(
     columns: list[str] | None = None
     rows = []
     for line, cells in lines:
-        stripped = [cell.strip() for cell in cells]
+        stripped = [_QUOTED.sub(r"\1", cell.strip()) for cell in cells]
         if not any(stripped):
             continue
         if columns is None:

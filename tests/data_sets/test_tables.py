@@ -1,5 +1,7 @@
 """One reader for every table."""
 
+import zipfile
+
 import pytest
 from PIL import Image
 
@@ -222,6 +224,91 @@ def test_all_failed_formulas_of_a_table_are_listed(tmp_path):
         "the label is #REF!, the error of a formula; correct it, or leave the cell "
         "blank",
     ]
+
+
+def test_merged_cells_have_one_value(tmp_path):
+    """A patient whose cell spans the rows of her images has all of them."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (("image", "patient"), ("a", "P1"), ("b",), ("c", "P2"), ("d",), ("e",)):
+        book.active.append(row)
+    book.active.merge_cells("B2:B3")
+    book.active.merge_cells("B4:B5")
+    book.save(tmp_path / "t.xlsx")
+    rows = read_table(tmp_path / "t.xlsx").rows
+    assert [row.get("patient") for row in rows] == ["P1", "P1", "P2", "P2", ""]
+
+
+def test_formulas_without_a_value_are_errors_where_they_are_used(tmp_path):
+    """What openpyxl wrote and no spreadsheet program computed."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (("image", "patient"), ("a", '=LEFT("P12",2)'), ("b", "P1")):
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    first, second = read_table(tmp_path / "t.xlsx").rows
+    assert second.identifier("patient") == "P1"
+    with pytest.raises(
+        errors.DataError,
+        match=r"t\.xlsx, line 2: the patient is the formula '=LEFT\(\"P12\",2\)', "
+        r"whose value the file does not hold",
+    ):
+        first.identifier("patient")
+
+
+def test_a_computed_formula_may_be_an_empty_text(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (("image", "mask"), ("a", '=IF(A2="a","","m")')):
+        book.active.append(row)
+    path, written = tmp_path / "t.xlsx", tmp_path / "written.xlsx"
+    book.save(written)
+    # As Excel stores its value.
+    with zipfile.ZipFile(written) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name.endswith("sheet1.xml"):
+                assert b'<c r="B2">' in data
+                data = data.replace(b'<c r="B2">', b'<c r="B2" t="str">')
+            new.writestr(name, data)
+    assert values(path) == [{"image": "a", "mask": ""}]
+
+
+def test_hidden_rows_are_used_and_said(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    rows = (("image", "label"), ("a.png", "benign"), ("b.png", "malignant"))
+    for row in rows:
+        book.active.append(row)
+    for line in (3, 9):  # the ninth is blank
+        book.active.row_dimensions[line].hidden = True
+    book.save(tmp_path / "t.xlsx")
+    for name, _ in rows[1:]:
+        Image.new("L", (9, 9)).save(tmp_path / name)
+    listing = list_custom(tmp_path / "t.xlsx")
+    assert [case.label for case in listing.cases] == ["benign", "malignant"]
+    (finding,) = listing.findings
+    assert (finding.kind, finding.severity) == ("hidden-rows", "warning")
+    assert finding.subjects == ("row 3",)
+
+
+def test_texts_that_are_kept_from_being_numbers(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('image,patient\na,"=""007"""\nb,="07"\n')
+    assert [row.get("patient") for row in read_table(path).rows] == ["007", "07"]
+
+
+@pytest.mark.parametrize("number", ["2.02E+11", "2,02E+11", "2e+16", "1.234e+16"])
+def test_rounded_numbers_are_no_names(tmp_path, number):
+    """Patients 202100340001 and 202100340002 are both 2.02E+11 in Excel's CSV."""
+    path = tmp_path / "t.csv"
+    path.write_text(f"image;patient\na;{number}\nb;12e4\nc;1.5\n")
+    first, *others = read_table(path).rows
+    with pytest.raises(
+        errors.DataError, match=r"t\.csv, line 2: the patient '.*' is a number that"
+    ):
+        first.identifier("patient")
+    assert [row.identifier("patient") for row in others] == ["12e4", "1.5"]
 
 
 def test_a_missing_extra_is_named(tmp_path, monkeypatch):
