@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -64,8 +66,9 @@ def order_classes(names: Iterable[str]) -> tuple[str, ...]:
 class Case:
     r"""One image of a data set.
 
-    Its texts can be written as UTF-8: bytes of a file's or folder's name that are not
-    are escaped in them, as in ``caf\xe9.png``.
+    Paths may be given as texts, and a single mask without a tuple. Its texts can be
+    written as UTF-8: bytes of a file's or folder's name that are not are escaped in
+    them, as in ``caf\xe9.png``.
 
     Attributes
     ----------
@@ -81,7 +84,7 @@ class Case:
     group
         Images of the same group must never be divided between training and test:
         duplicates of a scene (BUSI) or images of a patient. Its name is local to the
-        source; see :attr:`key`.
+        source; see :attr:`key`. By default a case is a group of its own, of its name.
     fold
         The fold that the data set's own split puts it in, -1 where it is in none.
     source
@@ -118,14 +121,55 @@ class Case:
     contradicted: bool = False
 
     def __post_init__(self) -> None:
-        """Escape what is not UTF-8, and take a number of NumPy's for the fold."""
+        """Check the values, and make them those that readers of data sets give.
+
+        Raises
+        ------
+        DataError
+            If a text is something else, the class is not one of :data:`CLASSES`, the
+            fold is no whole number, or the spacing is not two lengths.
+        """
+        values = {"group": self.name if self.group == "" else self.group}
         for field in ("name", "group", "source"):
-            value = getattr(self, field)
+            value = values.get(field, getattr(self, field))
             if not isinstance(value, str):
                 raise DataError(f"{self.name}: the {field} is a text, not {value!r}")
             object.__setattr__(self, field, encodable(value))
+        if self.label not in (None, *CLASSES):
+            raise DataError(
+                f"{self.name}: the label {self.label!r} is not one of "
+                f"{', '.join(CLASSES)}"
+            )
         fold = whole_number(self.fold, f"{self.name}: the fold")
         object.__setattr__(self, "fold", fold)
+        object.__setattr__(self, "image", self._path("image", self.image))
+        masks = self.masks
+        listed = [masks] if isinstance(masks, str | os.PathLike) else masks
+        paths = tuple(self._path("mask", mask) for mask in listed)
+        object.__setattr__(self, "masks", paths)
+        object.__setattr__(self, "spacing", self._lengths(self.spacing))
+        texts = {name: str(value) for name, value in self.attributes.items()}
+        object.__setattr__(self, "attributes", texts)
+
+    def _path(self, what: str, value: object) -> Path:
+        if not isinstance(value, str | os.PathLike):
+            raise DataError(f"{self.name}: the {what} is a path, not {value!r}")
+        return Path(value)
+
+    def _lengths(self, value: object) -> tuple[float, float] | None:
+        """Return a spacing as two numbers of Python's."""
+        if value is None:
+            return None
+        try:
+            row, column = (float(length) for length in value)  # type: ignore[attr-defined]
+            if not (0 < row < math.inf and 0 < column < math.inf):
+                raise ValueError
+        except (TypeError, ValueError):
+            raise DataError(
+                f"{self.name}: the spacing is millimetres a row and a column, not "
+                f"{value!r}"
+            ) from None
+        return row, column
 
     @property
     def key(self) -> str:

@@ -11,7 +11,13 @@ from typing import TypeAlias
 from busnet.data.cases import Case
 from busnet.data.custom import list_table
 from busnet.data.findings import Listing, raise_errors
-from busnet.data.sources import list_sources, merge_listings, parse_sources
+from busnet.data.screening import screen_files
+from busnet.data.sources import (
+    list_sources,
+    merge_listings,
+    parse_sources,
+    repeated_names,
+)
 from busnet.data.tables import parse_table
 from busnet.errors import DataError
 
@@ -53,11 +59,18 @@ def read_data(data: DataLike) -> Listing:
     Raises
     ------
     DataError
-        If one cannot be read, cases of it are missing, or ``data`` is something else.
+        If one cannot be read, cases of it are missing, a case or a file is there twice,
+        or ``data`` is something else.
     """
     if isinstance(data, str | os.PathLike):
         return _read_sources(parse_sources([os.fspath(data)]))
     if isinstance(data, Mapping):
+        for name, path in data.items():
+            if not (isinstance(name, str) and isinstance(path, str | os.PathLike)):
+                raise DataError(
+                    f"data by names is paths by the names of sources, and {name!r} is "
+                    f"a {type(path).__name__}; columns of a table make a data frame"
+                )
         return _read_sources(data)
     if isinstance(data, DataFrame):
         table = parse_table(data.to_csv(index=False), IN_MEMORY, delimiter=",")
@@ -70,6 +83,7 @@ def read_data(data: DataLike) -> Listing:
     cases = [item for item in items if isinstance(item, Case)]
     paths = [os.fspath(i) for i in items if isinstance(i, str | os.PathLike)]
     if len(cases) == len(items):
+        raise_errors([*repeated_names(cases), *screen_files(cases)])
         return Listing(tuple(cases))
     if len(paths) == len(items):
         return _read_sources(parse_sources(paths))

@@ -26,6 +26,7 @@ __all__ = [
     "parse_sources",
     "read_sources",
     "recognise",
+    "repeated_names",
 ]
 
 #: The reader of each published data set, and of the user's own images.
@@ -167,14 +168,15 @@ def merge_listings(listings: Sequence[tuple[Path, Listing]]) -> Listing:
             cases.append(case)
     check_names(origin)
     findings += [
-        *_repeated_names(cases),
+        *repeated_names(cases),
         *screen_files(cases),
         *shared_patients(cases, origin),
     ]
     return Listing(tuple(cases), tuple(findings))
 
 
-def _repeated_names(cases: Sequence[Case]) -> list[Finding]:
+def repeated_names(cases: Sequence[Case]) -> list[Finding]:
+    """Look for cases of one source that have the same name."""
     counts = collections.Counter((case.source, case.name) for case in cases)
     repeated = [f"{s}: {name}" for (s, name), n in counts.items() if n > 1]
     if not repeated:

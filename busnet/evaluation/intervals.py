@@ -80,7 +80,10 @@ def draw_weights(scores: Scores, count: int, seed: int) -> Iterator[Weights]:
     count = whole_number(count, "the number of bootstrap draws")
     if count < 1:
         raise DataError(f"a bootstrap has at least one draw, not {count}")
-    generator = np.random.default_rng(whole_number(seed, "the seed"))
+    seed = whole_number(seed, "the seed")
+    if seed < 0:
+        raise DataError(f"the seed {seed} is negative")
+    generator = np.random.default_rng(seed)
     groups = scores.groups
     # Groups are numbered by source first, so each source has a range of numbers.
     first = {s: int(groups[scores.sources == s].min()) for s in set(scores.sources)}

@@ -1,12 +1,16 @@
 """What functions take as data: paths, several of them, cases, a table in memory."""
 
 import csv
+import dataclasses
 import io
+import re
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from busnet.data import CLASSES, read_custom, read_data
+from busnet.data import CLASSES, Case, read_custom, read_data
 from busnet.errors import DataError
 
 
@@ -81,3 +85,51 @@ def test_data_that_is_neither_paths_nor_cases(data):
     kind = type(data).__name__
     with pytest.raises(DataError, match=f"^data is paths or cases, not a {kind}$"):
         read_data(data)
+
+
+def test_cases_that_are_listed_twice_are_refused(tmp_path):
+    """They would count twice, and make intervals narrower."""
+    cases = [Case(name, tmp_path / name, (), "benign") for name in ("a", "b")]
+    assert read_data(cases).cases == tuple(cases)
+    with pytest.raises(DataError, match=r"1 image listed more than once.*: custom: b"):
+        read_data([*cases, cases[1]])
+    other = dataclasses.replace(cases[1], name="c")
+    with pytest.raises(DataError, match="2 images of a file that is another's, too"):
+        read_data([*cases, other])
+
+
+@pytest.mark.parametrize("value", [["a.png"], None, 7])
+def test_columns_are_no_sources(value):
+    with pytest.raises(
+        DataError, match=r"'image' is a (list|NoneType|int); columns of a"
+    ):
+        read_data({"image": value})
+
+
+def test_a_case_takes_what_people_write():
+    case = Case("a", "x/a.png", "x/m.png", "benign", attributes={"birads": 4})
+    assert (case.image, case.masks) == (Path("x/a.png"), (Path("x/m.png"),))
+    assert (case.attributes, case.group) == ({"birads": "4"}, "a")
+    assert Case("a", "b", ["c", "d"]).masks == (Path("c"), Path("d"))
+    spacing = Case("a", "b", spacing=np.array([0.1, 0.2])).spacing
+    assert spacing == (0.1, 0.2)
+    assert [type(length) for length in spacing] == [float, float]
+
+
+@pytest.mark.parametrize(
+    ("values", "fact"),
+    [
+        ({"label": "Benign"}, "the label 'Benign' is not one of normal, benign, mali"),
+        ({"label": 1}, "the label 1 is not one of"),
+        ({"image": 7}, "the image is a path, not 7"),
+        ({"masks": (None,)}, "the mask is a path, not None"),
+        ({"group": None}, "the group is a text, not None"),
+        ({"spacing": 0.1}, "the spacing is millimetres a row and a column, not 0.1"),
+        ({"spacing": (0.1, -0.1)}, "the spacing is"),
+        ({"spacing": (0.1, float("nan"))}, "the spacing is"),
+        ({"spacing": (0.1, 0.1, 0.1)}, "the spacing is"),
+    ],
+)
+def test_a_case_of_wrong_values_is_refused(values, fact):
+    with pytest.raises(DataError, match=f"^a.png: {re.escape(fact)}"):
+        Case(**{"name": "a.png", "image": "a.png", **values})

@@ -49,6 +49,11 @@ def test_blocks_do_not_change_the_draws(monkeypatch):
     np.testing.assert_array_equal(np.concatenate(blocks), whole)
 
 
+def test_a_negative_seed_is_refused():
+    with pytest.raises(DataError, match="the seed -1 is negative"):
+        intervals(random_scores(9), seed=-1)
+
+
 def test_intervals_are_percentiles_of_the_draws():
     scores = random_scores(60)
     (weights,) = draw_weights(scores, 200, 5)
