@@ -71,14 +71,14 @@ def audit(
         track(selection.sources, len(selection.sources), "reading"), files, failures
     )
     pairs = duplicates.near_duplicates(images, threshold=threshold)
+    numbers = duplicates.groups(pairs, len(files))
+    if table is not None:
+        _write_groups(table, files, numbers)
     writer = csv.writer(sys.stdout)
     writer.writerow(("first", "second", "correlation"))
     for pair in pairs:
         names = (encodable(files[pair.first]), encodable(files[pair.second]))
         writer.writerow((*names, f"{pair.correlation:.4f}"))
-    numbers = duplicates.groups(pairs, len(files))
-    if table is not None:
-        _write_groups(table, files, numbers)
     scenes = len(set(numbers))
     say(
         f"{len(pairs)} pairs among {len(files)} images, which are {scenes} scenes; "

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from busnet.cli.common import ThreadsOption, app, use
+from busnet.cli.common import ThreadsOption, app, split_names, use
 from busnet.cli.evaluation import BootstrapOption, print_leak, print_notice
 from busnet.cli.train import (
     ChannelsOption,
@@ -33,11 +33,6 @@ if TYPE_CHECKING:
 
 #: Figures that a table has room for.
 COLUMNS = 5
-
-
-def split_names(text: str) -> list[str]:
-    """Return the names of a list with commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -128,7 +123,7 @@ def baselines(
         epochs=epochs,
         image_size=image_size,
         start=start,
-        heads=heads.split(","),
+        heads=split_names(heads),
         pooling=pooling,
         channels=channels,
         reference=reference,

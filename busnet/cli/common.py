@@ -69,6 +69,11 @@ def parse_shares(text: str) -> dict[str, float]:
     return shares
 
 
+def split_names(text: str) -> list[str]:
+    """Return the names of a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def check_output(path: Path | None) -> Path | None:
     """Refuse an output at which no file can be written, before work is done for it."""
     if path is not None:

@@ -111,9 +111,9 @@ def evaluate(
         prior=prior,
         bootstrap=bootstrap,
     )
-    _print_evaluation(result)
     _write_evaluation(result, json_file, csv_file, figures_file)
     _write_report(result, report)
+    _print_evaluation(result)
     if other is not None:
         _print_comparison(comparing.compare(other, result, bootstrap=bootstrap))
     print_notice()
@@ -134,10 +134,10 @@ def compare(
     with requires_extra("evaluate"):
         from busnet.evaluation.documents import comparison_to_json
     comparison = comparing.compare(first, second, bootstrap=bootstrap)
-    _print_comparison(comparison)
-    print_notice()
     if json_file is not None:
         write_text(json_file, comparison_to_json(comparison))
+    _print_comparison(comparison)
+    print_notice()
 
 
 @app.command()
@@ -163,10 +163,10 @@ def pool(
     result = pool_hospitals(
         [read_evaluation(path) for path in evaluations], bootstrap=bootstrap
     )
-    _print_evaluation(result)
-    print_notice()
     _write_evaluation(result, json_file, csv_file, figures_file)
     _write_report(result, report)
+    _print_evaluation(result)
+    print_notice()
 
 
 def _outputs(

@@ -86,9 +86,6 @@ def robustness(
         tested, cases, scored.scores, prior=scored.prior, bootstrap=bootstrap
     )
     rows = list(track(measured, len(PERTURBATIONS), "perturbing"))
-    print_leak(selection.leak, scored.notes)
-    _print_rows(rows, format_prior(scored.prior))
-    print_notice()
     if json_file is not None:
         document = {
             "notice": NOTICE,
@@ -103,6 +100,9 @@ def robustness(
             "rows": [_row_document(row) for row in rows],
         }
         write_text(json_file, json.dumps(document, indent=1))
+    print_leak(selection.leak, scored.notes)
+    _print_rows(rows, format_prior(scored.prior))
+    print_notice()
     if scored.failures:
         report_failures(scored.failures)
         sys.exit(FAILED)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from busnet.cli.common import ThreadsOption, app, check_output, use
+from busnet.cli.common import ThreadsOption, app, check_output, split_names, use
 from busnet.errors import requires_extra
 from busnet.experiments import train as experiment
 
@@ -150,7 +150,7 @@ def train(
         image_size=image_size,
         frozen=frozen,
         seed=seed,
-        heads=heads.split(","),
+        heads=split_names(heads),
         stage_shortcuts=shortcuts,
         pooling=pooling,
         channels=channels,

@@ -34,7 +34,7 @@ class Comparison:
     Attributes
     ----------
     first, second
-        Title of each.
+        Title of each, with the model's name where both titles are the same.
     leak
         Why the figures of either are too good to be true, or "".
     differences
@@ -118,9 +118,11 @@ def compare_evaluations(
             seed=seed,
         )
         differences |= _of_lesions(among)
+    names = [first.title, second.title]
+    if names[0] == names[1]:  # two models of one network
+        names = [f"{e.model}, {e.title}" for e in (first, second)]
     return Comparison(
-        first.title,
-        second.title,
+        *names,
         first.leak or second.leak,
         differences,
         first.prior,

@@ -1,6 +1,7 @@
 """``busnet evaluate``, ``compare``, ``pool`` and ``robustness``, typed as users do."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -128,6 +129,61 @@ def test_compare_two_evaluations(invoke, common, tmp_path):
     done = invoke("compare", path, path, "--bootstrap", "20", "--json", out)
     assert "0.000 [0.000, 0.000]" in done.out
     assert json.loads(out.read_text())["differences"]["accuracy"] == [0, 0, 0]
+
+
+def test_two_models_of_one_network_are_told_apart(invoke, common, tmp_path):
+    for name in ("a", "b"):
+        model = shutil.copy(common[3], tmp_path / f"{name}.safetensors")
+        file = tmp_path / f"{name}.json"
+        invoke("evaluate", *common, "--model", model, "--json", file)
+    out = tmp_path / "c.json"
+    invoke("compare", tmp_path / "a.json", tmp_path / "b.json", "--json", out)
+    document = json.loads(out.read_text())
+    assert [document[which] for which in ("first", "second")] == [
+        "a.safetensors, resnet18 on custom",
+        "b.safetensors, resnet18 on custom",
+    ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "--json"),
+        ("evaluate", "--report"),
+        ("compare", "--json"),
+        ("robustness", "--json"),
+        ("audit", "--groups"),
+    ],
+    ids=" ".join,
+)
+def test_files_are_written_also_where_nobody_reads_the_rest(
+    invoke, common, tmp_path, monkeypatch, command
+):
+    """As by ``busnet evaluate ... | head -1``."""
+    name, option = command
+    evaluation, out = tmp_path / "e.json", tmp_path / "out"
+    arguments = common
+    if name == "compare":
+        invoke("evaluate", *common, "--json", evaluation)
+        arguments = (evaluation, evaluation)
+    if name == "audit":
+        arguments = (common[1],)
+    elif name == "robustness":
+        monkeypatch.setattr(
+            "busnet.evaluation.robustness.PERTURBATIONS", PERTURBATIONS[:1]
+        )
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", ClosedPipe())
+        with pytest.raises(SystemExit):
+            main([name, *map(str, arguments), option, str(out)])
+    assert out.stat().st_size > 0
+
+
+class ClosedPipe(io.StringIO):
+    """A stream whose reader has gone."""
+
+    def write(self, text):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
 
 def test_one_corrupt_file_is_listed_and_the_others_are_done(
