@@ -17,6 +17,7 @@ from busnet.data.table_findings import (
     check_parts,
     group_findings,
     table_findings,
+    value_findings,
 )
 from busnet.data.tables import Row, Table, read_table
 from busnet.errors import DataError
@@ -170,6 +171,7 @@ def _list_renamed(table: Table, source: str) -> Listing:
     faults += [*name_faults(rows, cases), *patient_faults(rows, cases)]
     findings = [
         *group_findings(table, rows, cases),
+        *value_findings(table, cases),
         *table_findings(table, faults, known={*_ALIASES, *_ATTRIBUTES, "fold"}),
     ]
     if not cases and not faults:

@@ -194,7 +194,10 @@ class Protocol:
             kind = "sources" if self.leaves_out_source else "folds"
             if not known:
                 raise DataError(f"{self.name}: the cases are in no folds")
-            what = f"the text {fold!r}" if str(fold) in map(str, known) else fold
+            what = str(fold)
+            if what in map(str, known):
+                form = "text" if isinstance(fold, str) else "number"
+                what = f"the {form} {fold!r}"
             raise DataError(
                 f"{self.name} has the {kind} {', '.join(map(str, known))}, not {what}"
             )

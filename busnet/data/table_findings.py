@@ -10,10 +10,11 @@ from busnet.data.busi import GROUPS_FILE
 from busnet.data.cases import Case
 from busnet.data.findings import Finding, plural
 from busnet.data.folder_files import PARTS
+from busnet.data.source_names import plain_name
 from busnet.data.tables import Row, Table
 from busnet.errors import DataError
 
-__all__ = ["check_parts", "group_findings", "table_findings"]
+__all__ = ["check_parts", "group_findings", "table_findings", "value_findings"]
 
 #: Columns that may say which images are for training and which for tests.
 _SPLITS = ("split", "set", "subset", "partition")
@@ -35,6 +36,10 @@ _MEANT = {
     "mask": re.compile(
         r"(mask|seg(mentation)?s?|gt|ground_truth|annotation|outline)(_mask)?"
         r"(_?(file|filename|image|name|path)s?)?"
+    ),
+    "spacing": re.compile(
+        r"((pixel|image)_)?(spacing|size)(_mm)?(_?(x|y|row|column|col)s?)?|"
+        r"mm_(per|a)_(pixel|px)"
     ),
     "label": re.compile(r"labels|class(es|_label|_name)|diagnos[ie]s|pathology|target"),
 }
@@ -101,6 +106,26 @@ def table_findings(
         lines = tuple(f"row {line}" for line in table.hidden)
         findings.append(Finding("hidden-rows", "warning", message, lines))
     return findings
+
+
+def value_findings(table: Table, cases: Sequence[Case]) -> list[Finding]:
+    """Warn of values of one column that are spellings of one, as ``GE`` and ``ge``."""
+    spellings: dict[tuple[str, str], dict[str, None]] = {}
+    for case in cases:
+        for name, value in case.attributes.items():
+            spellings.setdefault((name, plain_name(value)), {})[value] = None
+    several = [
+        f"{name} {' and '.join(map(repr, values))}"
+        for (name, _), values in spellings.items()
+        if len(values) > 1
+    ]
+    if not several:
+        return []
+    message = (
+        f"{table.path}: {plural(len(several), 'value')} of several spellings, which "
+        f"count as different"
+    )
+    return [Finding("similar-values", "warning", message, tuple(several))]
 
 
 def group_findings(

@@ -190,6 +190,8 @@ def read_evaluation(path: str | os.PathLike[str]) -> Evaluation:
             prior=document.get("prior"),
             macro=document.get("average", "").startswith("macro"),
         )
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:

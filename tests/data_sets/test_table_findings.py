@@ -81,6 +81,8 @@ def test_unknown_patients_are_not_taken_for_one_silently(listed, name):
         ("Centre", "source"),
         ("segmentation", "mask"),
         ("mask_file", "mask"),
+        ("pixel_spacing", "spacing"),
+        ("mm_per_pixel", "spacing"),
     ],
 )
 def test_columns_that_may_be_meant_are_named(listed, column, meant):
@@ -107,3 +109,9 @@ def test_birads_in_two_forms_are_one_category(listed, tmp_path):
         {},
     ]
     assert len(list_sources({"x": tmp_path / "t.csv"}).cases) == 4
+
+
+def test_values_of_several_spellings_are_named(listed):
+    (finding,) = listed("scanner", "GE Logiq", "ge-logiq", "Philips", "").findings
+    assert (finding.kind, finding.severity) == ("similar-values", "warning")
+    assert finding.subjects == ("scanner 'GE Logiq' and 'ge-logiq'",)
