@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import unicodedata
 from collections.abc import Collection
 from pathlib import Path
 
@@ -228,10 +229,15 @@ def _source(row: Row) -> str:
 
 
 def _existing(folder: Path, name: str, row: Row) -> Path:
-    """Return the path of a file that a table names, also as Windows writes it."""
-    for spelling in (name, name.replace("\\", "/")):
-        if (folder / spelling).is_file():
-            return folder / spelling
+    r"""Return the path of a file that a table names.
+
+    Windows writes ``\\`` between folders, and macOS letters and accents apart.
+    """
+    for slashed in (name, name.replace("\\", "/")):
+        for form in (None, "NFC", "NFD"):
+            spelling = unicodedata.normalize(form, slashed) if form else slashed
+            if (folder / spelling).is_file():
+                return folder / spelling
     raise DataError(f"{row.where}: there is no file {name!r}")
 
 

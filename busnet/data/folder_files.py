@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,16 +23,18 @@ from busnet.images.names import (
 __all__ = [
     "HIDDEN",
     "NNUNET_TEST",
-    "PARTS",
     "FolderFile",
     "drop_wrapper",
+    "is_part",
     "walk",
     "wrapper_of",
 ]
 
-#: Names of folders that divide a data set: which part is meant must be said.
-PARTS = frozenset(
-    ("train", "training", "val", "valid", "validation", "test", "testing")
+#: Names of the parts of a divided data set: which one is meant must be said.
+_PART = re.compile(
+    r"(train(ing)?|val(id(ation)?)?|test(ing)?)([ _-]?(set|data|split))?|"
+    r"(fold|cv)[ _-]?\d+",
+    re.IGNORECASE,
 )
 
 #: nnU-Net's folders of test images, which have no labels.
@@ -61,7 +65,7 @@ class FolderFile:
     folders
         The folders that are no part of the layout; the first is the patient.
     stem
-        The file's name without ending.
+        The file's name without ending, with composed letters.
     """
 
     path: Path
@@ -87,7 +91,7 @@ class FolderFile:
             name = component.strip().lower()
             if name in CLASSES:
                 labels.add(name)
-            elif name not in PARTS and not _is_layout(name):
+            elif not is_part(name) and not _is_layout(name):
                 folders.append(component)
         if len(labels) > 1:
             both = " and ".join(sorted(labels))
@@ -96,7 +100,14 @@ class FolderFile:
         posix = path.as_posix()
         # DICOM often has a UID for a name, whose last number is no ending.
         stem = path.stem if path.suffix.lower() in SUFFIXES else path.name
+        # macOS writes letters and their accents apart.
+        stem = unicodedata.normalize("NFC", stem)
         return cls(root / path, posix, posix, label, tuple(folders), stem)
+
+
+def is_part(name: str) -> bool:
+    """Tell whether a name is that of a part: ``train``, ``Test_set``, ``fold 3``."""
+    return bool(_PART.fullmatch(name.strip()))
 
 
 def walk(root: Path, ignored: Mapping[str, list[str]]) -> Iterator[str]:
@@ -192,10 +203,10 @@ def drop_wrapper(file: FolderFile, wrapper: Sequence[str]) -> FolderFile:
     parts = Path(file.relative).parts
     if parts[: len(wrapper)] != tuple(wrapper):
         return file
-    is_part = [name.strip().lower() in PARTS for name in wrapper]
-    named = [*is_part, True].index(True)
+    are_parts = [is_part(name) for name in wrapper]
+    named = [*are_parts, True].index(True)
     return dataclasses.replace(
         file,
         name=Path(*parts[named:]).as_posix(),
-        folders=file.folders[is_part.count(False) :],
+        folders=file.folders[are_parts.count(False) :],
     )

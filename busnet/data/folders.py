@@ -30,9 +30,9 @@ from busnet.data.findings import Finding, Listing, plural
 from busnet.data.folder_files import (
     HIDDEN,
     NNUNET_TEST,
-    PARTS,
     FolderFile,
     drop_wrapper,
+    is_part,
     walk,
     wrapper_of,
 )
@@ -84,6 +84,7 @@ def list_folder(root: Path, source: str) -> Listing:
         *_findings(root, cases, ignored, ungrouped),
         *_numbered_masks(matched.numbered),
         *_class_words(images),
+        *_patients(images, cases),
     ]
     return Listing(tuple(cases), tuple(findings))
 
@@ -98,6 +99,20 @@ def _numbered_masks(masks: Sequence[FolderFile]) -> list[Finding]:
     )
     names = tuple(mask.relative for mask in masks)
     return [Finding("numbered-mask", "warning", message, names)]
+
+
+def _patients(images: Iterable[FolderFile], cases: Iterable[Case]) -> list[Finding]:
+    """Say which folders are taken for patients: they may be hospitals, or years."""
+    used = {case.image for case in cases}
+    counts = collections.Counter(
+        image.folders[0] for image in images if image.folders and image.path in used
+    )
+    if not counts:
+        return []
+    message = f"{plural(len(counts), 'folder')} taken for a patient each"
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    largest = (f"{name} ({plural(count, 'image')})" for name, count in ordered)
+    return [Finding("patients", "note", message, tuple(largest))]
 
 
 def _class_words(images: Iterable[FolderFile]) -> list[Finding]:
@@ -164,7 +179,7 @@ def _refuse_parts(root: Path, files: Sequence[str]) -> None:
         component
         for path in files
         for component in Path(path).parts[:-1]
-        if component.lower() in PARTS
+        if is_part(component)
     }
     if len(parts) > 1:
         raise DataError(

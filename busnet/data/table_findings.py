@@ -8,8 +8,8 @@ from collections.abc import Collection, Sequence
 
 from busnet.data.busi import GROUPS_FILE
 from busnet.data.cases import Case
-from busnet.data.findings import Finding, plural
-from busnet.data.folder_files import PARTS
+from busnet.data.findings import Finding, plural, summarise
+from busnet.data.folder_files import is_part
 from busnet.data.source_names import plain_name
 from busnet.data.tables import Row, Table
 from busnet.errors import DataError
@@ -55,11 +55,11 @@ def check_parts(table: Table) -> None:
     """
     for column in _SPLITS:
         values = {row.values.get(column, "").casefold() for row in table.rows}
-        parts = sorted(values & PARTS)
+        parts = sorted(filter(is_part, values))
         if len(parts) > 1:
             raise DataError(
                 f"{table.path}: the column {column!r} divides the images into "
-                f"{' and '.join(parts)}, and is not read; write a column 'fold' with "
+                f"{summarise(parts)}, and is not read; write a column 'fold' with "
                 f"numbers in its place, or keep the rows of one part alone, without it"
             )
 

@@ -1,6 +1,7 @@
 """Folders as researchers have them."""
 
 import os
+import unicodedata
 
 import pytest
 from folders import ignored, listed, make
@@ -184,7 +185,7 @@ def test_a_table_of_groups_joins_patients_and_copies(tmp_path):
         "benign/p1/b.png": "p1",
         "benign/p2/c.png": "p1",
     }
-    (finding,) = list_sources({"x": tmp_path}).findings
+    finding, _ = list_sources({"x": tmp_path}).findings
     assert (finding.kind, finding.subjects) == ("no-group", ("normal/e.png",))
     (tmp_path / "groups.csv").write_text("image\nbenign/d.png\n")
     with pytest.raises(errors.DataError, match="column 'group' is missing"):
@@ -212,3 +213,46 @@ def test_folders_that_name_a_class_among_other_words(tmp_path):
     findings = {f.kind: f for f in list_sources({"x": tmp_path}).findings}
     assert findings["class-word"].severity == "warning"
     assert findings["class-word"].subjects == ("0_benign", "Malignants")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("Train_set", "Test_set"),
+        ("training set", "testing-set"),
+        ("train data", "val_data"),
+        ("fold1", "fold2"),
+        ("Fold_0", "Fold_1"),
+        ("cv1", "cv2"),
+    ],
+)
+def test_parts_of_other_names_are_no_patients(tmp_path, parts):
+    root = make(tmp_path, *(f"{part}/benign/{i}.png" for i, part in enumerate(parts)))
+    listed = ", ".join(sorted(parts))
+    with pytest.raises(errors.DataError, match=f"divided into the folders {listed};"):
+        read_custom(root)
+    (case,) = read_custom(root / parts[0])
+    assert case.group == case.name
+
+
+def test_folders_that_are_taken_for_patients_are_named(tmp_path):
+    """Such as years, which would be two patients of all images."""
+    root = make(tmp_path, "2020/benign/a.png", "2021/benign/a.png", "2021/normal/b.png")
+    (finding,) = list_sources({"x": root}).findings
+    assert (finding.kind, finding.severity) == ("patients", "note")
+    assert str(finding) == (
+        "2 folders taken for a patient each: 2021 (2 images), 2020 (1 image)"
+    )
+
+
+def test_letters_and_accents_may_be_apart(tmp_path):
+    """As macOS writes names of files; Linux takes both forms for different names."""
+    composed, apart = (unicodedata.normalize(f, "für") for f in ("NFC", "NFD"))
+    make(tmp_path / "x", f"benign/{composed}.png", f"benign/{apart}_mask.png")
+    (case,) = read_custom(tmp_path / "x")
+    assert [mask.name for mask in case.masks] == [f"{apart}_mask.png"]
+    for name, other in ((composed, apart), (apart, composed)):
+        root = make(tmp_path / name, f"{name}.png")
+        (root / "t.csv").write_text(f"image,label\n{other}.png,benign\n")
+        (case,) = read_custom(root / "t.csv")
+        assert case.image == root / f"{name}.png"

@@ -31,8 +31,8 @@ def listed(tmp_path):
 def test_columns_of_training_and_test_are_refused(listed, column):
     with pytest.raises(
         DataError,
-        match=rf"t\.csv: the column '{column.lower()}' divides the images into test "
-        "and train, and is not read; write a column 'fold'",
+        match=rf"t\.csv: the column '{column.lower()}' divides the images into test, "
+        "train, and is not read; write a column 'fold'",
     ):
         listed(column, "Train", "train", "test", "")
 
