@@ -99,13 +99,17 @@ def check_target(path: str | os.PathLike[str]) -> None:
     Raises
     ------
     OutputError
-        If it is a folder, its name is too long, or its folder is a file or not
-        writable.
+        If it is a folder, a device or a pipe, its name is too long, or its folder is a
+        file or not writable.
     """
     target = Path(path)
     with output_errors(target):
         if target.is_dir():
             raise _output_error(target, errno.EISDIR, "it is a folder")
+        if target.exists() and not target.is_file():
+            # A file would take the place of /dev/null, for everyone.
+            reason = "it is a device or a pipe, not a file"
+            raise _output_error(target, errno.EINVAL, reason)
         parent = next(p for p in target.absolute().parents if p.exists())
         is_folder = parent.is_dir()
         if is_folder and _is_long(target, parent):

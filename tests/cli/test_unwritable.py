@@ -1,7 +1,12 @@
 """Outputs that cannot be written are refused in a sentence, before any work."""
 
+import os
+
 import pytest
 from helpers import PHANTOM, call
+
+from busnet._io import write_text
+from busnet.errors import OutputError
 
 
 @pytest.mark.parametrize(
@@ -34,6 +39,19 @@ def test_a_folder_and_a_path_in_a_file_are_no_outputs(command, tmp_path):
         assert done.stderr.splitlines()[-1] == expected
         assert not done.stdout
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_device_or_a_pipe_is_no_output(tmp_path):
+    """A file would take its place, of /dev/null for every program."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = call("check", "none", "--json", pipe, check=2)
+    expected = f"error: {pipe}: cannot be written: it is a device or a pipe, not a file"
+    assert done.stderr.splitlines()[-1] == expected
+    assert pipe.is_fifo()
+    with pytest.raises(OutputError, match="it is a device or a pipe"):
+        write_text(pipe, "x")
+    assert [*tmp_path.iterdir()] == [pipe]
 
 
 def test_a_file_is_no_folder_for_predictions(tmp_path, weights_file):
