@@ -92,7 +92,7 @@ def evaluate(
     """Measure a model on labelled images (needs the extra busnet[evaluate])."""
     name, part = choose_fold(protocol, fold, leave_out)
     names = split_models(model)
-    read = [*parse_sources(data).values(), *names]
+    read: list[str | Path] = [*parse_sources(data).values(), *names]
     check_outputs(
         _outputs(report, json_file, csv_file, figures_file),
         read if against is None else [*read, against],

@@ -118,11 +118,11 @@ def compare_evaluations(
             seed=seed,
         )
         differences |= _of_lesions(among)
-    names = [first.title, second.title]
-    if names[0] == names[1]:  # two models of one network
-        names = [f"{e.model}, {e.title}" for e in (first, second)]
+    titles = first.title, second.title
+    if titles[0] == titles[1] and first.model != second.model:
+        titles = f"{first.model}, {first.title}", f"{second.model}, {second.title}"
     return Comparison(
-        *names,
+        *titles,
         first.leak or second.leak,
         differences,
         first.prior,

@@ -9,6 +9,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from busnet.data import PROTOCOLS, get_protocol
 from busnet.errors import DataError
@@ -35,6 +36,8 @@ __all__ = [
 ALL = "all"
 
 Rounded = list[float | None]
+
+T = TypeVar("T")
 
 
 def evaluation_to_json(evaluation: Evaluation) -> str:
@@ -166,13 +169,14 @@ def read_evaluation(path: str | os.PathLike[str]) -> Evaluation:
     try:
         with open(path, encoding="utf-8") as file:
             document = json.load(file)
+        prior = document.get("prior")
         return Evaluation(
-            model=document["model"],
-            network=document["network"],
-            provenance=document["provenance"],
-            protocol=document["protocol"],
+            model=_field(document, "model", str),
+            network=_field(document, "network", str),
+            provenance=_field(document, "provenance", dict),
+            protocol=_field(document, "protocol", str),
             fold=document["fold"],
-            leak=document["leak"],
+            leak=_field(document, "leak", str),
             scores=_scores(document["cases"], document["protocol"]),
             figures=_figures(document["figures"]),
             strata=tuple(
@@ -187,7 +191,7 @@ def read_evaluation(path: str | os.PathLike[str]) -> Evaluation:
             ),
             failures=tuple(CaseFailure(**f) for f in document.get("failures", [])),
             notes=tuple(document.get("notes", [])),
-            prior=document.get("prior"),
+            prior=prior and {name: float(share) for name, share in prior.items()},
             macro=document.get("average", "").startswith("macro"),
         )
     except FileNotFoundError:
@@ -196,6 +200,22 @@ def read_evaluation(path: str | os.PathLike[str]) -> Evaluation:
         raise DataError(f"{path}: cannot be read: {error}") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: it is not an evaluation by busnet: {error}") from None
+
+
+def _field(document: Mapping[str, object], name: str, kind: type[T]) -> T:
+    """Return an entry of a document.
+
+    Raises
+    ------
+    KeyError
+        If there is none.
+    TypeError
+        If it is of another type.
+    """
+    value = document[name]
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} cannot be {value!r}")
+    return value
 
 
 def _scores(cases: Iterable[object], protocol: str) -> Scores:

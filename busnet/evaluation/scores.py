@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import overload
 
@@ -11,9 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from busnet.data import CLASSES, LESION_CLASSES
+from busnet.data.numbers import whole_number
 from busnet.errors import DataError
 
 __all__ = ["CaseScore", "Scores", "classes_of"]
+
+#: Highest value of each field that is a number, where it is one.
+_RANGES = {
+    **dict.fromkeys(("area", "dice", "iou"), 1.0),
+    **dict.fromkeys(("hd95", "assd", "hd95_mm", "assd_mm"), sys.float_info.max),
+}
+
+#: By how much the sum of probabilities that were read may differ from 1.
+SUM_TOLERANCE = 1e-3
 
 
 def classes_of(count: int) -> tuple[str, ...]:
@@ -100,11 +111,41 @@ class CaseScore:
             case = cls(**{**fields, "probabilities": tuple(fields["probabilities"])})
         except (TypeError, KeyError, ValueError) as error:
             raise DataError(f"a case's scores are not as expected: {error}") from None
-        if case.label is not None and case.label not in CLASSES:
-            raise DataError(f"{case.name}: unknown label {case.label!r}")
-        if len(case.probabilities) not in (0, len(LESION_CLASSES), len(CLASSES)):
-            raise DataError(f"{case.name}: {len(case.probabilities)} probabilities")
+        case._check()
         return case
+
+    def _check(self) -> None:
+        """Refuse what no evaluation has, such as a file that was edited has.
+
+        Raises
+        ------
+        DataError
+            If a field is of another type or range.
+        """
+        for field in ("name", "group", "source"):
+            if not isinstance(getattr(self, field), str):
+                raise DataError(f"{self.name}: the {field} is no text")
+        whole_number(self.fold, f"{self.name}: the fold")
+        if self.label is not None and self.label not in CLASSES:
+            raise DataError(f"{self.name}: unknown label {self.label!r}")
+        if len(self.probabilities) not in (0, len(LESION_CLASSES), len(CLASSES)):
+            raise DataError(f"{self.name}: {len(self.probabilities)} probabilities")
+        for name, highest in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not _is_number(value, 0, highest):
+                raise DataError(f"{self.name}: {name} cannot be {value!r}")
+        highest = 1 + SUM_TOLERANCE  # as sums are rounded
+        if not all(_is_number(p, 0, highest) for p in self.probabilities):
+            raise DataError(f"{self.name}: probabilities are not in 0..1")
+        if self.probabilities and abs(sum(self.probabilities) - 1) > SUM_TOLERANCE:
+            raise DataError(f"{self.name}: probabilities do not add up to 1")
+
+
+def _is_number(value: object, low: float, high: float) -> bool:
+    """Tell whether a value is a number of a range, and no truth value."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return low <= value <= high
 
 
 class Scores(Sequence[CaseScore]):

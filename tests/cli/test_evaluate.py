@@ -131,6 +131,28 @@ def test_compare_two_evaluations(invoke, common, tmp_path):
     assert json.loads(out.read_text())["differences"]["accuracy"] == [0, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("change", "fact"),
+    [
+        ({"provenance": []}, "provenance cannot be []"),
+        ({"leak": None}, "leak cannot be None"),
+        ({"model": 5}, "model cannot be 5"),
+        ({"prior": {"benign": "x"}}, "could not convert string to float: 'x'"),
+        ({"figures": []}, "'list' object has no attribute 'items'"),
+    ],
+)
+def test_an_evaluation_that_was_edited_is_refused(
+    invoke, common, tmp_path, change, fact
+):
+    file, edited = tmp_path / "e.json", tmp_path / "edited.json"
+    invoke("evaluate", *common, "--json", file)
+    edited.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    done = invoke("compare", file, edited, check=1)
+    assert done.err.strip().endswith(
+        f"error: {edited}: it is not an evaluation by busnet: {fact}"
+    )
+
+
 def test_two_models_of_one_network_are_told_apart(invoke, common, tmp_path):
     for name in ("a", "b"):
         model = shutil.copy(common[3], tmp_path / f"{name}.safetensors")
@@ -234,7 +256,7 @@ def test_leaks_are_refused_or_marked(invoke, phantoms, tmp_path):
             2,
             "for the protocol hospitals",
         ),
-        (("--against", "none.json"), 1, "none.json: cannot be read"),
+        (("--against", "none.json"), 1, "none.json: no such file"),
         (("--data", "x=none"), 1, "none: no such file"),
     ],
 )

@@ -184,7 +184,7 @@ def test_files_of_another_kind_are_refused(text, tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"none\.json: cannot be read"):
+    with pytest.raises(DataError, match=r"none\.json: no such file"):
         read_evaluation(tmp_path / "none.json")
 
 

@@ -213,6 +213,15 @@ def test_models_of_one_task(cases, tmp_path, head):
         ({"label": "odd"}, "unknown label 'odd'"),
         ({"surplus": 1}, "surplus"),
         ({"probabilities": None}, "not as expected"),
+        ({"probabilities": (0.5, 0.5, 0.5)}, "a: probabilities do not add up to 1"),
+        ({"probabilities": (None, 1.0, 0.0)}, "a: probabilities are not in 0..1"),
+        ({"probabilities": (np.nan, 1.0, 0.0)}, "a: probabilities are not in 0..1"),
+        ({"fold": "0"}, "a: the fold is a whole number, not '0'"),
+        ({"group": 5}, "a: the group is no text"),
+        ({"dice": "0.3"}, "a: dice cannot be '0.3'"),
+        ({"dice": 7.0}, "a: dice cannot be 7.0"),
+        ({"area": -3}, "a: area cannot be -3"),
+        ({"hd95": float("inf")}, "a: hd95 cannot be inf"),
     ],
 )
 def test_scores_of_another_form_are_refused(change, fact):

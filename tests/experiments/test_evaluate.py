@@ -101,7 +101,7 @@ def test_what_cannot_be_is_an_error(evaluation, model, phantom_data, tmp_path):
         busnet.evaluate(model, tmp_path / "none.csv")
     with pytest.raises(busnet.DataError, match="no protocol is called 'x'"):
         busnet.evaluate(model, phantom_data, protocol="x")
-    with pytest.raises(busnet.DataError, match=r"none.json: cannot be read"):
+    with pytest.raises(busnet.DataError, match=r"none.json: no such file"):
         busnet.compare(evaluation, tmp_path / "none.json")
     fewer = busnet.evaluate(model, evaluation.cases[:8], bootstrap=20, progress=False)
     with pytest.raises(busnet.DataError, match="not of the same cases: 1 only in the"):
