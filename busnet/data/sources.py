@@ -72,10 +72,13 @@ def parse_sources(texts: Sequence[str]) -> dict[str, Path]:
     Raises
     ------
     DataError
-        If two sources have the same name.
+        If two sources have the same name, or a text is empty, as an unset variable of
+        the shell is.
     """
     sources: dict[str, Path] = {}
     for text in texts:
+        if not text:
+            raise DataError("the path of a data set is empty")
         name, equals, rest = text.partition("=")
         if equals and _NAME.fullmatch(name) and rest and not os.path.exists(text):
             path = Path(rest)
@@ -140,6 +143,9 @@ def list_sources(sources: Mapping[str, str | os.PathLike[str]]) -> Listing:
     """
     if not sources:
         raise DataError("there are no sources to read")
+    for name, path in sources.items():
+        if path == "":
+            raise DataError(f"the path of the source {name!r} is empty")
     return merge_listings(
         [(Path(path), list_source(name, Path(path))) for name, path in sources.items()]
     )

@@ -359,3 +359,13 @@ def test_names_of_hospitals_in_any_language(tmp_path):
     sources = parse_sources([f"{name}={tmp_path}/{name}" for name in names])
     assert sources == {name: tmp_path / name for name in names}
     assert parse_sources(["a/b=c"]) == {"custom": Path("a/b=c")}
+
+
+def test_an_empty_path_is_not_the_current_folder(phantom_data, monkeypatch):
+    """As ``--data "$DATA"`` gives it where the variable is not set."""
+    monkeypatch.chdir(phantom_data)
+    with pytest.raises(errors.DataError, match="the path of a data set is empty"):
+        parse_sources([""])
+    with pytest.raises(errors.DataError, match="the path of the source 'a' is empty"):
+        read_sources({"a": ""})
+    assert read_sources({"a": "."})
