@@ -361,6 +361,14 @@ def test_names_of_hospitals_in_any_language(tmp_path):
     assert parse_sources(["a/b=c"]) == {"custom": Path("a/b=c")}
 
 
+def test_a_number_is_not_the_name_of_a_source():
+    cases = [Case(f"{i}", f"{i}.png", (), "benign", source=str(i)) for i in range(2)]
+    hospitals = get_protocol("hospitals")
+    with pytest.raises(errors.DataError, match="sources 0, 1, not the number 1"):
+        hospitals.test_cases(cases, 1)
+    assert hospitals.test_cases(cases, "1") == [cases[1]]
+
+
 def test_an_empty_path_is_not_the_current_folder(phantom_data, monkeypatch):
     """As ``--data "$DATA"`` gives it where the variable is not set."""
     monkeypatch.chdir(phantom_data)
