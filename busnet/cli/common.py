@@ -94,18 +94,9 @@ def check_outputs(
         fail(str(error), USAGE)
 
 
-def parse_path(text: str) -> Path:
-    """Return a path; an empty one would be the current folder."""
-    if not text:
-        raise typer.BadParameter("a path is empty")
-    return Path(text)
-
-
 PathsArgument = Annotated[
     list[Path],
     typer.Argument(
-        parser=parse_path,
-        metavar="PATHS",
         help="Image files, folders, quoted patterns, and manifests: a .csv with a "
         "column 'image' or a .txt with a path a line.",
     ),

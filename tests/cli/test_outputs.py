@@ -1,4 +1,4 @@
-"""Outputs that would replace something, and paths that are empty, are refused."""
+"""Outputs that would replace one another, or what a command reads, are refused."""
 
 import shutil
 
@@ -88,14 +88,3 @@ def test_an_output_beside_the_images_is_fine(table):
     call("audit", table.parent, "--groups", groups)
     call("audit", table.parent, "--groups", groups)
     assert groups.read_text().splitlines() == ["image,group", "a.png,0"]
-
-
-@pytest.mark.parametrize("command", ["predict", "audit", "quantize"])
-def test_an_empty_path_is_not_the_current_folder(command, tmp_path, monkeypatch):
-    """As ``busnet predict "$SCANS"`` gives it where the variable is not set."""
-    monkeypatch.chdir(PHANTOM.parent)
-    options = ("--out", tmp_path / "w.safetensors") if command == "quantize" else ()
-    done = call(command, "", *options, check=2)
-    assert "a path is empty" in done.stderr
-    assert not done.stdout
-    assert not list(tmp_path.iterdir())
