@@ -73,7 +73,6 @@ def test_changes_move_the_parts_that_show_tissue(model, cases, monkeypatch):
     picture = Picture(pixels, regions=(Region(box, (0.1, 0.1)),), notes=("x",))
     monkeypatch.setattr(Case, "read", lambda self: (picture, None))
     mirrored = Region((10, 40, height - 5, width - 20), (0.1, 0.1))
-    cropped = Region((3, 15, height - 14, width - 45), (0.1, 0.1))
     for change, moved, region in (
         (lambda pixels, mask, index: (pixels, mask), pixels, picture.regions[0]),
         (
@@ -83,14 +82,6 @@ def test_changes_move_the_parts_that_show_tissue(model, cases, monkeypatch):
             ),
             pixels[:, ::-1].copy(),
             mirrored,
-        ),
-        (
-            lambda pixels, mask, index: (
-                pixels[7:-7, 5:-5],
-                mask if mask is None else mask[7:-7, 5:-5],
-            ),
-            pixels[7:-7, 5:-5],
-            cropped,
         ),
     ):
         (score,) = score_cases(model, [case], change=change)
