@@ -99,32 +99,13 @@ def score_cases(
                 on_failure(_failure(case, error))
                 continue
             if change is not None:
-                picture, mask = _changed(change, picture, mask, index)
+                pixels, mask = change(picture.pixels, mask, index)
+                picture = Picture(pixels, picture.name, picture.spacing)
             waiting.append((case, mask))
             yield picture
 
     for result in model.stream(pictures(), _kind(model), options):
         yield _score(*waiting.popleft(), result, classes)
-
-
-def _changed(
-    change: Change, picture: Picture, mask: Mask | None, index: int
-) -> tuple[Picture, Mask | None]:
-    """Change a picture and its mask, and move the parts that show tissue along."""
-    regions = []
-    for region in picture.regions:
-        top, left, bottom, right = region.box
-        inside = np.zeros(picture.shape, np.bool_)
-        inside[top:bottom, left:right] = True
-        _, moved = change(picture.pixels, inside, index)
-        if moved is not None and moved.any():
-            rows, columns = (
-                np.flatnonzero(moved.any(axis)).tolist() for axis in (1, 0)
-            )
-            box = rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
-            regions.append(dataclasses.replace(region, box=box))
-    pixels, mask = change(picture.pixels, mask, index)
-    return dataclasses.replace(picture, pixels=pixels, regions=tuple(regions)), mask
 
 
 def _kind(model: Predictor) -> type[Classification] | type[Segmentation]:

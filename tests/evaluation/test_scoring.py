@@ -9,11 +9,10 @@ from PIL import Image
 from random_weights import save_random
 
 import busnet
-from busnet.data import CLASSES, Case, read_custom
+from busnet.data import read_custom
 from busnet.errors import BusnetError, DataError
 from busnet.evaluation.scores import CaseScore, Scores
 from busnet.evaluation.scoring import score_cases
-from busnet.images import Picture, Region
 from busnet.networks import get_network
 
 
@@ -62,35 +61,6 @@ def test_changes_reach_the_network_and_the_mask(model, cases):
 
     filled = Scores(score_cases(model, cases, change=fill_every_other))
     assert [case.area == 1 for case in filled] == [i % 2 == 0 for i in range(9)]
-
-
-def test_changes_move_the_parts_that_show_tissue(model, cases, monkeypatch):
-    """A DICOM frame is still predicted by its tissue, wherever the change puts it."""
-    (case, *_) = cases
-    pixels = np.tile(case.read_image().pixels, (3, 3))
-    height, width = pixels.shape
-    box = (10, 20, height - 5, width - 40)
-    picture = Picture(pixels, regions=(Region(box, (0.1, 0.1)),), notes=("x",))
-    monkeypatch.setattr(Case, "read", lambda self: (picture, None))
-    mirrored = Region((10, 40, height - 5, width - 20), (0.1, 0.1))
-    for change, moved, region in (
-        (lambda pixels, mask, index: (pixels, mask), pixels, picture.regions[0]),
-        (
-            lambda pixels, mask, index: (
-                pixels[:, ::-1].copy(),
-                mask if mask is None else mask[:, ::-1],
-            ),
-            pixels[:, ::-1].copy(),
-            mirrored,
-        ),
-    ):
-        (score,) = score_cases(model, [case], change=change)
-        expected = model.predict(Picture(moved, regions=(region,)))
-        assert score.probabilities == pytest.approx(
-            [expected.probabilities[name] for name in CLASSES]
-        )
-        whole = model.predict(Picture(moved)).probabilities["benign"]
-        assert abs(score.probabilities[1] - whole) > 1e-6
 
 
 def test_partial_labels(model, cases):
