@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from busnet.data.masks import CONTRADICTIONS, mask_contradiction
 from busnet.data.numbers import whole_number
 from busnet.errors import DataError
 from busnet.images import Picture, Region, read_image, read_mask
+from busnet.images.picture import is_spacing, two_numbers
 
 __all__ = [
     "BENIGN_INDEX",
@@ -160,16 +160,13 @@ class Case:
         """Return a spacing as two numbers of Python's."""
         if value is None:
             return None
-        try:
-            row, column = (float(length) for length in value)  # type: ignore[attr-defined]
-            if not (0 < row < math.inf and 0 < column < math.inf):
-                raise ValueError
-        except (TypeError, ValueError):
+        sides = two_numbers(value)
+        if sides is None or not is_spacing(sides):
             raise DataError(
                 f"{self.name}: the spacing is millimetres a row and a column, not "
                 f"{value!r}"
-            ) from None
-        return row, column
+            )
+        return sides
 
     @property
     def key(self) -> str:

@@ -128,6 +128,8 @@ def test_a_case_takes_what_people_write():
         ({"spacing": (0.1, -0.1)}, "the spacing is"),
         ({"spacing": (0.1, float("nan"))}, "the spacing is"),
         ({"spacing": (0.1, 0.1, 0.1)}, "the spacing is"),
+        ({"spacing": "12"}, "the spacing is millimetres a row and a column, not '12'"),
+        ({"spacing": (1e-300, 1.0)}, "the spacing is"),
     ],
 )
 def test_a_case_of_wrong_values_is_refused(values, fact):
