@@ -120,13 +120,29 @@ def _files(paths: list[Path], pattern: str | None) -> tuple[list[Reader], str]:
 
 
 def _cases(paths: list[Path], name: str, info: ModelInfo) -> tuple[list[Reader], str]:
-    """Return the images of a protocol that are not held out for tests."""
-    from busnet.evaluation.leakage import default_fold
+    """Return the images of a protocol that are not held out for tests.
+
+    Raises
+    ------
+    DataError
+        If training held out a part of a source of another name, which may be this one.
+    """
+    from busnet.evaluation.leakage import default_fold, trained_sources
 
     protocol = get_protocol(name)
     used = protocol.use(read_cases([str(path) for path in paths]))
-    fold = default_fold(info, name, {case.source for case in used})
+    sources = {case.source for case in used}
+    fold = default_fold(info, name, sources)
     if fold is None:
+        divisions = {protocol.division(source) for source in sources} - {None}
+        for seen in trained_sources(info.provenance):
+            if seen.division in divisions and seen.source not in sources:
+                raise DataError(
+                    f"the model's training held out fold {seen.fold} of "
+                    f"{seen.source!r}, but the images are of "
+                    f"{', '.join(map(repr, sorted(sources)))}; if they are the same, "
+                    f"name them {seen.source}=PATH, else calibrate without --protocol"
+                )
         fold = protocol.only_fold
     test = [] if fold is None else protocol.test_cases(used, fold)
     held_out = {id(case) for case in test}

@@ -90,3 +90,14 @@ def test_own_data_in_folds(tmp_path, phantom_data):
     assert "1 column not used: age" in done.stderr
     assert "6 images of custom without fold 1" in done.stderr
     assert images_used(out) == 6
+    done = call(
+        "quantize", f"clinic={table}", "--protocol", "custom", "--model", model,
+        "--out", tmp_path / "other.safetensors", check=1,
+    )  # fmt: skip
+    assert "held out fold 1 of 'custom', but the images are of 'clinic'" in done.stderr
+    assert not (tmp_path / "other.safetensors").exists()
+    done = call(
+        "quantize", f"clinic={table}", "--protocol", "custom", "--model", "resnet18",
+        "--count", "3", "--out", out,
+    )  # fmt: skip
+    assert "3 images of custom\n" in done.stderr
