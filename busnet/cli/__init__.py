@@ -37,6 +37,9 @@ __all__ = [
     "train",
 ]
 
+#: Options whose value is a list of names, which may be empty.
+_LISTS = ("--networks",)
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; what it cannot do ends with status 1 or 2.
@@ -58,14 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _refuse_empty(arguments: Sequence[str]) -> None:
     """Refuse arguments that are empty, as variables of the shell are that are not set.
 
-    A path would be the working directory.
+    A path would be the working directory. A list of names may be empty.
     """
     for before, argument in zip(["", *arguments], arguments, strict=False):
         option, equals, value = argument.partition("=")
-        if argument == "":
+        if argument == "" and before not in _LISTS:
             after = f" after {before}" if before else ""
             fail(f"an argument{after} is empty: is a variable not set?", USAGE)
-        if option.startswith("--") and equals and not value:
+        if option.startswith("--") and equals and not value and option not in _LISTS:
             fail(f"{option} is empty: is a variable not set?", USAGE)
 
 
