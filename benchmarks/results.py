@@ -41,6 +41,7 @@ from results_tables import (
     precisions,
     repeats,
     robustness_table,
+    row_title,
     sections,
     spread,
     three_sources,
@@ -152,8 +153,7 @@ def like_the_shipped(table: Table) -> dict[str, Evaluation]:
     }
     for (row, seed), folds in sorted(table.items()):
         if THREE_SOURCES in row:
-            name = row.replace(THREE_SOURCES, "")
-            rows[name if seed == 0 else f"{name}, seed {seed}"] = folds[0]
+            rows[row_title(row.replace(THREE_SOURCES, ""), seed)] = folds[0]
     return rows
 
 

@@ -15,6 +15,7 @@ from busnet.evaluation.intervals import Interval
 from busnet.experiments.tables import (
     compare_rows,
     comparison_table,
+    difference_lines,
     figure_table,
     line,
     section,
@@ -47,6 +48,11 @@ Parts = dict[int | str, Evaluation]
 
 #: The evaluations of every row and seed.
 Table = Mapping[tuple[str, int], Parts]
+
+
+def row_title(row: str, seed: int) -> str:
+    """Return what tables call a row; the first seed, 0, is not named."""
+    return row if seed == 0 else f"{row}, seed {seed}"
 
 
 def pooled(folds: Parts, which: Iterable[int | str]) -> Evaluation:
@@ -144,10 +150,7 @@ def hospitals(table: Table) -> list[str]:
 
     The averages over several sources come first, then what makes them up.
     """
-    rows = {
-        row if seed == 0 else f"{row}, seed {seed}": parts
-        for (row, seed), parts in sorted(table.items())
-    }
+    rows = {row_title(*key): parts for key, parts in sorted(table.items())}
     groups = sorted({tuple(sorted(parts)) for parts in rows.values()}, key=len)
     lines = []
     for names in reversed([names for names in groups if len(names) > 1]):
@@ -177,20 +180,10 @@ def _heading(*titles: str) -> list[str]:
 
 def three_sources(rows: Mapping[str, Evaluation]) -> list[str]:
     """Return lines on models that were trained like the shipped ones."""
-    reference = f"{REFERENCE}, shipped"
+    paired = compare_rows(rows, f"{REFERENCE}, shipped")
     return [
         *figure_table(rows, FOLD_FIGURES),
-        "",
-        f"Differences from `{reference}`, paired on the same images; bold where the",
-        "interval excludes zero:",
-        "",
-        *comparison_table(
-            {
-                row: c.differences
-                for row, c in compare_rows(rows, reference).differences.items()
-            },
-            FOLD_FIGURES,
-        ),
+        *difference_lines(paired, FOLD_FIGURES),
     ]
 
 
@@ -223,18 +216,8 @@ def _differences_between_hospitals(
     reference = next((r for r in averages if r.removesuffix(ON_GPU) == REFERENCE), "")
     if len(averages) < 2 or not reference:
         return []
-    paired = compare_rows(averages, reference)
-    names = ", ".join(map(str, sources))
-    return [
-        "",
-        f"Differences from `{reference}` in the average over {names},",
-        "paired on the same images; bold where the interval excludes zero:",
-        "",
-        *comparison_table(
-            {row: c.differences for row, c in paired.differences.items()},
-            HOSPITAL_FIGURES,
-        ),
-    ]
+    what = f" in the average over {', '.join(map(str, sources))}"
+    return difference_lines(compare_rows(averages, reference), HOSPITAL_FIGURES, what)
 
 
 def ablations(path: Path) -> list[str]:

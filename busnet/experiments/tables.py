@@ -19,6 +19,7 @@ __all__ = [
     "compare_rows",
     "comparison_table",
     "describe",
+    "difference_lines",
     "figure_table",
     "line",
     "section",
@@ -158,17 +159,27 @@ def section(
     """
     lines = ["", f"{'#' * level} {title}", "", *figure_table(rows, names)]
     if paired is not None and paired.differences:
-        differences = {n: c.differences for n, c in paired.differences.items()}
-        lines += [
-            "",
-            f"Differences from `{paired.reference}`, paired on the same images; bold",
-            "where the interval excludes zero:",
-            "",
-            *comparison_table(differences, names),
-            "",
-            *(f"- {sentence}" for sentence in paired.sentences),
-        ]
+        lines += difference_lines(paired, names)
+        lines += ["", *(f"- {sentence}" for sentence in paired.sentences)]
     return lines
+
+
+def difference_lines(
+    paired: PairedTable, names: Sequence[str] = FIGURES, what: str = ""
+) -> list[str]:
+    """Return lines of Markdown on paired differences; ``what`` says of what they are.
+
+    It begins with a space, as in ``" in the average over two hospitals"``.
+    """
+    return [
+        "",
+        f"Differences from `{paired.reference}`{what}, paired on the same images; bold",
+        "where the interval excludes zero:",
+        "",
+        *comparison_table(
+            {row: c.differences for row, c in paired.differences.items()}, names
+        ),
+    ]
 
 
 def figure_table(
