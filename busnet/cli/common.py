@@ -98,7 +98,7 @@ PathsArgument = Annotated[
     list[Path],
     typer.Argument(
         help="Image files, folders, quoted patterns, and manifests: a .csv with a "
-        "column 'image' or a .txt with a path a line.",
+        "column 'image' or a .txt with a path a line."
     ),
 ]
 GlobOption = Annotated[

@@ -15,7 +15,7 @@ from busnet.data.masks import CONTRADICTIONS, mask_contradiction
 from busnet.data.numbers import whole_number
 from busnet.errors import DataError
 from busnet.images import Picture, Region, read_image, read_mask
-from busnet.images.picture import is_spacing, two_numbers
+from busnet.images.picture import pixel_sides
 
 __all__ = [
     "BENIGN_INDEX",
@@ -129,9 +129,10 @@ class Case:
             If a text is something else, the class is not one of :data:`CLASSES`, the
             fold is no whole number, or the spacing is not two lengths.
         """
-        values = {"group": self.name if self.group == "" else self.group}
+        if self.group == "":
+            object.__setattr__(self, "group", self.name)
         for field in ("name", "group", "source"):
-            value = values.get(field, getattr(self, field))
+            value = getattr(self, field)
             if not isinstance(value, str):
                 raise DataError(f"{self.name}: the {field} is a text, not {value!r}")
             object.__setattr__(self, field, encodable(value))
@@ -160,8 +161,8 @@ class Case:
         """Return a spacing as two numbers of Python's."""
         if value is None:
             return None
-        sides = two_numbers(value)
-        if sides is None or not is_spacing(sides):
+        sides = pixel_sides(value)
+        if sides is None:
             raise DataError(
                 f"{self.name}: the spacing is millimetres a row and a column, not "
                 f"{value!r}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from busnet.errors import BusnetError, DataError
 
-__all__ = ["check_fold", "whole_number"]
+__all__ = ["check_fold", "check_seed", "whole_number"]
 
 
 def whole_number(
@@ -37,6 +37,20 @@ def whole_number(
         return operator.index(value)
     except TypeError:
         raise error(f"{name} is a whole number, not {value!r}") from None
+
+
+def check_seed(value: SupportsIndex, error: type[BusnetError] = DataError) -> int:
+    """Return the seed of a generator of NumPy's as a number of Python's.
+
+    Raises
+    ------
+    BusnetError
+        Of the class ``error``, if it is no whole number, or negative.
+    """
+    seed = whole_number(value, "the seed", error)
+    if seed < 0:
+        raise error(f"the seed {seed} is negative")
+    return seed
 
 
 def check_fold(fold: int | str | None) -> int | str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from busnet.errors import DataError, MissingExtraError
 
 if TYPE_CHECKING:
+    from openpyxl import Workbook
     from openpyxl.worksheet.worksheet import Worksheet
 
 __all__ = ["Sheet", "choose_sheet", "read_sheets"]
@@ -63,8 +64,9 @@ def read_sheets(path: Path) -> list[Sheet]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and forms, which do not matter
             # Formulas are in one reading of the file, their values in the other.
-            formulas = openpyxl.load_workbook(path)
-            values = openpyxl.load_workbook(path, data_only=True)
+            formulas = values = openpyxl.load_workbook(path)
+            if _has_formulas(formulas):
+                values = openpyxl.load_workbook(path, data_only=True)
         sheets = [
             _read_sheet(sheet, values[sheet.title]) for sheet in formulas.worksheets
         ]
@@ -99,6 +101,15 @@ def choose_sheet(
     raise DataError(
         f"{path}: the sheets {names} {which} that are needed; leave one such sheet, or "
         f"save it as .csv"
+    )
+
+
+def _has_formulas(book: Workbook) -> bool:
+    return any(
+        cell.data_type == "f"
+        for sheet in book.worksheets
+        for cells in sheet.iter_rows()
+        for cell in cells
     )
 
 

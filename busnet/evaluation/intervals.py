@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from busnet.data.numbers import whole_number
+from busnet.data.numbers import check_seed, whole_number
 from busnet.errors import DataError
 from busnet.evaluation.metrics import (
     Figures,
@@ -80,10 +80,7 @@ def draw_weights(scores: Scores, count: int, seed: int) -> Iterator[Weights]:
     count = whole_number(count, "the number of bootstrap draws")
     if count < 1:
         raise DataError(f"a bootstrap has at least one draw, not {count}")
-    seed = whole_number(seed, "the seed")
-    if seed < 0:
-        raise DataError(f"the seed {seed} is negative")
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(check_seed(seed))
     groups = scores.groups
     # Groups are numbered by source first, so each source has a range of numbers.
     first = {s: int(groups[scores.sources == s].min()) for s in set(scores.sources)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from busnet._io import check_outputs, check_target
 from busnet.data import DataLike, Fold, read_data
-from busnet.data.numbers import check_fold, whole_number
+from busnet.data.numbers import check_fold, check_seed, whole_number
 from busnet.data.protocols import HOSPITALS
 from busnet.engine.threads import get_threads
 from busnet.errors import (
@@ -276,10 +276,7 @@ def choose_recipe(
             raise ModelError(f"0 to 4 stages can be frozen, not {frozen}")
         recipe = dataclasses.replace(recipe, frozen=frozen)
     if seed is not None:
-        seed = whole_number(seed, "the seed", ModelError)
-        if seed < 0:
-            raise ModelError(f"the seed {seed} is negative")
-        recipe = dataclasses.replace(recipe, seed=seed)
+        recipe = dataclasses.replace(recipe, seed=check_seed(seed, ModelError))
     return recipe
 
 

@@ -25,7 +25,7 @@ from busnet.images.arrays import (
     from_array,
 )
 from busnet.images.files import read_image
-from busnet.images.picture import Picture, is_spacing, two_numbers
+from busnet.images.picture import Picture, pixel_sides
 from busnet.images.pil import from_pil
 from busnet.images.types import ImageLike
 
@@ -137,7 +137,7 @@ def _checked(picture: Picture) -> Picture:
                 f"lie in it"
             )
     for spacing in (picture.spacing, *(r.spacing for r in picture.regions)):
-        if spacing is not None and not is_spacing(two_numbers(spacing) or ()):
+        if spacing is not None and pixel_sides(spacing) is None:
             raise ImageValueError(
                 f"the spacing of a Picture is two numbers, millimetres a row and a "
                 f"column, not {spacing!r}"

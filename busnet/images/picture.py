@@ -16,6 +16,7 @@ __all__ = [
     "Picture",
     "Region",
     "is_spacing",
+    "pixel_sides",
     "two_numbers",
 ]
 
@@ -45,6 +46,12 @@ def two_numbers(value: Any) -> tuple[float, float] | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return first, second
+
+
+def pixel_sides(value: Any) -> tuple[float, float] | None:
+    """Return a spacing, millimetres a row and a column, or None if it is none."""
+    sides = two_numbers(value)
+    return sides if sides is not None and is_spacing(sides) else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TypeAlias, TypedDict
 
 from busnet.errors import ImageValueError, ModelError
 from busnet.images import Picture, Region
-from busnet.images.picture import SIDES, is_spacing, two_numbers
+from busnet.images.picture import SIDES, pixel_sides
 from busnet.lesions import Spacing
 
 __all__ = [
@@ -91,8 +91,8 @@ class Options:
 
 
 def _checked_spacing(spacing: Spacing) -> Spacing:
-    sides = two_numbers(spacing)
-    if sides is None or not is_spacing(sides):
+    sides = pixel_sides(spacing)
+    if sides is None:
         raise ImageValueError(
             f"spacing is two numbers, millimetres a row and a column, from "
             f"{SIDES[0]:g} to {SIDES[1]:g}, not {spacing!r}"
